@@ -1,0 +1,87 @@
+/** Codes of the errors that this package raises. */
+export type PaxosErrorCode =
+  | 'ERR_NO_QUORUM'
+  | 'ERR_OUTCOME_UNKNOWN'
+  | 'ERR_VALUE_TOO_LARGE'
+  | 'ERR_OVERLOADED'
+  | 'ERR_CLOSED'
+  | 'ERR_CONFIG';
+
+/** Base of all errors that this package raises; `code` tells them apart and the message names the remedy. */
+export class PaxosError extends Error {
+  constructor(
+    readonly code: PaxosErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A voter slot as an error names it. */
+export interface VoterName {
+  /** 1..clusterSize */
+  readonly slot: number;
+  /** `host:pid`, or `null` where nobody is known to hold the slot. */
+  readonly name: string | null;
+}
+
+/** Too few voters answered in time. Nothing was written. Express answers 503. */
+export class NoQuorumError extends PaxosError {
+  /** Express's default error handler takes the response's status from here. */
+  readonly status = 503;
+
+  constructor(
+    message: string,
+    readonly seen: readonly VoterName[] = [],
+    readonly missing: readonly VoterName[] = [],
+  ) {
+    super('ERR_NO_QUORUM', message);
+  }
+}
+
+/** The time was up after the write had been sent: it may have taken effect, or may yet. Express answers 503. */
+export class OutcomeUnknownError extends PaxosError {
+  readonly status = 503;
+
+  constructor(
+    message: string,
+    /** The operation, to look for later in what `Current.hasSeen` tells. */
+    readonly operation: string,
+  ) {
+    super('ERR_OUTCOME_UNKNOWN', message);
+  }
+}
+
+/** A value, or an id, is larger than the farm carries. */
+export class ValueTooLargeError extends PaxosError {
+  readonly status = 413;
+
+  constructor(message: string) {
+    super('ERR_VALUE_TOO_LARGE', message);
+  }
+}
+
+/** Too many operations are under way or waiting at this node. Nothing was sent. Express answers 503. */
+export class OverloadedError extends PaxosError {
+  readonly status = 503;
+
+  constructor(message: string) {
+    super('ERR_OVERLOADED', message);
+  }
+}
+
+/** The store or node was closed. */
+export class ClosedError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_CLOSED', message);
+  }
+}
+
+/** An option, or the machine's set-up, is not usable. */
+export class ConfigError extends PaxosError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_CONFIG', message, options);
+  }
+}

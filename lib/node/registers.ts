@@ -1,0 +1,42 @@
+import type { Change, Changed, OperationId, State } from '../paxos/index.js';
+
+/** How fresh a read must be. */
+export type Consistency =
+  /** Linearizable: sees every write that ended before the read began. One round trip. */
+  | 'quorum'
+  /** From this process's own memory where it can; may be stale. No round trip. */
+  | 'local';
+
+export interface OperationOptions {
+  /** Ms until the operation gives up, retries included; the node's `timeout` unless set. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The registers of the farm, as what is built on them sees them: sessions, key-value. Keys are `<bucket>/<id>`; the
+ * bucket has no slash. Operations of one process on one key take effect in the order in which they were called.
+ *
+ * Every method rejects with `NoQuorumError` (nothing happened), `OutcomeUnknownError` (it may or may not have taken
+ * effect), `OverloadedError` or `ClosedError`.
+ */
+export interface Registers {
+  /** The register's state; an expired or destroyed value reads as `value: null`. */
+  read(key: string, options?: OperationOptions & { readonly consistency?: Consistency }): Promise<State>;
+  /** Runs `change` exactly once, or fails as said above. */
+  change<R>(key: string, change: Change<R>, options?: OperationOptions): Promise<Changed<R>>;
+  /** Ids of a bucket whose value is visible, over the whole farm, in no order. */
+  ids(bucket: string, options?: OperationOptions): Promise<string[]>;
+  /** Calls `listener` for each commit seen in a bucket, until the function returned is called. */
+  watch(bucket: string, listener: (event: CommitEvent) => void): () => void;
+  /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */
+  nowMs(): number;
+}
+
+/** A chosen change, as seen by this node. */
+export interface CommitEvent {
+  readonly id: string;
+  readonly effect: 'changed' | 'removed';
+  readonly operation: OperationId;
+  /** Whether this node's own caller made the change. */
+  readonly isOwn: boolean;
+}

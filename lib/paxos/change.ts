@@ -1,0 +1,42 @@
+import type { OperationId, State } from './record.js';
+
+/** What a change function is given: the register as it is when the operation takes effect. */
+export interface Current extends State {
+  /** Wall-clock ms by which `value` was found visible or not. */
+  readonly nowMs: number;
+  /** Whether the operation is among the latest that led to this state. */
+  hasSeen(operation: OperationId): boolean;
+}
+
+/** What a change function decides. */
+export interface Decision<R> {
+  /** What the register is to hold; `null` leaves it as it is. A `value` of `null` destroys. */
+  readonly write: { readonly value: Uint8Array | null; readonly attributes: Uint8Array; readonly until: number } | null;
+  /** Handed to the caller once the decision is chosen. */
+  readonly result: R;
+}
+
+/**
+ * An operation on a register: a function from its current state to the next (Rystsov, *CASPaxos*, section 2.2).
+ * It may be run several times, for attempts that came to nothing, so it must not have effects of its own.
+ */
+export interface Change<R> {
+  /** Latest `until` that the operation may write, in ms since 1970; fixed when it is called. */
+  readonly bound: number;
+  /** Whether it may turn a present value into an absent one; if not known, `true`. */
+  readonly mayRemove: boolean;
+  /**
+   * Whether it must leave a tombstone even where no value is found, so that a write still on its way, of whose fate
+   * nobody was told, cannot appear after it.
+   */
+  readonly seals: boolean;
+  apply(current: Current): Decision<R>;
+}
+
+/** How an operation ended when it took effect. */
+export interface Changed<R> {
+  readonly result: R;
+  /** The register right after this operation. */
+  readonly state: State;
+  readonly operation: OperationId;
+}

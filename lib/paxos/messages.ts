@@ -1,0 +1,131 @@
+/**
+ * What proposers and acceptors say to each other. A request goes to all acceptors; an answer goes to the process that
+ * asked and repeats the request's number, so that it can't be taken for the answer to another question.
+ */
+import type { Ballot } from './ballot.js';
+import type { OperationId, Proposal } from './record.js';
+
+/** Names a value that the asker holds already, so that answers can leave its bytes out. */
+export interface HeldName {
+  readonly accepted: Ballot;
+  readonly operation: OperationId;
+}
+
+/** Phase 1a. To all acceptors. */
+export interface Prepare {
+  readonly type: 'prepare';
+  readonly request: number;
+  readonly key: string;
+  readonly ballot: Ballot;
+  /** Latest `until` that the operation may write: the acceptor keeps the record at least as long. */
+  readonly bound: number;
+  readonly held: HeldName | null;
+}
+
+/** Phase 2a. To all acceptors. */
+export interface Accept {
+  readonly type: 'accept';
+  readonly request: number;
+  readonly key: string;
+  /** `proposal.accepted` is the ballot. */
+  readonly proposal: Proposal;
+  readonly horizon: number;
+}
+
+/** To all acceptors and learners, without an answer: the value named is chosen. */
+export interface Commit {
+  readonly type: 'commit';
+  readonly key: string;
+  readonly ballot: Ballot;
+  readonly operation: OperationId;
+  /** What the operation did, for those who watch: changed the bytes, only moved expiry or attributes, removed. */
+  readonly effect: Effect;
+}
+
+export type Effect = 'changed' | 'touched' | 'removed' | 'none';
+
+/** Asks for the record, promising nothing. To all acceptors. */
+export interface Read {
+  readonly type: 'read';
+  readonly request: number;
+  readonly key: string;
+  readonly held: HeldName | null;
+}
+
+/** Asks which keys of a bucket are held, from a shard on. To all acceptors. */
+export interface Enumerate {
+  readonly type: 'enumerate';
+  readonly request: number;
+  /** Keys that start with this are meant. */
+  readonly prefix: string;
+  /** First shard wanted, 0..255; the answer says how far it got. */
+  readonly shard: number;
+}
+
+export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate;
+
+/** A record's value as an answer carries it; `isHeld` stands for the bytes and attributes that the asker named. */
+export interface Report {
+  readonly proposal: Proposal;
+  readonly committed: boolean;
+  readonly isHeld: boolean;
+}
+
+/** Phase 1b. */
+export interface Promised {
+  readonly type: 'promised';
+  readonly request: number;
+  readonly ballot: Ballot;
+  readonly report: Report | null;
+  readonly horizon: number;
+  /** No operation above it has been forgotten by this acceptor. */
+  readonly floor: Ballot;
+}
+
+/** Phase 2b. */
+export interface Accepted {
+  readonly type: 'accepted';
+  readonly request: number;
+  readonly ballot: Ballot;
+}
+
+/** Refuses a prepare or an accept. */
+export interface Nack {
+  readonly type: 'nack';
+  readonly request: number;
+  readonly ballot: Ballot;
+  /** `stale`: another ballot is promised; `clock`: the ballot is too far ahead of this acceptor's clock. */
+  readonly reason: 'stale' | 'clock';
+  /** What the next ballot has to be above. */
+  readonly promised: Ballot;
+}
+
+/** Answer to {@link Read}. Its proposal's lineage is left empty. */
+export interface Held {
+  readonly type: 'held';
+  readonly request: number;
+  readonly report: Report | null;
+}
+
+export interface EnumeratedKey {
+  readonly key: string;
+  readonly accepted: Ballot;
+  readonly operation: OperationId;
+  readonly committed: boolean;
+  /** `until` of the value; 0 for a tombstone. */
+  readonly until: number;
+}
+
+/** Answer to {@link Enumerate}. */
+export interface Enumerated {
+  readonly type: 'enumerated';
+  readonly request: number;
+  readonly shard: number;
+  /** The shard to ask for next; 256 when there is none. */
+  readonly nextShard: number;
+  readonly keys: readonly EnumeratedKey[];
+}
+
+export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated;
+
+export type PaxosMessage = AcceptorRequest | AcceptorAnswer;

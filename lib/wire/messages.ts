@@ -1,0 +1,66 @@
+/** What nodes say to each other beside the registers' messages, and the envelope that all of it travels in. */
+import type { View } from '../membership/view.js';
+import type { PaxosMessage } from '../paxos/index.js';
+
+/** Sent to all at intervals: I am here. */
+export interface Hello {
+  readonly type: 'hello';
+  /** `host:pid`, for people. */
+  readonly name: string;
+  /** TCP port of the stream channel; 0 for none. */
+  readonly streamPort: number;
+  readonly clusterSize: number;
+  readonly maxClockSkewMs: number;
+  /** Slot wanted: 1..clusterSize, 0 for any, −1 for none (a learner). */
+  readonly wish: number;
+  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving';
+  /** Incarnation of the formation that this process has bound itself to; 0 for none. */
+  readonly bound: number;
+  /** The view this process lives in, or `null`. */
+  readonly view: View | null;
+}
+
+/** To all: asks those who vote for the view they vote in. */
+export interface Who {
+  readonly type: 'who';
+  readonly request: number;
+}
+
+/** Answer to {@link Who}, from a voter only: so it proves that the view is alive. */
+export interface Vouch {
+  readonly type: 'vouch';
+  readonly request: number;
+  readonly view: View;
+}
+
+/** From the coordinator of a first start, to all: bind yourselves to this formation. */
+export interface Form {
+  readonly type: 'form';
+  readonly view: View;
+}
+
+/** From the coordinator of a first start, to all: that formation was given up. */
+export interface Unform {
+  readonly type: 'unform';
+  readonly incarnation: number;
+}
+
+export type MembershipMessage = Hello | Who | Vouch | Form | Unform;
+
+export type Message = PaxosMessage | MembershipMessage;
+
+/** What every datagram and frame says once, before its messages. */
+export interface Envelope {
+  /** The sending process. */
+  readonly from: number;
+  /** The process it is for; 0 for all. */
+  readonly to: number;
+  /** The sender's wall clock when it was sealed, ms since 1970. */
+  readonly clockMs: number;
+  /** The view the sender lives in; 0 while it has none. */
+  readonly incarnation: number;
+  /** Slot the sender holds in it; 0 for none. */
+  readonly slot: number;
+  /** Generation in which it holds the slot; 0 for none. */
+  readonly generation: number;
+}
