@@ -93,6 +93,8 @@ export interface Accepted {
 export interface Nack {
   readonly type: 'nack';
   readonly request: number;
+  /** The phase it refuses: a nack of one phase says nothing of the other. */
+  readonly phase: 1 | 2;
   readonly ballot: Ballot;
   /** `stale`: another ballot is promised; `clock`: the ballot is too far ahead of this acceptor's clock. */
   readonly reason: 'stale' | 'clock';

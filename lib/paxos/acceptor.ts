@@ -1,0 +1,279 @@
+import { Agenda } from './agenda.js';
+import { invariant } from './assert.js';
+import {
+  type Ballot,
+  compareBallots,
+  formatBallot,
+  higherBallot,
+  NO_BALLOT,
+  ROUNDS_PER_MS,
+  sameBallot,
+} from './ballot.js';
+import type { Instant } from './instant.js';
+import type {
+  Accept,
+  AcceptorAnswer,
+  AcceptorRequest,
+  Commit,
+  Enumerate,
+  Enumerated,
+  EnumeratedKey,
+  HeldName,
+  Nack,
+  Prepare,
+  Read,
+  Report,
+} from './messages.js';
+import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
+import { type RecordTable, SHARDS } from './table.js';
+
+/** What an acceptor has to know of the farm's settings. */
+export interface AcceptorLimits {
+  /** S: how far apart two clocks of the farm may be, and the longest that an operation may take, in ms. */
+  readonly maxClockSkewMs: number;
+}
+
+/** Keys an answer to an enumeration holds before it ends at the next shard's border. */
+const KEYS_PER_PAGE = 400;
+
+/**
+ * One voter's memory: what it has promised and accepted, for every register (*Paxos Made Simple*, section 2.2;
+ * Rystsov, *CASPaxos*, section 2.1), and the forgetting of what is over (docs/protocol.md, "Expiry and forgetting").
+ *
+ * It answers; it never speaks first. The caller delivers each answer only after what the step wrote is as safe as the
+ * storage promises.
+ */
+export class Acceptor {
+  readonly #table: RecordTable;
+  readonly #skewMs: number;
+  readonly #agenda = new Agenda();
+  #floor: Ballot = NO_BALLOT;
+  #highestRound = 0;
+
+  constructor(table: RecordTable, limits: AcceptorLimits) {
+    this.#table = table;
+    this.#skewMs = limits.maxClockSkewMs;
+  }
+
+  /**
+   * The highest ballot of all that was forgotten: a key without a record counts as promised up to it. So a message
+   * that was on its way for days can't be accepted after the promise against it is gone.
+   */
+  get floor(): Ballot {
+    return this.#floor;
+  }
+
+  /** Number of registers held, tombstones and bare promises included. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  record(key: string): RegisterRecord | undefined {
+    return this.#table.get(key);
+  }
+
+  /** Answers a request; `null` where the request asks for none. */
+  receive(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
+    switch (request.type) {
+      case 'prepare':
+        return this.#prepare(request, now);
+      case 'accept':
+        return this.#accept(request, now);
+      case 'read':
+        return this.#read(request);
+      case 'enumerate':
+        return this.#enumerate(request);
+      case 'commit':
+        this.commit(request);
+        return null;
+    }
+  }
+
+  #prepare(request: Prepare, now: Instant): AcceptorAnswer {
+    const { key, ballot } = request;
+    if (this.#isTooFarAhead(ballot, now)) return nack(request.request, 1, ballot, 'clock', this.#ceiling(now));
+    const record = this.#table.get(key);
+    if (record === undefined) {
+      // At the floor itself lies an operation that is forgotten: only above it is the ballot surely a new one.
+      if (compareBallots(ballot, this.#floor) <= 0) return nack(request.request, 1, ballot, 'stale', this.#floor);
+    } else if (compareBallots(ballot, record.promised) < 0) {
+      return nack(request.request, 1, ballot, 'stale', record.promised);
+    }
+    const next: RegisterRecord = {
+      promised: ballot,
+      proposal: record?.proposal ?? null,
+      committed: record?.committed ?? false,
+      // What the operation may write outlives no tombstone that this promise's majority will ever hold.
+      horizon: Math.max(record?.horizon ?? 0, request.bound),
+      touchedMs: now.monotonicMs,
+    };
+    this.#store(key, record, next, now);
+    return {
+      type: 'promised',
+      request: request.request,
+      ballot,
+      report: reportOf(next, request.held),
+      horizon: next.horizon,
+      floor: this.#floor,
+    };
+  }
+
+  #accept(request: Accept, now: Instant): AcceptorAnswer {
+    const { key, proposal } = request;
+    const ballot = proposal.accepted;
+    const record = this.#table.get(key);
+    if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {
+      // A repetition. Answered as the first time, though a higher ballot may be promised by now: it is held.
+      return { type: 'accepted', request: request.request, ballot };
+    }
+    if (this.#isTooFarAhead(ballot, now)) return nack(request.request, 2, ballot, 'clock', this.#ceiling(now));
+    if (record === undefined) {
+      if (compareBallots(ballot, this.#floor) <= 0) return nack(request.request, 2, ballot, 'stale', this.#floor);
+    } else if (compareBallots(ballot, record.promised) < 0) {
+      return nack(request.request, 2, ballot, 'stale', record.promised);
+    }
+    invariant(
+      record?.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0,
+      () => `key ${key}: two values at ballot ${formatBallot(ballot)}`,
+    );
+    const next: RegisterRecord = {
+      promised: ballot,
+      proposal,
+      committed: false,
+      horizon: Math.max(record?.horizon ?? 0, request.horizon, proposal.until),
+      touchedMs: now.monotonicMs,
+    };
+    this.#store(key, record, next, now);
+    return { type: 'accepted', request: request.request, ballot };
+  }
+
+  #read(request: Read): AcceptorAnswer {
+    const record = this.#table.get(request.key);
+    const report = record === undefined ? null : reportOf(record, request.held);
+    return { type: 'held', request: request.request, report: report && withoutLineage(report) };
+  }
+
+  /** @returns whether this is news: the value named is held here, and was not known to be chosen. */
+  commit({ key, ballot, operation }: Commit): boolean {
+    const record = this.#table.get(key);
+    if (record?.proposal == null || record.committed) return false;
+    // Both parts of the name: a key alone, or a ballot alone, could name a value that was never chosen.
+    if (!isSameProposal(record.proposal, ballot, operation)) return false;
+    this.#table.set(key, { ...record, committed: true });
+    return true;
+  }
+
+  #enumerate({ request, prefix, shard: first }: Enumerate): Enumerated {
+    const keys: EnumeratedKey[] = [];
+    let shard = first;
+    for (; shard < SHARDS && keys.length < KEYS_PER_PAGE; shard += 1) {
+      for (const [key, { proposal, committed }] of this.#table.shard(shard)) {
+        if (proposal === null || !key.startsWith(prefix)) continue;
+        keys.push({
+          key,
+          accepted: proposal.accepted,
+          operation: proposal.operation,
+          committed,
+          until: proposal.value === null ? 0 : proposal.until,
+        });
+      }
+    }
+    return { type: 'enumerated', request, shard: first, nextShard: shard, keys };
+  }
+
+  /**
+   * Forgets what is over, of at most `limit` keys.
+   *
+   * @param settleDelayMs how long after its time a record not known to be chosen is left for others to settle
+   * @returns keys that can't be forgotten before somebody settles whether their value is chosen
+   */
+  collect(now: Instant, limit: number, settleDelayMs: number): string[] {
+    const unsettled: string[] = [];
+    for (const key of this.#agenda.take(now.wallMs, limit)) {
+      const record = this.#table.get(key);
+      if (record === undefined) continue;
+      const dueMs = this.#forgettableAtMs(record, now);
+      if (dueMs > now.wallMs) {
+        this.#agenda.add(key, dueMs);
+      } else if (!now.isTrusted) {
+        this.#agenda.add(key, now.wallMs + this.#skewMs);
+      } else if (record.proposal === null || record.committed) {
+        this.#forget(key, record);
+      } else {
+        this.#agenda.add(key, now.wallMs + this.#skewMs);
+        if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
+      }
+    }
+    return unsettled;
+  }
+
+  /** Drops everything, as a process does that leaves one view of the farm for another. */
+  forgetAll(keys: Iterable<string>): void {
+    for (const key of [...keys]) this.#table.delete(key);
+  }
+
+  #forget(key: string, record: RegisterRecord): void {
+    this.#floor = higherBallot(this.#floor, record.promised);
+    this.#table.delete(key);
+  }
+
+  /**
+   * Wall-clock ms from which a record may go. Both waits are needed: `horizon + S` by the wall clock, so that nothing
+   * that could still be accepted is visible by anyone's clock; and an operation's longest life by the monotonic clock,
+   * so that nobody who still retries finds its traces gone and does its work twice.
+   *
+   * A bare promise waits for its horizon too. It is what tells a later destroy how long its tombstone has to last: the
+   * write that it was given for may have been accepted elsewhere, where that destroy does not look.
+   */
+  #forgettableAtMs(record: RegisterRecord, now: Instant): number {
+    if (record.horizon >= FOREVER) return FOREVER;
+    const quietMs = record.proposal === null ? 2 * this.#skewMs : this.#skewMs;
+    const quietUntilMs = now.wallMs + (record.touchedMs + quietMs - now.monotonicMs);
+    return Math.max(record.horizon === 0 ? 0 : record.horizon + this.#skewMs, quietUntilMs);
+  }
+
+  #store(key: string, before: RegisterRecord | undefined, next: RegisterRecord, now: Instant): void {
+    invariant(
+      before === undefined || compareBallots(next.promised, before.promised) >= 0,
+      () => `key ${key}: a promise was lowered`,
+    );
+    invariant(
+      next.proposal === null || compareBallots(next.proposal.accepted, next.promised) <= 0,
+      () => `key ${key}: accepted above what is promised`,
+    );
+    this.#table.set(key, next);
+    this.#highestRound = Math.max(this.#highestRound, next.promised.round);
+    if (before === undefined) this.#agenda.add(key, Math.min(this.#forgettableAtMs(next, now), FOREVER));
+  }
+
+  #isTooFarAhead(ballot: Ballot, now: Instant): boolean {
+    return ballot.round > this.#ceiling(now).round;
+  }
+
+  /**
+   * The highest round taken: S ahead of this clock, or what was promised here before the clock went back. Nothing is
+   * added to the latter, or a wrong clock could climb step by step.
+   */
+  #ceiling(now: Instant): Ballot {
+    const round = (Math.floor(now.wallMs) + this.#skewMs) * ROUNDS_PER_MS;
+    return { round: Math.max(round, this.#highestRound), proposer: 0 };
+  }
+}
+
+function nack(request: number, phase: 1 | 2, ballot: Ballot, reason: Nack['reason'], promised: Ballot): Nack {
+  return { type: 'nack', request, phase, ballot, reason, promised };
+}
+
+/** A record as an answer tells it, without the bytes that the asker says it holds. */
+function reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
+  const { proposal, committed } = record;
+  if (proposal === null) return null;
+  const isHeld = held !== null && sameBallot(held.accepted, proposal.accepted) && held.operation === proposal.operation;
+  if (!isHeld) return { proposal, committed, isHeld };
+  return { proposal: { ...proposal, value: null, attributes: NO_BYTES }, committed, isHeld };
+}
+
+function withoutLineage(report: Report): Report {
+  if (report.proposal.lineage.length === 0) return report;
+  return { ...report, proposal: { ...report.proposal, lineage: [], lineageFrom: NO_BALLOT } };
+}

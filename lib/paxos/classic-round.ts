@@ -1,0 +1,298 @@
+import { type Ballot, type BallotSource, higherBallot, NO_BALLOT, sameBallot } from './ballot.js';
+import type { Change } from './change.js';
+import { type Evaluation, evaluate, isExpired, type MemberResult } from './evaluate.js';
+import {
+  completeReport,
+  type Exchange,
+  type ExchangeSetup,
+  heldName,
+  type Outgoing,
+  Retransmission,
+} from './exchange.js';
+import type { Instant } from './instant.js';
+import { extendLineage, fateOf, type Lineage } from './lineage.js';
+import type { AcceptorAnswer, AcceptorRequest, Commit, Effect, Promised, Report } from './messages.js';
+import { pick } from './pick.js';
+import { type Answerer, majorityOf, Tally } from './quorum.js';
+import { ABSENT, type OperationId, type Proposal, type RegisterRecord, type State } from './record.js';
+
+export interface ClassicRoundSetup extends ExchangeSetup {
+  readonly key: string;
+  readonly operation: OperationId;
+  /** The changes to make, as one step; asked for anew at each attempt until an accept has been sent. */
+  readonly changes: () => readonly Change<unknown>[];
+  readonly ballots: BallotSource;
+  readonly maxClockSkewMs: number;
+  /** Age in ms at which operations drop out of the lineage. */
+  readonly lineageKeepMs: number;
+  /** This process's own record of the key, if it votes. */
+  readonly own: RegisterRecord | undefined;
+  /** In 0..1, for the back-off. */
+  readonly random: () => number;
+}
+
+export type RoundOutcome =
+  | {
+      readonly kind: 'chosen';
+      /** One result for each change. */
+      readonly results: readonly MemberResult[];
+      /** To tell everybody; `null` if nothing was proposed. */
+      readonly commit: Commit | null;
+    }
+  /** Time was up, and no accept was ever sent: nothing has happened and nothing will. */
+  | { readonly kind: 'no-quorum' }
+  /** Time was up after an accept: the operation may have been applied, or may yet be. */
+  | { readonly kind: 'unknown' };
+
+/** What an attempt that sent an accept proposed. */
+interface Attempt {
+  readonly ballot: Ballot;
+  readonly results: readonly MemberResult[];
+  readonly effect: Effect;
+}
+
+/** Attempts that one operation makes at most; it ends as *unknown* rather than keep a longer history. */
+const MAX_ATTEMPTS = 256;
+const MAX_BACK_OFF_MS = 250;
+
+/**
+ * One operation of one proposer on one register, from the first prepare to the end (*Paxos Made Simple*, section 2.2;
+ * *CASPaxos*, section 2.2), with as many ballots as it takes.
+ *
+ * A ballot serves one attempt: after a nack or a loss the next attempt takes a new one, whatever came back (a ballot
+ * used again after a time-out lost acknowledged writes elsewhere). Once an accept has been sent, the operation's
+ * answer comes from what the lineage shows, so it is applied once or the caller is told that nobody knows.
+ */
+export class ClassicRound implements Exchange {
+  readonly request: number;
+  readonly #setup: ClassicRoundSetup;
+  readonly #retransmission: Retransmission;
+  #phase: 'prepare' | 'accept' | 'back-off' = 'prepare';
+  #ballot: Ballot = NO_BALLOT;
+  #message: AcceptorRequest | null = null;
+  #promises: Tally<Promised>;
+  #accepted: Tally<true>;
+  #refusals: Tally<true>;
+  #attempts: Attempt[] = [];
+  /** What the attempt under way will answer, once chosen. */
+  #results: readonly MemberResult[] = [];
+  #effect: Effect = 'none';
+  #conflicts = 0;
+  #backOffUntilMs = 0;
+  #outcome: RoundOutcome | null = null;
+
+  constructor(setup: ClassicRoundSetup) {
+    this.#setup = setup;
+    this.request = setup.request;
+    this.#retransmission = new Retransmission(setup.retransmitMs);
+    this.#promises = new Tally(setup.electorate);
+    this.#accepted = new Tally(setup.electorate);
+    this.#refusals = new Tally(setup.electorate);
+  }
+
+  get outcome(): RoundOutcome | null {
+    return this.#outcome;
+  }
+
+  get isOver(): boolean {
+    return this.#outcome !== null;
+  }
+
+  /** Whether an accept has been sent: from then on the operation can't be said not to have happened. */
+  get isExposed(): boolean {
+    return this.#attempts.length > 0;
+  }
+
+  /** Number of attempts that met another proposer. */
+  get conflicts(): number {
+    return this.#conflicts;
+  }
+
+  get wakeAtMs(): number {
+    const nextMs = this.#phase === 'back-off' ? this.#backOffUntilMs : this.#retransmission.wakeAtMs;
+    return Math.min(nextMs, this.#setup.deadlineMs);
+  }
+
+  get sentAtMs(): number | null {
+    return this.#phase === 'back-off' ? null : this.#retransmission.sentAtMs;
+  }
+
+  start(now: Instant): Outgoing | null {
+    return this.#isLate(now) ? null : this.#prepare(now);
+  }
+
+  tick(now: Instant): Outgoing | null {
+    if (this.isOver || this.#isLate(now) || now.monotonicMs < this.wakeAtMs) return null;
+    if (this.#phase === 'back-off') return this.#prepare(now);
+    // Somebody refused and the rest keep silent: asking again at this ballot helps less than a higher one.
+    if (this.#refusals.count > 0) return this.#backOff(now);
+    return this.#repeat(now);
+  }
+
+  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
+    // The deadline is looked at before each step, not by timers alone: this process may have been paused.
+    if (this.isOver || this.#isLate(now)) return null;
+    switch (answer.type) {
+      case 'promised':
+        return this.#onPromised(from, answer, now);
+      case 'accepted':
+        return this.#onAccepted(from, answer.ballot);
+      case 'nack':
+        this.#setup.ballots.observe(answer.promised.round, now.wallMs, this.#setup.maxClockSkewMs);
+        return this.#onNack(from, answer.phase, answer.ballot, now);
+      default:
+        return null;
+    }
+  }
+
+  #prepare(now: Instant): Outgoing {
+    const { key, electorate, ballots, own } = this.#setup;
+    this.#phase = 'prepare';
+    this.#ballot = ballots.next(now.wallMs);
+    this.#promises = new Tally(electorate);
+    this.#refusals = new Tally(electorate);
+    const bound = this.#changes().reduce((latest, change) => Math.max(latest, change.bound), 0);
+    return this.#send(
+      { type: 'prepare', request: this.request, key, ballot: this.#ballot, bound, held: heldName(own) },
+      now,
+    );
+  }
+
+  #onPromised(from: Answerer, answer: Promised, now: Instant): Outgoing | null {
+    if (this.#phase !== 'prepare' || !sameBallot(answer.ballot, this.#ballot)) return null;
+    const report = completeReport(answer.report, this.#setup.own);
+    if (report === undefined || !this.#promises.add(from, { ...answer, report })) return null;
+    return this.#promises.isMajority ? this.#propose(now) : null;
+  }
+
+  /** Phase 1 is complete: what the promises show decides what is proposed, or answered at once. */
+  #propose(now: Instant): Outgoing | null {
+    const promises = [...this.#promises.answers];
+    const reports: (Report | null)[] = promises.map((promise) => promise.report);
+    const { proposal: found, isChosen } = pick(reports, majorityOf(this.#setup.electorate.size));
+    // With no record left anywhere, whatever was done to this key before lies at or below the floors.
+    const floor = promises.reduce((highest, promise) => higherBallot(highest, promise.floor), NO_BALLOT);
+    const past = found ?? { lineage: [], lineageFrom: floor };
+
+    const first = this.#attempts[0];
+    if (first !== undefined) {
+      const fate = fateOf(past, this.#setup.operation, first.ballot);
+      if (fate.kind === 'unknown') return this.#end({ kind: 'unknown' });
+      // Found is not chosen: it may be a minority's, and die. So it is proposed again, and answered when that is chosen.
+      if (fate.kind === 'applied' && found !== null) return this.#proposeAgain(found, fate.ballot, promises, now);
+    }
+
+    const evaluation = evaluate(found, this.#changes(), this.#ballot, now);
+    if (!evaluation.isWrite && first === undefined && this.#canAnswerAtOnce(found, isChosen, evaluation, now)) {
+      return this.#end({ kind: 'chosen', results: evaluation.results, commit: null });
+    }
+    this.#results = evaluation.results;
+    this.#effect = effectOf(found, evaluation);
+    const lineage = evaluation.isWrite
+      ? extendLineage(past, this.#setup.operation, this.#ballot, this.#setup.lineageKeepMs)
+      : past;
+    return this.#accept(evaluation.state, lineage, promises, now);
+  }
+
+  /** An answer that changes nothing needs no second phase if what it rests on is certain already. */
+  #canAnswerAtOnce(found: Proposal | null, isChosen: boolean, evaluation: Evaluation, now: Instant): boolean {
+    // A voter that was not heard may hold, or yet take, the accept of a write that nobody was told about: what seals
+    // against it has to be a tombstone above it.
+    if (found === null) return !evaluation.seals || this.#promises.isComplete;
+    return isChosen && !isExpired(found, now) && (!evaluation.seals || this.#promises.isComplete);
+  }
+
+  #proposeAgain(found: Proposal, attempted: Ballot, promises: readonly Promised[], now: Instant): Outgoing | null {
+    const attempt = this.#attempts.find(({ ballot }) => sameBallot(ballot, attempted));
+    // A lineage entry of this operation can only name a ballot that this operation issued.
+    if (attempt === undefined) return this.#end({ kind: 'unknown' });
+    this.#results = attempt.results;
+    this.#effect = attempt.effect;
+    return this.#accept(found, found, promises, now);
+  }
+
+  #accept(state: State, past: Lineage, promises: readonly Promised[], now: Instant): Outgoing | null {
+    if (this.#attempts.length >= MAX_ATTEMPTS) return this.#end({ kind: 'unknown' });
+    this.#phase = 'accept';
+    this.#attempts.push({ ballot: this.#ballot, results: this.#results, effect: this.#effect });
+    const { value, attributes, until, birth, dataBallot } = state;
+    const { lineage, lineageFrom } = past;
+    const { operation } = this.#setup;
+    const accepted = this.#ballot;
+    const proposal = { value, attributes, until, birth, dataBallot, accepted, operation, lineage, lineageFrom };
+    this.#accepted = new Tally(this.#setup.electorate);
+    this.#refusals = new Tally(this.#setup.electorate);
+    const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), proposal.until);
+    return this.#send({ type: 'accept', request: this.request, key: this.#setup.key, proposal, horizon }, now);
+  }
+
+  #onAccepted(from: Answerer, ballot: Ballot): null {
+    if (this.#phase !== 'accept' || !sameBallot(ballot, this.#ballot)) return null;
+    this.#accepted.add(from, true);
+    if (!this.#accepted.isMajority) return null;
+    const commit: Commit = {
+      type: 'commit',
+      key: this.#setup.key,
+      ballot,
+      operation: this.#setup.operation,
+      effect: this.#effect,
+    };
+    return this.#end({ kind: 'chosen', results: this.#results, commit });
+  }
+
+  #onNack(from: Answerer, phase: 1 | 2, ballot: Ballot, now: Instant): Outgoing | null {
+    const current = this.#phase === 'prepare' ? 1 : 2;
+    if (this.#phase === 'back-off' || phase !== current || !sameBallot(ballot, this.#ballot)) return null;
+    this.#refusals.add(from, true);
+    const { size } = this.#setup.electorate;
+    return size - this.#refusals.count < majorityOf(size) ? this.#backOff(now) : null;
+  }
+
+  /** Lets another proposer finish first: for a random time whose range doubles with each conflict. */
+  #backOff(now: Instant): null {
+    this.#phase = 'back-off';
+    this.#conflicts += 1;
+    const range = Math.min(MAX_BACK_OFF_MS, (this.#setup.retransmitMs / 8) * 2 ** Math.min(this.#conflicts, 10));
+    this.#backOffUntilMs = now.monotonicMs + this.#setup.random() * range;
+    return null;
+  }
+
+  #send(message: AcceptorRequest, now: Instant): Outgoing {
+    this.#message = message;
+    this.#retransmission.first(now.monotonicMs);
+    return { message, slots: null };
+  }
+
+  /** The same bytes again, to those who have not answered. */
+  #repeat(now: Instant): Outgoing | null {
+    if (this.#message === null) return null;
+    this.#retransmission.again(now.monotonicMs);
+    const answered = this.#phase === 'prepare' ? this.#promises : this.#accepted;
+    const slots: number[] = [];
+    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!answered.has(slot)) slots.push(slot);
+    return { message: this.#message, slots };
+  }
+
+  #changes(): readonly Change<unknown>[] {
+    return this.#setup.changes();
+  }
+
+  #isLate(now: Instant): boolean {
+    if (now.monotonicMs < this.#setup.deadlineMs) return false;
+    this.#end({ kind: this.isExposed ? 'unknown' : 'no-quorum' });
+    return true;
+  }
+
+  #end(outcome: RoundOutcome): null {
+    this.#outcome = outcome;
+    return null;
+  }
+}
+
+function effectOf(found: Proposal | null, { state, isWrite }: Evaluation): Effect {
+  const before = found ?? ABSENT;
+  if (!isWrite) return 'none';
+  if (state.value === null) return before.value === null ? 'none' : 'removed';
+  const isSameData = before.value !== null && sameBallot(state.dataBallot, before.dataBallot);
+  return isSameData ? 'touched' : 'changed';
+}

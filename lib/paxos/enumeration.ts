@@ -1,0 +1,122 @@
+import { compareBallots } from './ballot.js';
+import { type Exchange, type ExchangeSetup, type Outgoing, Retransmission } from './exchange.js';
+import type { Instant } from './instant.js';
+import type { AcceptorAnswer, Enumerated, EnumeratedKey } from './messages.js';
+import { type Answerer, majorityOf, Tally } from './quorum.js';
+import { SHARDS, shardOf } from './table.js';
+
+export interface EnumerationSetup extends ExchangeSetup {
+  readonly prefix: string;
+}
+
+export type EnumerationOutcome =
+  | {
+      readonly kind: 'complete';
+      /** Keys whose chosen value is known; `until` 0 for a tombstone. */
+      readonly settled: readonly EnumeratedKey[];
+      /** Keys that only a read can tell about. */
+      readonly unsettled: readonly string[];
+    }
+  | { readonly kind: 'no-quorum' };
+
+/** Keys that one enumeration gathers at most, over the whole farm. */
+export const MAX_ENUMERATED = 5_000_000;
+
+/** The union of what a majority of acceptors hold, page by page. */
+export class Enumeration implements Exchange {
+  readonly request: number;
+  readonly #setup: EnumerationSetup;
+  readonly #retransmission: Retransmission;
+  readonly #settled: EnumeratedKey[] = [];
+  readonly #unsettled: string[] = [];
+  #shard = 0;
+  #pages: Tally<Enumerated>;
+  #outcome: EnumerationOutcome | null = null;
+
+  constructor(setup: EnumerationSetup) {
+    this.#setup = setup;
+    this.request = setup.request;
+    this.#retransmission = new Retransmission(setup.retransmitMs);
+    this.#pages = new Tally(setup.electorate);
+  }
+
+  get outcome(): EnumerationOutcome | null {
+    return this.#outcome;
+  }
+
+  get isOver(): boolean {
+    return this.#outcome !== null;
+  }
+
+  get wakeAtMs(): number {
+    return Math.min(this.#retransmission.wakeAtMs, this.#setup.deadlineMs);
+  }
+
+  /** Pages take their time to make: they would spoil the measurement of round trips. */
+  get sentAtMs(): null {
+    return null;
+  }
+
+  start(now: Instant): Outgoing | null {
+    if (this.#isLate(now)) return null;
+    this.#retransmission.first(now.monotonicMs);
+    return this.#question(null);
+  }
+
+  tick(now: Instant): Outgoing | null {
+    if (this.isOver || this.#isLate(now) || now.monotonicMs < this.wakeAtMs) return null;
+    this.#retransmission.again(now.monotonicMs);
+    const slots: number[] = [];
+    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!this.#pages.has(slot)) slots.push(slot);
+    return this.#question(slots);
+  }
+
+  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
+    if (this.isOver || this.#isLate(now)) return null;
+    if (answer.type !== 'enumerated' || answer.shard !== this.#shard || answer.nextShard <= answer.shard) return null;
+    if (!this.#pages.add(from, answer) || !this.#pages.isMajority) return null;
+    const pages = [...this.#pages.answers];
+    // Pages end where they are full; only what all of them cover is known from a majority.
+    const next = Math.min(...pages.map((page) => page.nextShard));
+    this.#merge(pages, next);
+    this.#shard = next;
+    if (next >= SHARDS || this.#settled.length + this.#unsettled.length > MAX_ENUMERATED) {
+      this.#outcome = { kind: 'complete', settled: this.#settled, unsettled: this.#unsettled };
+      return null;
+    }
+    this.#pages = new Tally(this.#setup.electorate);
+    this.#retransmission.first(now.monotonicMs);
+    return this.#question(null);
+  }
+
+  #merge(pages: readonly Enumerated[], nextShard: number): void {
+    const highest = new Map<string, { entry: EnumeratedKey; votes: number; committed: boolean }>();
+    for (const entry of pages.flatMap((page) => page.keys)) {
+      if (shardOf(entry.key) >= nextShard || !entry.key.startsWith(this.#setup.prefix)) continue;
+      const known = highest.get(entry.key);
+      const order = known === undefined ? 1 : compareBallots(entry.accepted, known.entry.accepted);
+      if (known !== undefined && order === 0) {
+        known.votes += 1;
+        known.committed ||= entry.committed;
+      } else if (order > 0) {
+        highest.set(entry.key, { entry, votes: 1, committed: entry.committed });
+      }
+    }
+    const majority = majorityOf(this.#setup.electorate.size);
+    for (const { entry, votes, committed } of highest.values()) {
+      if (committed || votes >= majority) this.#settled.push(entry);
+      else this.#unsettled.push(entry.key);
+    }
+  }
+
+  #question(slots: readonly number[] | null): Outgoing {
+    const { prefix } = this.#setup;
+    return { message: { type: 'enumerate', request: this.request, prefix, shard: this.#shard }, slots };
+  }
+
+  #isLate(now: Instant): boolean {
+    if (now.monotonicMs < this.#setup.deadlineMs) return false;
+    this.#outcome = { kind: 'no-quorum' };
+    return true;
+  }
+}

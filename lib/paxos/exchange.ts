@@ -1,0 +1,95 @@
+import type { Instant } from './instant.js';
+import type { AcceptorAnswer, AcceptorRequest, HeldName, Report } from './messages.js';
+import type { Answerer, Electorate } from './quorum.js';
+import { isSameProposal, type RegisterRecord } from './record.js';
+
+/** What a step of an exchange wants sent. */
+export interface Outgoing {
+  readonly message: AcceptorRequest;
+  /** Slots that it is for; `null` for all acceptors. */
+  readonly slots: readonly number[] | null;
+}
+
+/**
+ * One question put to the acceptors and followed to its end: a classic round, a read, an enumeration. Time and answers
+ * go in; each step gives at most one message to send. When `isOver`, the outcome stands and nothing is sent any more.
+ */
+export interface Exchange {
+  /** Number that its requests carry and its answers repeat. */
+  readonly request: number;
+  readonly isOver: boolean;
+  /** Monotonic ms at which {@link tick} has something to do. */
+  readonly wakeAtMs: number;
+  /** Monotonic ms of the latest first transmission, or `null` after a retransmission: for measuring round trips. */
+  readonly sentAtMs: number | null;
+  start(now: Instant): Outgoing | null;
+  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null;
+  tick(now: Instant): Outgoing | null;
+}
+
+/** What every exchange is given. */
+export interface ExchangeSetup {
+  readonly request: number;
+  readonly electorate: Electorate;
+  /** Monotonic ms at which it gives up. */
+  readonly deadlineMs: number;
+  /** Ms after which to ask again those who have not answered; doubles each time. */
+  readonly retransmitMs: number;
+}
+
+/** Longest wait between two transmissions of one request. */
+const MAX_RETRANSMIT_MS = 500;
+
+/** When to send a request again: after a time-out that doubles. */
+export class Retransmission {
+  #intervalMs: number;
+  #attempts = 0;
+  #sentAtMs = 0;
+  wakeAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(readonly initialMs: number) {
+    this.#intervalMs = initialMs;
+  }
+
+  get sentAtMs(): number | null {
+    return this.#attempts === 1 ? this.#sentAtMs : null;
+  }
+
+  /** A new request goes out. */
+  first(nowMs: number): void {
+    this.#attempts = 1;
+    this.#sentAtMs = nowMs;
+    this.#intervalMs = this.initialMs;
+    this.wakeAtMs = nowMs + this.#intervalMs;
+  }
+
+  /** The same one again. */
+  again(nowMs: number): void {
+    this.#attempts += 1;
+    this.#intervalMs = Math.min(this.#intervalMs * 2, Math.max(MAX_RETRANSMIT_MS, this.initialMs));
+    this.wakeAtMs = nowMs + this.#intervalMs;
+  }
+}
+
+/** The name under which answers may leave out the bytes of the value that the asker's own record holds. */
+export function heldName(record: RegisterRecord | undefined): HeldName | null {
+  const proposal = record?.proposal;
+  return proposal == null ? null : { accepted: proposal.accepted, operation: proposal.operation };
+}
+
+/**
+ * Puts back what an answer left out because the asker holds it.
+ *
+ * @param own the record that the question named
+ * @returns `undefined` if the answer refers to a name that was not given: it must not count for anything
+ */
+export function completeReport(report: Report | null, own: RegisterRecord | undefined): Report | null | undefined {
+  if (report === null || !report.isHeld) return report;
+  const held = own?.proposal;
+  if (held == null || !isSameProposal(held, report.proposal.accepted, report.proposal.operation)) return undefined;
+  return {
+    ...report,
+    proposal: { ...report.proposal, value: held.value, attributes: held.attributes },
+    isHeld: false,
+  };
+}

@@ -1,0 +1,38 @@
+import { compareBallots } from './ballot.js';
+import type { Report } from './messages.js';
+import { isSameProposal, type Proposal } from './record.js';
+
+/** What a quorum's reports of one register come to. */
+export interface Picked {
+  /** The value to build on: the one of the highest ballot; `null` if nobody holds any. */
+  readonly proposal: Proposal | null;
+  /** Whether it is certain to be chosen: a majority holds it, or one acceptor knows. */
+  readonly isChosen: boolean;
+}
+
+/**
+ * The one rule by which phase 1, reads and recovery decide which value a quorum holds (*Paxos Made Simple*,
+ * section 2.2: "the value of the highest-numbered proposal among the responses").
+ *
+ * Ballots being unique, two values at one ballot can't be; fast ballots, where they can, will extend this function.
+ *
+ * @param majority how many equal reports make a value chosen
+ */
+export function pick(reports: Iterable<Report | null>, majority: number): Picked {
+  let highest: Proposal | null = null;
+  let votes = 0;
+  let isCommitted = false;
+  for (const report of reports) {
+    if (report === null) continue;
+    const { proposal } = report;
+    if (highest !== null && isSameProposal(highest, proposal.accepted, proposal.operation)) {
+      votes += 1;
+      isCommitted ||= report.committed;
+    } else if (highest === null || compareBallots(proposal.accepted, highest.accepted) > 0) {
+      highest = proposal;
+      votes = 1;
+      isCommitted = report.committed;
+    }
+  }
+  return { proposal: highest, isChosen: highest !== null && (isCommitted || votes >= majority) };
+}

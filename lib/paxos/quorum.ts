@@ -1,0 +1,65 @@
+/** Who votes, and the counting of answers. */
+
+/** The process that an answer came from, as its datagram says. */
+export interface Answerer {
+  readonly process: number;
+  /** Slot it holds, from 1; 0 for a learner. */
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/** The voters of a register, as one process knows them at the moment of asking. */
+export interface Electorate {
+  /** N: number of slots, held or not. The quorum is a majority of all of them. */
+  readonly size: number;
+  /** Whether that very process holds that slot in that generation. */
+  isVoter(answerer: Answerer): boolean;
+}
+
+/** ⌊N/2⌋+1: any two sets of that size have a member in common. */
+export function majorityOf(size: number): number {
+  return Math.floor(size / 2) + 1;
+}
+
+/** The answers to one question: from voters only, from each voter once. */
+export class Tally<A> {
+  readonly #electorate: Electorate;
+  readonly #answers = new Map<number, A>();
+
+  constructor(electorate: Electorate) {
+    this.#electorate = electorate;
+  }
+
+  /** @returns whether the answer counts: it comes from a voter that has not answered yet. */
+  add(from: Answerer, answer: A): boolean {
+    if (!this.#electorate.isVoter(from) || this.#answers.has(from.slot)) return false;
+    this.#answers.set(from.slot, answer);
+    return true;
+  }
+
+  get count(): number {
+    return this.#answers.size;
+  }
+
+  get isMajority(): boolean {
+    return this.#answers.size >= majorityOf(this.#electorate.size);
+  }
+
+  get isComplete(): boolean {
+    return this.#answers.size >= this.#electorate.size;
+  }
+
+  /** Answers in the order of arrival. */
+  get answers(): IterableIterator<A> {
+    return this.#answers.values();
+  }
+
+  /** Slots that have answered. */
+  get slots(): IterableIterator<number> {
+    return this.#answers.keys();
+  }
+
+  has(slot: number): boolean {
+    return this.#answers.has(slot);
+  }
+}

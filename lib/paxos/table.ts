@@ -1,0 +1,21 @@
+import type { RegisterRecord } from './record.js';
+
+/** Number of shards of a {@link RecordTable}. Part of the protocol: enumerations and transfers go shard by shard. */
+export const SHARDS = 256;
+
+/** The shard that a key belongs to, 0..{@link SHARDS}−1; the same on every node (FNV-1a over UTF-16 units). */
+export function shardOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 16)) & (SHARDS - 1);
+}
+
+/** Where an acceptor keeps its records. Synchronous: storage that isn't loads a record before the step that needs it. */
+export interface RecordTable {
+  get(key: string): RegisterRecord | undefined;
+  set(key: string, record: RegisterRecord): void;
+  delete(key: string): void;
+  readonly size: number;
+  /** @param shard 0..{@link SHARDS}−1 */
+  shard(shard: number): Iterable<readonly [string, RegisterRecord]>;
+}
