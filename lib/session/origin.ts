@@ -1,0 +1,83 @@
+import type { Ballot, Current, OperationId } from '../paxos/index.js';
+import type { StoredCookie } from './cookie.js';
+
+/** The version of a session that an object stands for: what it was loaded from, or last saved as. */
+export interface Base {
+  /** Tells the lives of one id apart; see `State.birth`. */
+  readonly birth: Ballot;
+  /**
+   * The data as this object had it, which after a merge is not what was stored: what others had added would otherwise
+   * look deleted by this object's next save.
+   *
+   * Compared with the stored bytes it tells whether others changed them. `dataBallot` can't: operations that one
+   * process had waiting are proposed together, at one ballot.
+   */
+  readonly data: Uint8Array;
+  /** The cookie as this object had it. */
+  readonly cookie: StoredCookie;
+  /** When the stored cookie says that the session ends; `null` where it does not say. */
+  readonly expiresMs: number | null;
+  /** When the record ends. */
+  readonly untilMs: number;
+}
+
+/** A write that may or may not have taken effect. */
+export interface UnknownWrite {
+  readonly operation: OperationId;
+  /**
+   * The version that it made, if it took effect, of the one before it.
+   * @param birth of the life that the record is in, for a write that began it
+   */
+  made(before: Base | null, birth: Ballot): Base | null;
+}
+
+/** More failures in a row than this on one object, and the oldest is forgotten: no request tries so often. */
+const MAX_UNKNOWN_WRITES = 8;
+
+/** What the store remembers of one session object. Kept beside the object, never on it. */
+export class Origin {
+  /** `null`: the object came from elsewhere, and stands for no version. */
+  #base: Base | null;
+  #unknown: UnknownWrite[] = [];
+  /** Settles when the last operation called with this object has, since that one may change the version. */
+  busy: Promise<void> | null = null;
+
+  constructor(
+    readonly sid: string,
+    base: Base | null,
+  ) {
+    this.#base = base;
+  }
+
+  /** The version as far as it is known without asking the register; `null` also while that is in doubt. */
+  get certainBase(): Base | null {
+    return this.#unknown.length === 0 ? this.#base : null;
+  }
+
+  /** The object now stands for this version. */
+  settle(base: Base | null): void {
+    this.#base = base;
+    this.#unknown = [];
+  }
+
+  /** The object stands for the version it did, or for the one that this write made. */
+  doubt(write: UnknownWrite): void {
+    this.#unknown.push(write);
+    if (this.#unknown.length > MAX_UNKNOWN_WRITES) this.#unknown.shift();
+  }
+
+  /** A second object that stands for the same version, and from now on goes its own way. */
+  fork(): Origin {
+    const fork = new Origin(this.sid, this.#base);
+    fork.#unknown = [...this.#unknown];
+    return fork;
+  }
+
+  /** The version, as the register's lineage shows it. A tombstone keeps the lineage, so a logout since is seen too. */
+  baseAt(current: Current): Base | null {
+    return this.#unknown.reduce(
+      (base, write) => (current.hasSeen(write.operation) ? write.made(base, current.birth) : base),
+      this.#base,
+    );
+  }
+}

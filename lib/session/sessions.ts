@@ -1,0 +1,278 @@
+import type { SessionData } from 'express-session';
+import { ConfigError, OutcomeUnknownError, ValueTooLargeError } from '../errors.js';
+import type { Registers } from '../node/registers.js';
+import type { Change, Changed, State } from '../paxos/index.js';
+import { encode, sameBytes } from './bytes.js';
+import {
+  destroyChange,
+  type LateReason,
+  type Mark,
+  type MergeData,
+  type MergedData,
+  type Outcome,
+  type Snapshot,
+  saveChange,
+  touchChange,
+} from './changes.js';
+import { cookieExpiresMs, cookieOf, decodeCookie, encodeCookie, expiryOf, handedOut, isSameCookie } from './cookie.js';
+import { forEachOf } from './for-each.js';
+import { InTurn } from './in-turn.js';
+import { type Fields, merge } from './merge.js';
+import { isWellFormed, MAX_KEY_SIZE, type SessionRules } from './options.js';
+import { type Base, Origin, type UnknownWrite } from './origin.js';
+import { dataOf, deserialize, serialize } from './serializer.js';
+
+/** Two requests got in each other's way over one session; nothing is wrong with the store. */
+export type SessionConflict =
+  | {
+      /**
+       * A request saved (`late-save`) or touched (`late-touch`) a session that had ended since the request loaded it.
+       * That was dropped: it stays ended.
+       */
+      readonly kind: 'late-save' | 'late-touch';
+      readonly sid: string;
+      /** `replaced`: another session has begun under the same id. */
+      readonly reason: LateReason;
+    }
+  | {
+      /** Two requests changed the same fields to something else each. The later save, or the `merge` option, decided. */
+      readonly kind: 'same-field';
+      readonly sid: string;
+      /** For each such field, the names that lead to it. */
+      readonly paths: readonly (readonly string[])[];
+    };
+
+/** Operations that `all` and `clear` have under way at a time: enough to fill datagrams, too few to crowd others out. */
+const CONCURRENCY = 32;
+
+/** Sessions in the farm's registers: what express-session asks of a store, with promises and without its events. */
+export class Sessions {
+  readonly #registers: Registers;
+  readonly #rules: SessionRules;
+  readonly #onConflict: (conflict: SessionConflict) => void;
+  readonly #origins = new WeakMap<object, Origin>();
+  readonly #inTurn = new InTurn();
+
+  constructor(registers: Registers, rules: SessionRules, onConflict: (conflict: SessionConflict) => void) {
+    this.#registers = registers;
+    this.#rules = rules;
+    this.#onConflict = onConflict;
+  }
+
+  /** A fresh plain object, or `null`. */
+  async load(sid: string): Promise<SessionData | null> {
+    const key = this.#key(sid);
+    const { consistency } = this.#rules;
+    const state = await this.#inTurn.run(sid, null, () => this.#registers.read(key, { consistency }));
+    return this.#loaded(sid, state);
+  }
+
+  /** Lets `live` stand for the version that `loaded` stands for. */
+  adopt(loaded: object, live: object): void {
+    const origin = this.#origins.get(loaded);
+    // An origin of its own: two objects made of one loaded session are two requests' views of it.
+    if (origin !== undefined) this.#origins.set(live, origin.fork());
+  }
+
+  /** Serialises before the first await; the caller may go on changing the object. */
+  async save(sid: string, session: SessionData): Promise<void> {
+    const key = this.#key(sid);
+    const mine = this.#snapshot(sid, session);
+    const known = this.#originOf(sid, session);
+    const origin = known ?? new Origin(sid, null);
+    if (known === null) this.#origins.set(session, origin);
+    return this.#inTurn.run(sid, origin, () => this.#save(key, origin, mine));
+  }
+
+  /** Moves the expiry and the cookie; succeeds without the network where nothing has to move. */
+  async touch(sid: string, session: SessionData): Promise<void> {
+    const key = this.#key(sid);
+    const mine = this.#mark(session);
+    const origin = this.#originOf(sid, session);
+    return this.#inTurn.run(sid, origin, () => this.#touch(key, origin ?? new Origin(sid, null), mine));
+  }
+
+  async destroy(sid: string): Promise<void> {
+    const key = this.#key(sid);
+    await this.#inTurn.run(sid, null, () => this.#registers.change(key, destroyChange));
+  }
+
+  /** Ids of the live sessions of the farm, in no order. */
+  ids(): Promise<string[]> {
+    return this.#registers.ids(this.#rules.prefix);
+  }
+
+  /** The live sessions of the farm by id; without a prototype, so that no id means anything else. */
+  async all(): Promise<Record<string, SessionData>> {
+    const sessions: Record<string, SessionData> = Object.create(null);
+    await forEachOf(await this.ids(), CONCURRENCY, async (sid) => {
+      const session = await this.load(sid);
+      if (session !== null) sessions[sid] = session;
+    });
+    return sessions;
+  }
+
+  /** Destroys every session that is there when it is called. Stops at the first failure. */
+  async clear(): Promise<void> {
+    await forEachOf(await this.ids(), CONCURRENCY, (sid) => this.destroy(sid));
+  }
+
+  async #save(key: string, origin: Origin, mine: Snapshot): Promise<void> {
+    const base = origin.certainBase;
+    if (base !== null && sameBytes(mine.data, base.data) && isUpToDate(base, mine)) return;
+    const mergeData: MergeData = (before, theirs, own) => this.#mergeData(origin.sid, before, theirs, own);
+    const change = saveChange(mine, (current) => origin.baseAt(current), mergeData);
+    const made: UnknownWrite['made'] = (before, birth) => ({
+      ...marked(mine),
+      data: mine.data,
+      birth: before?.birth ?? birth,
+    });
+    const { result, state } = await this.#change(key, change, origin, made);
+    if (result.kind === 'kept') {
+      origin.settle({ ...kept(result, state, mine), data: mine.data });
+      if (result.paths.length > 0) this.#onConflict({ kind: 'same-field', sid: origin.sid, paths: result.paths });
+    } else this.#settleWithout(origin, result, 'late-save');
+  }
+
+  async #touch(key: string, origin: Origin, mine: Mark): Promise<void> {
+    const base = origin.certainBase;
+    if (base !== null && isUpToDate(base, mine)) return;
+    const change = touchChange(mine, (current) => origin.baseAt(current));
+    const made: UnknownWrite['made'] = (before) => before && { ...before, ...marked(mine) };
+    const { result, state } = await this.#change(key, change, origin, made);
+    if (result.kind === 'kept') {
+      origin.settle(result.base && { ...kept(result, state, mine), data: result.base.data });
+    } else this.#settleWithout(origin, result, 'late-touch');
+  }
+
+  async #change(
+    key: string,
+    change: Change<Outcome>,
+    origin: Origin,
+    made: UnknownWrite['made'],
+  ): Promise<Changed<Outcome>> {
+    try {
+      return await this.#registers.change(key, change);
+    } catch (error) {
+      if (error instanceof OutcomeUnknownError) origin.doubt({ operation: error.operation, made });
+      throw error;
+    }
+  }
+
+  /** The record holds nothing of this object's. */
+  #settleWithout(origin: Origin, result: Exclude<Outcome, Kept>, kind: 'late-save' | 'late-touch'): void {
+    if (result.kind === 'missing') return;
+    origin.settle(result.base);
+    if (result.kind === 'late') this.#onConflict({ kind, sid: origin.sid, reason: result.reason });
+  }
+
+  #loaded(sid: string, state: State): SessionData | null {
+    if (state.value === null) return null;
+    const stored = decodeCookie(state.attributes);
+    const cookie = handedOut(stored, state.until, this.#registers.nowMs());
+    const data = deserialize(this.#rules.serializer, state.value);
+    // Spread: a field named `__proto__` stays a field. A session saved without a cookie has none.
+    const session = cookie === null ? { ...data } : { ...data, cookie };
+    this.#origins.set(
+      session,
+      new Origin(sid, {
+        birth: state.birth,
+        data: state.value,
+        cookie,
+        expiresMs: cookieExpiresMs(stored),
+        untilMs: state.until,
+      }),
+    );
+    // The types say what express-session keeps in a session; it came from there, by way of `save`.
+    return session as unknown as SessionData;
+  }
+
+  #mergeData(sid: string, base: Uint8Array, theirs: Uint8Array, mine: Uint8Array): MergedData {
+    const { merge: decide, serializer } = this.#rules;
+    if (decide === false) return { data: mine, paths: [] };
+    const paths: (readonly string[])[] = [];
+    const [before, stored, saved] = [base, theirs, mine].map((bytes) => deserialize(serializer, bytes));
+    const merged = merge(before, stored, saved, (conflict) => {
+      paths.push(conflict.path);
+      return decide({ ...conflict, sid });
+    });
+    if (typeof merged !== 'object' || merged === null) {
+      throw new TypeError(
+        `The function in option merge made ${String(merged)} of a session; it must return an object.`,
+      );
+    }
+    const data = serialize(serializer, merged as Fields);
+    this.#checkSize(sid, data.length);
+    return { data, paths };
+  }
+
+  /** Everything of the object that the store will need, at once: its owner may change it as soon as we return. */
+  #snapshot(sid: string, session: SessionData): Snapshot {
+    const mark = this.#mark(session);
+    const data = serialize(this.#rules.serializer, dataOf(session));
+    this.#checkSize(sid, data.length + encodeCookie(mark.cookie).length);
+    return { ...mark, data };
+  }
+
+  #mark(session: SessionData): Mark {
+    if (typeof session !== 'object' || session === null) {
+      throw new TypeError(`A session must be an object, not ${String(session)}.`);
+    }
+    const calledMs = this.#registers.nowMs();
+    const cookie = cookieOf(session);
+    const ttlMs = (): number => this.#rules.ttlMs(session);
+    return { cookie, calledMs, expiry: expiryOf(cookie, calledMs, ttlMs, this.#rules.touchAfterMs) };
+  }
+
+  #originOf(sid: string, session: object): Origin | null {
+    const origin = this.#origins.get(session);
+    return origin?.sid === sid ? origin : null;
+  }
+
+  #key(sid: string): string {
+    if (typeof sid !== 'string') throw new TypeError(`A session id must be a string, not ${String(sid)}.`);
+    if (!isWellFormed(sid)) {
+      throw new ConfigError('The session id is not well-formed Unicode; let genid return whole characters.');
+    }
+    const key = `${this.#rules.prefix}/${sid}`;
+    // A character takes at most three bytes, so a short key needs no counting.
+    if (key.length * 3 > MAX_KEY_SIZE && encode(key).length > MAX_KEY_SIZE) {
+      throw new ValueTooLargeError(
+        `The session id is too long: with its prefix it may take ${MAX_KEY_SIZE} bytes; let genid return shorter ones.`,
+      );
+    }
+    return key;
+  }
+
+  #checkSize(sid: string, size: number): void {
+    const { maxValueSize } = this.#rules;
+    if (size <= maxValueSize) return;
+    throw new ValueTooLargeError(
+      `Session ${JSON.stringify(sid)} takes ${size} bytes and may take ${maxValueSize}; ` +
+        'keep less in it, or raise maxValueSize on every server.',
+    );
+  }
+}
+
+/**
+ * Whether the record needs nothing of a session that is as it was loaded: its end is not before the new expiry, and
+ * the expiry stored is not after it (that would be a life cut short).
+ */
+function isUpToDate(base: Base, { cookie, expiry, calledMs }: Mark): boolean {
+  const { expiresMs, untilMs } = expiry;
+  if (expiresMs <= calledMs || expiresMs > base.untilMs) return false;
+  const storedExpiresMs = base.expiresMs ?? base.untilMs - (untilMs - expiresMs);
+  return expiresMs >= storedExpiresMs && isSameCookie(base.cookie, cookie);
+}
+
+type Kept = Extract<Outcome, { kind: 'kept' }>;
+
+/** The version that an operation left behind, but for its data. */
+function kept({ expiresMs }: Kept, state: State, { cookie }: Mark): Omit<Base, 'data'> {
+  return { birth: state.birth, cookie, expiresMs, untilMs: state.until };
+}
+
+/** What a mark that took effect makes of a version, as far as can be told without the record. */
+function marked({ cookie, expiry }: Mark): Pick<Base, 'cookie' | 'expiresMs' | 'untilMs'> {
+  return { cookie, expiresMs: cookieExpiresMs(cookie), untilMs: expiry.untilMs };
+}
