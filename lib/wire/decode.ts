@@ -1,0 +1,365 @@
+/** Bytes to messages and envelopes, trusting nothing: every type, length and range is checked. */
+import { Unpackr } from 'msgpackr';
+import type { Holder, View } from '../membership/view.js';
+import {
+  type Ballot,
+  type EnumeratedKey,
+  type HeldName,
+  type LineageEntry,
+  NO_BALLOT,
+  NO_BYTES,
+  type Proposal,
+  type Report,
+} from '../paxos/index.js';
+import {
+  EFFECTS,
+  ENUMERATED_FIELDS,
+  LIMITS,
+  LINEAGE_FIELDS,
+  PACK_OPTIONS,
+  PHASES,
+  REASONS,
+  REPORT_COMMITTED,
+  REPORT_IS_HELD,
+  TYPE,
+} from './format.js';
+import type { Envelope, Message } from './messages.js';
+import { endOfValue } from './scan.js';
+
+/** What {@link decodeBody} made of a body. */
+export type DecodedBody =
+  | {
+      readonly ok: true;
+      readonly envelope: Envelope;
+      readonly messages: readonly Message[];
+      /** Messages left out because their type is not known here: a later version's. */
+      readonly skipped: number;
+    }
+  | {
+      readonly ok: false;
+      /** Which field was wrong, for the log. */
+      readonly reason: string;
+    };
+
+/** Something from the wire that no node of any version sends. */
+class Malformed extends Error {}
+
+type Fields = readonly unknown[];
+
+const unpackr = new Unpackr(PACK_OPTIONS);
+
+/**
+ * Reads a body: an envelope and its messages. Nothing of the result refers to `bytes`, so that a kept value does not
+ * keep a datagram alive. Never throws; a body with anything wrong in it is refused as a whole.
+ */
+export function decodeBody(bytes: Uint8Array): DecodedBody {
+  try {
+    const source = new Source(bytes);
+    const envelope = toEnvelope(source.next());
+    const messages: Message[] = [];
+    let skipped = 0;
+    for (let count = 0; source.hasMore; count++) {
+      if (count === LIMITS.messages) throw new Malformed('messages');
+      const message = toMessage(source.next());
+      if (message === null) skipped++;
+      else messages.push(message);
+    }
+    return { ok: true, envelope, messages, skipped };
+  } catch (error) {
+    return { ok: false, reason: reasonOf(error) };
+  }
+}
+
+/**
+ * Reads the envelope that a body starts with, and leaves the rest alone.
+ * @returns `null` if there is none
+ */
+export function decodeEnvelope(bytes: Uint8Array): Envelope | null {
+  try {
+    return toEnvelope(new Source(bytes).next());
+  } catch (error) {
+    reasonOf(error);
+    return null;
+  }
+}
+
+/**
+ * Reads one message that was encoded by itself. Same rules as {@link decodeBody}.
+ * @returns `null` if it is malformed, or of a type that is not known here
+ */
+export function decodeMessage(bytes: Uint8Array): Message | null {
+  try {
+    const source = new Source(bytes);
+    const message = toMessage(source.next());
+    return source.hasMore ? null : message;
+  } catch (error) {
+    reasonOf(error);
+    return null;
+  }
+}
+
+/** What is no {@link Malformed} is a mistake of ours and must not be taken for one of the sender's. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Malformed) return error.message;
+  throw error;
+}
+
+/** Hands out the values of a body, each an array, one after the other. */
+class Source {
+  readonly #bytes: Uint8Array;
+  readonly #range = { start: 0, end: 0 };
+
+  constructor(bytes: Uint8Array) {
+    // msgpackr notes a view of the bytes on the object that it is given; that stays with an object of our own.
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get hasMore(): boolean {
+    return this.#range.end < this.#bytes.length;
+  }
+
+  next(): Fields {
+    const range = this.#range;
+    range.start = range.end;
+    range.end = endOfValue(this.#bytes, range.start);
+    if (range.end < 0) throw new Malformed('structure');
+    return array(unpackr.unpack(this.#bytes, range), 'structure');
+  }
+}
+
+function toEnvelope(fields: Fields): Envelope {
+  return {
+    from: integer(fields[0], 1, LIMITS.number48, 'from'),
+    to: integer(fields[1], 0, LIMITS.number48, 'to'),
+    clockMs: natural(fields[2], 'clock'),
+    incarnation: integer(fields[3], 0, LIMITS.number48, 'incarnation'),
+    slot: integer(fields[4], 0, LIMITS.slots, 'slot'),
+    generation: natural(fields[5], 'generation'),
+  };
+}
+
+/** `null`: of a type that is not known. */
+function toMessage(f: Fields): Message | null {
+  switch (natural(f[0], 'type')) {
+    case TYPE.prepare:
+      return {
+        type: 'prepare',
+        request: request(f[1]),
+        key: key(f[2]),
+        ballot: ballot(f, 3),
+        bound: natural(f[5], 'bound'),
+        held: held(f[6]),
+      };
+    case TYPE.accept:
+      return {
+        type: 'accept',
+        request: request(f[1]),
+        key: key(f[2]),
+        horizon: natural(f[3], 'horizon'),
+        proposal: proposal(f[4], false),
+      };
+    case TYPE.commit:
+      return {
+        type: 'commit',
+        key: key(f[1]),
+        ballot: ballot(f, 2),
+        operation: operation(f[4]),
+        effect: word(EFFECTS, f[5], 'effect'),
+      };
+    case TYPE.read:
+      return { type: 'read', request: request(f[1]), key: key(f[2]), held: held(f[3]) };
+    case TYPE.enumerate:
+      return {
+        type: 'enumerate',
+        request: request(f[1]),
+        prefix: text(f[2], LIMITS.keyBytes, 'prefix'),
+        shard: integer(f[3], 0, LIMITS.shards - 1, 'shard'),
+      };
+    case TYPE.promised:
+      return {
+        type: 'promised',
+        request: request(f[1]),
+        ballot: ballot(f, 2),
+        report: report(f[4]),
+        horizon: natural(f[5], 'horizon'),
+        floor: ballot(f, 6),
+      };
+    case TYPE.accepted:
+      return { type: 'accepted', request: request(f[1]), ballot: ballot(f, 2) };
+    case TYPE.nack:
+      return {
+        type: 'nack',
+        request: request(f[1]),
+        phase: integer(f[2], 1, 2, 'phase') === 1 ? 1 : 2,
+        ballot: ballot(f, 3),
+        reason: word(REASONS, f[5], 'reason'),
+        promised: ballot(f, 6),
+      };
+    case TYPE.held:
+      return { type: 'held', request: request(f[1]), report: report(f[2]) };
+    case TYPE.enumerated:
+      return {
+        type: 'enumerated',
+        request: request(f[1]),
+        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
+        nextShard: integer(f[3], 0, LIMITS.shards, 'nextShard'),
+        keys: enumeratedKeys(f[4]),
+      };
+    case TYPE.hello:
+      return {
+        type: 'hello',
+        name: text(f[1], LIMITS.nameLength, 'name'),
+        streamPort: integer(f[2], 0, LIMITS.port, 'streamPort'),
+        clusterSize: integer(f[3], 1, LIMITS.slots, 'clusterSize'),
+        maxClockSkewMs: natural(f[4], 'maxClockSkewMs'),
+        wish: integer(f[5], -1, LIMITS.slots, 'wish'),
+        phase: word(PHASES, f[6], 'phase'),
+        bound: integer(f[7], 0, LIMITS.number48, 'bound'),
+        view: f[8] === null ? null : view(f[8]),
+      };
+    case TYPE.who:
+      return { type: 'who', request: request(f[1]) };
+    case TYPE.vouch:
+      return { type: 'vouch', request: request(f[1]), view: view(f[2]) };
+    case TYPE.form:
+      return { type: 'form', view: view(f[1]) };
+    case TYPE.unform:
+      return { type: 'unform', incarnation: integer(f[1], 1, LIMITS.number48, 'incarnation') };
+    default:
+      return null;
+  }
+}
+
+function proposal(value: unknown, isHeld: boolean): Proposal {
+  const f = array(value, 'proposal');
+  // What is held is not sent; the proposer puts in what it named.
+  if (isHeld && (f[3] !== null || f[4] !== null)) throw new Malformed('isHeld');
+  return {
+    accepted: ballot(f, 0),
+    operation: operation(f[2]),
+    value: f[3] === null ? null : bytes(f[3], 'value'),
+    attributes: isHeld ? NO_BYTES : bytes(f[4], 'attributes'),
+    until: natural(f[5], 'until'),
+    birth: ballot(f, 6),
+    dataBallot: ballot(f, 8),
+    lineage: lineage(f[10]),
+    lineageFrom: ballot(f, 11),
+  };
+}
+
+function lineage(value: unknown): LineageEntry[] {
+  const f = list(value, LINEAGE_FIELDS, LIMITS.lineage, 'lineage');
+  const entries: LineageEntry[] = [];
+  for (let i = 0; i < f.length; i += LINEAGE_FIELDS)
+    entries.push({ operation: operation(f[i]), ballot: ballot(f, i + 1) });
+  return entries;
+}
+
+function report(value: unknown): Report | null {
+  if (value === null) return null;
+  const f = array(value, 'report');
+  const flags = integer(f[0], 0, REPORT_COMMITTED | REPORT_IS_HELD, 'flags');
+  const isHeld = (flags & REPORT_IS_HELD) !== 0;
+  return { proposal: proposal(f[1], isHeld), committed: (flags & REPORT_COMMITTED) !== 0, isHeld };
+}
+
+function held(value: unknown): HeldName | null {
+  if (value === null) return null;
+  const f = array(value, 'held');
+  return { accepted: ballot(f, 0), operation: operation(f[2]) };
+}
+
+function enumeratedKeys(value: unknown): EnumeratedKey[] {
+  const f = list(value, ENUMERATED_FIELDS, LIMITS.enumeratedKeys, 'keys');
+  const keys: EnumeratedKey[] = [];
+  for (let i = 0; i < f.length; i += ENUMERATED_FIELDS) {
+    keys.push({
+      key: key(f[i]),
+      accepted: ballot(f, i + 1),
+      operation: operation(f[i + 3]),
+      committed: integer(f[i + 4], 0, 1, 'committed') === 1,
+      until: natural(f[i + 5], 'until'),
+    });
+  }
+  return keys;
+}
+
+function view(value: unknown): View {
+  const f = array(value, 'view');
+  const holders = list(f[2], 1, LIMITS.slots, 'holders');
+  if (holders.length === 0) throw new Malformed('holders');
+  return {
+    incarnation: integer(f[0], 1, LIMITS.number48, 'incarnation'),
+    formedAtMs: natural(f[1], 'formedAt'),
+    holders: holders.map(holder),
+  };
+}
+
+function holder(value: unknown): Holder | null {
+  if (value === null) return null;
+  const f = array(value, 'holder');
+  return {
+    process: integer(f[0], 1, LIMITS.number48, 'process'),
+    generation: integer(f[1], 1, Number.MAX_SAFE_INTEGER, 'generation'),
+    name: text(f[2], LIMITS.nameLength, 'name'),
+  };
+}
+
+function ballot(fields: Fields, at: number): Ballot {
+  const round = natural(fields[at], 'round');
+  const proposer = integer(fields[at + 1], 0, LIMITS.number48, 'proposer');
+  return round === 0 && proposer === 0 ? NO_BALLOT : { round, proposer };
+}
+
+function request(value: unknown): number {
+  return integer(value, 1, LIMITS.number48, 'request');
+}
+
+function key(value: unknown): string {
+  const key = text(value, LIMITS.keyBytes, 'key');
+  if (key === '') throw new Malformed('key');
+  return key;
+}
+
+function operation(value: unknown): string {
+  return text(value, LIMITS.operationLength, 'operation');
+}
+
+function natural(value: unknown, what: string): number {
+  return integer(value, 0, Number.MAX_SAFE_INTEGER, what);
+}
+
+function integer(value: unknown, min: number, max: number, what: string): number {
+  if (!Number.isSafeInteger(value)) throw new Malformed(what);
+  const number = value as number; // isSafeInteger is false for all but numbers
+  if (number < min || number > max) throw new Malformed(what);
+  return number;
+}
+
+/** A string of at most `max` UTF-16 units. (The bytes of every string were bounded when it was scanned.) */
+function text(value: unknown, max: number, what: string): string {
+  if (typeof value !== 'string' || value.length > max) throw new Malformed(what);
+  return value;
+}
+
+/** A copy that shares its memory with nothing. */
+function bytes(value: unknown, what: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new Malformed(what);
+  return value.length === 0 ? NO_BYTES : new Uint8Array(value);
+}
+
+function word<W extends string>(words: readonly W[], value: unknown, what: string): W {
+  return words[integer(value, 0, words.length - 1, what)] as W; // in range
+}
+
+function array(value: unknown, what: string): Fields {
+  if (!Array.isArray(value)) throw new Malformed(what);
+  return value;
+}
+
+/** An array of whole entries of `fields` fields each. */
+function list(value: unknown, fields: number, max: number, what: string): Fields {
+  const all = array(value, what);
+  if (all.length % fields !== 0 || all.length > max * fields) throw new Malformed(what);
+  return all;
+}

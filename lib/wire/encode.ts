@@ -1,0 +1,132 @@
+/** Messages and envelopes to bytes. See `format.ts` for what the bytes are, `decode.ts` for the way back. */
+import { Packr } from 'msgpackr';
+import type { View } from '../membership/view.js';
+import type { EnumeratedKey, HeldName, LineageEntry, Proposal, Report } from '../paxos/index.js';
+import { EFFECTS, PACK_OPTIONS, PHASES, REASONS, REPORT_COMMITTED, REPORT_IS_HELD, TYPE } from './format.js';
+import type { Envelope, Message } from './messages.js';
+
+const packr = new Packr(PACK_OPTIONS);
+
+/**
+ * The bytes of one message. They share a buffer with other messages encoded about the same time: nothing overwrites
+ * them, but who keeps them for long copies them.
+ *
+ * The fields are taken to be in range (`LIMITS`) and strings to be well-formed: where a caller's input enters, it has
+ * been checked.
+ */
+export function encodeMessage(message: Message): Uint8Array {
+  return packr.pack(toFields(message));
+}
+
+/** The bytes that a body starts with. A fraction of a millisecond is dropped from the clock. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const { from, to, clockMs, incarnation, slot, generation } = envelope;
+  return packr.pack([from, to, Math.floor(clockMs), incarnation, slot, generation]);
+}
+
+type Field = number | string | Uint8Array | null | readonly Field[];
+
+function toFields(message: Message): Field[] {
+  switch (message.type) {
+    case 'prepare': {
+      const { request, key, ballot, bound, held } = message;
+      return [TYPE.prepare, request, key, ballot.round, ballot.proposer, bound, heldFields(held)];
+    }
+    case 'accept':
+      return acceptFields(message.request, message.key, message.horizon, message.proposal);
+    case 'commit': {
+      const { key, ballot, operation, effect } = message;
+      return [TYPE.commit, key, ballot.round, ballot.proposer, operation, EFFECTS.indexOf(effect)];
+    }
+    case 'read':
+      return [TYPE.read, message.request, message.key, heldFields(message.held)];
+    case 'enumerate':
+      return [TYPE.enumerate, message.request, message.prefix, message.shard];
+    case 'promised': {
+      const { request, ballot, report, horizon, floor } = message;
+      const { round, proposer } = ballot;
+      return [TYPE.promised, request, round, proposer, reportFields(report), horizon, floor.round, floor.proposer];
+    }
+    case 'accepted':
+      return [TYPE.accepted, message.request, message.ballot.round, message.ballot.proposer];
+    case 'nack': {
+      const { request, phase, ballot, reason, promised } = message;
+      const { round, proposer } = ballot;
+      return [TYPE.nack, request, phase, round, proposer, REASONS.indexOf(reason), promised.round, promised.proposer];
+    }
+    case 'held':
+      return [TYPE.held, message.request, reportFields(message.report)];
+    case 'enumerated':
+      return [TYPE.enumerated, message.request, message.shard, message.nextShard, enumeratedFields(message.keys)];
+    case 'hello': {
+      const { name, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view } = message;
+      const place = PHASES.indexOf(phase);
+      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, view && viewFields(view)];
+    }
+    case 'who':
+      return [TYPE.who, message.request];
+    case 'vouch':
+      return [TYPE.vouch, message.request, viewFields(message.view)];
+    case 'form':
+      return [TYPE.form, viewFields(message.view)];
+    case 'unform':
+      return [TYPE.unform, message.incarnation];
+  }
+}
+
+function acceptFields(request: number, key: string, horizon: number, proposal: Proposal): Field[] {
+  return [TYPE.accept, request, key, horizon, proposalFields(proposal, proposal.value, proposal.attributes)];
+}
+
+function proposalFields(proposal: Proposal, value: Uint8Array | null, attributes: Uint8Array | null): Field[] {
+  const { accepted, birth, dataBallot, lineageFrom } = proposal;
+  return [
+    accepted.round,
+    accepted.proposer,
+    proposal.operation,
+    value,
+    attributes,
+    proposal.until,
+    birth.round,
+    birth.proposer,
+    dataBallot.round,
+    dataBallot.proposer,
+    lineageFields(proposal.lineage),
+    lineageFrom.round,
+    lineageFrom.proposer,
+  ];
+}
+
+function lineageFields(lineage: readonly LineageEntry[]): Field[] {
+  const fields: Field[] = [];
+  for (const { operation, ballot } of lineage) fields.push(operation, ballot.round, ballot.proposer);
+  return fields;
+}
+
+function heldFields(held: HeldName | null): Field {
+  return held && [held.accepted.round, held.accepted.proposer, held.operation];
+}
+
+/** What the asker holds already is left out: its bytes, and the attributes beside them. */
+function reportFields(report: Report | null): Field {
+  if (report === null) return null;
+  const { proposal, committed, isHeld } = report;
+  const flags = (committed ? REPORT_COMMITTED : 0) | (isHeld ? REPORT_IS_HELD : 0);
+  return isHeld
+    ? [flags, proposalFields(proposal, null, null)]
+    : [flags, proposalFields(proposal, proposal.value, proposal.attributes)];
+}
+
+/** One flat list: an array for each of 100 000 keys would cost as much as the keys. */
+function enumeratedFields(keys: readonly EnumeratedKey[]): Field[] {
+  const fields: Field[] = [];
+  for (const { key, accepted, operation, committed, until } of keys) {
+    fields.push(key, accepted.round, accepted.proposer, operation, committed ? 1 : 0, until);
+  }
+  return fields;
+}
+
+function viewFields(view: View): Field[] {
+  const holders = view.holders.map((holder) => holder && [holder.process, holder.generation, holder.name]);
+  return [view.incarnation, view.formedAtMs, holders];
+}

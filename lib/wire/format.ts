@@ -1,0 +1,67 @@
+/**
+ * The bytes of a body, as far as both directions must agree on them.
+ *
+ * A body is one envelope and then any number of messages, one MessagePack array after the other. A message's array
+ * starts with the number of its type; a ballot is two fields, round and proposer. Fields may be appended by a later
+ * version: what is beyond those known is ignored. What must not be ignored needs a new type; a message of a type that
+ * is not known is skipped.
+ */
+import { MAX_LINEAGE } from '../paxos/index.js';
+
+/** Numbers of the message types. Never reused for another meaning. */
+export const TYPE = {
+  prepare: 1,
+  accept: 2,
+  commit: 3,
+  read: 4,
+  enumerate: 5,
+  promised: 6,
+  accepted: 7,
+  nack: 8,
+  held: 9,
+  enumerated: 10,
+  hello: 20,
+  who: 21,
+  vouch: 22,
+  form: 23,
+  unform: 24,
+} as const;
+
+/** Where a word travels as a number: its place in these lists. Only ever appended to. */
+export const EFFECTS = ['changed', 'touched', 'removed', 'none'] as const;
+export const REASONS = ['stale', 'clock'] as const;
+export const PHASES = ['seeking', 'voter', 'learner', 'leaving'] as const;
+
+/** Options of msgpackr. Shared structures (`useRecords`) would misread after a lost datagram. */
+export const PACK_OPTIONS = { useRecords: false, variableMapSize: true } as const;
+
+/** What a field, a message and a body may be at most. What is beyond is refused by the decoder. */
+export const LIMITS = {
+  /** UTF-8 bytes of a register's key, and of any string at all. */
+  keyBytes: 1024,
+  operationLength: 40,
+  nameLength: 128,
+  lineage: MAX_LINEAGE,
+  /** Voter slots of a cluster. */
+  slots: 99,
+  /** Keys in one answer to an enumeration. */
+  enumeratedKeys: 100_000,
+  messages: 4096,
+  /** Arrays in arrays; a message needs three. */
+  depth: 4,
+  /** Random numbers that name processes and formations, and request numbers. */
+  number48: 2 ** 48 - 1,
+  shards: 256,
+  port: 65_535,
+} as const;
+
+/** Most bytes that an envelope takes: an array of six, five of them float64, the slot below 100. */
+export const MAX_ENVELOPE_SIZE = 1 + 5 * 9 + 1;
+
+/** Fields that one entry of these flat lists takes. */
+export const LINEAGE_FIELDS = 3;
+export const ENUMERATED_FIELDS = 6;
+
+/** Bits of a report's flags. */
+export const REPORT_COMMITTED = 1;
+export const REPORT_IS_HELD = 2;

@@ -1,0 +1,136 @@
+/** Arbitrary well-formed messages, for the specs of this room and of those that speak through it. */
+import fc from 'fast-check';
+import type { Envelope, Message } from '../../lib/wire/messages.js';
+
+const number48 = fc.oneof(fc.integer({ min: 1, max: 2 ** 48 - 1 }), fc.integer({ min: 1, max: 300 }));
+const natural = fc.oneof(fc.maxSafeNat(), fc.nat(300), fc.constant(Number.MAX_SAFE_INTEGER));
+
+export const ballot = fc.record({ round: natural, proposer: fc.oneof(number48, fc.constant(0)) });
+
+export const key = fc
+  .oneof(
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 100 }),
+    fc.string({ unit: 'grapheme', minLength: 1, maxLength: 100 }),
+    fc.constantFrom('sess/😀', 'é'.repeat(512), 'a'.repeat(1024), '😀'.repeat(256), '\ufeffa', '\uffff', '__proto__'),
+  )
+  .filter((text) => Buffer.byteLength(text) <= 1024);
+
+export const operation = fc.string({ unit: 'grapheme-ascii', maxLength: 40 });
+const name = fc.string({ unit: 'grapheme', maxLength: 20 });
+
+const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.constant(Uint8Array.from({ length: 256 }, (_, i) => i)));
+
+const lineage = fc.oneof(
+  fc.array(fc.record({ operation, ballot }), { maxLength: 5 }),
+  fc.array(fc.record({ operation, ballot }), { minLength: 64, maxLength: 64 }),
+);
+
+const proposalFields = {
+  accepted: ballot,
+  operation,
+  until: natural,
+  birth: ballot,
+  dataBallot: ballot,
+  lineage,
+  lineageFrom: ballot,
+};
+
+const proposal = fc.record({ ...proposalFields, value: fc.option(bytes), attributes: bytes });
+
+const report = fc.option(
+  fc.oneof(
+    fc.record({ proposal, committed: fc.boolean(), isHeld: fc.constant(false) }),
+    fc.record({
+      proposal: fc.record({
+        ...proposalFields,
+        value: fc.constant(null),
+        attributes: fc.constant(new Uint8Array(0)),
+      }),
+      committed: fc.boolean(),
+      isHeld: fc.constant(true),
+    }),
+  ),
+);
+
+const held = fc.option(fc.record({ accepted: ballot, operation }));
+
+const holder = fc.record({ process: number48, generation: fc.integer({ min: 1, max: 2 ** 40 }), name });
+
+export const view = fc.record({
+  incarnation: number48,
+  formedAtMs: natural,
+  holders: fc.array(fc.option(holder), { minLength: 1, maxLength: 99 }),
+});
+
+const type = <T extends string>(value: T) => fc.constant(value);
+
+/** One arbitrary for each type of message. */
+export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<Message, { type: T }>> } = {
+  prepare: fc.record({ type: type('prepare'), request: number48, key, ballot, bound: natural, held }),
+  accept: fc.record({ type: type('accept'), request: number48, key, proposal, horizon: natural }),
+  commit: fc.record({
+    type: type('commit'),
+    key,
+    ballot,
+    operation,
+    effect: fc.constantFrom('changed', 'touched', 'removed', 'none'),
+  }),
+  read: fc.record({ type: type('read'), request: number48, key, held }),
+  enumerate: fc.record({
+    type: type('enumerate'),
+    request: number48,
+    prefix: fc.oneof(key, fc.constant('')),
+    shard: fc.nat(255),
+  }),
+  promised: fc.record({
+    type: type('promised'),
+    request: number48,
+    ballot,
+    report,
+    horizon: natural,
+    floor: ballot,
+  }),
+  accepted: fc.record({ type: type('accepted'), request: number48, ballot }),
+  nack: fc.record({
+    type: type('nack'),
+    request: number48,
+    phase: fc.constantFrom(1, 2),
+    ballot,
+    reason: fc.constantFrom('stale', 'clock'),
+    promised: ballot,
+  }),
+  held: fc.record({ type: type('held'), request: number48, report }),
+  enumerated: fc.record({
+    type: type('enumerated'),
+    request: number48,
+    shard: fc.nat(255),
+    nextShard: fc.nat(256),
+    keys: fc.array(fc.record({ key, accepted: ballot, operation, committed: fc.boolean(), until: natural })),
+  }),
+  hello: fc.record({
+    type: type('hello'),
+    name,
+    streamPort: fc.nat(65_535),
+    clusterSize: fc.integer({ min: 1, max: 99 }),
+    maxClockSkewMs: natural,
+    wish: fc.integer({ min: -1, max: 99 }),
+    phase: fc.constantFrom('seeking', 'voter', 'learner', 'leaving'),
+    bound: fc.oneof(number48, fc.constant(0)),
+    view: fc.option(view),
+  }),
+  who: fc.record({ type: type('who'), request: number48 }),
+  vouch: fc.record({ type: type('vouch'), request: number48, view }),
+  form: fc.record({ type: type('form'), view }),
+  unform: fc.record({ type: type('unform'), incarnation: number48 }),
+};
+
+export const message: fc.Arbitrary<Message> = fc.oneof(...Object.values<fc.Arbitrary<Message>>(MESSAGES));
+
+export const envelope: fc.Arbitrary<Envelope> = fc.record({
+  from: number48,
+  to: fc.oneof(number48, fc.constant(0)),
+  clockMs: natural,
+  incarnation: fc.oneof(number48, fc.constant(0)),
+  slot: fc.nat(99),
+  generation: natural,
+});
