@@ -17,3 +17,25 @@ export interface View {
   /** One entry a slot, slot 1 first; `null` where nobody has held it yet. Its length is the cluster size N. */
   readonly holders: readonly (Holder | null)[];
 }
+
+/** Whether `a` stays when the two meet. */
+export function isOlder(a: View, b: View): boolean {
+  return (a.formedAtMs - b.formedAtMs || a.incarnation - b.incarnation) < 0;
+}
+
+/**
+ * What two processes of one formation know of its slots, together: of each slot the newest generation. Slots only
+ * gain holders, so the result does not depend on who learns what first.
+ */
+export function mergeViews(a: View, b: View): View {
+  const holders = a.holders.map((mine, index) => {
+    const theirs = b.holders[index] ?? null;
+    return (theirs?.generation ?? 0) > (mine?.generation ?? 0) ? theirs : mine;
+  });
+  return holders.every((holder, index) => holder === a.holders[index]) ? a : { ...a, holders };
+}
+
+/** Slot that the process holds, from 1; 0 if none. */
+export function slotOf(view: View | null, process: number): number {
+  return view === null ? 0 : view.holders.findIndex((holder) => holder?.process === process) + 1;
+}

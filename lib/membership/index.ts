@@ -1,0 +1,5 @@
+export * from './guarded-clock.js';
+export * from './membership.js';
+export * from './peers.js';
+export * from './round-trip.js';
+export * from './view.js';

@@ -1,0 +1,417 @@
+import { type Answerer, type Electorate, majorityOf } from '../paxos/index.js';
+import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
+import { assignSlots, type Candidate } from './formation.js';
+import type { PeerTable } from './peers.js';
+import { type Holder, isOlder, mergeViews, slotOf, type View } from './view.js';
+
+/** What a step of the membership wants done. */
+export type Directive =
+  | { readonly kind: 'send' /** Process, or 0 for all. */; readonly to: number; readonly message: MembershipMessage }
+  /** This process lives in another view now; what it held and had under way in the one before is void. */
+  | { readonly kind: 'entered'; readonly left: View | null }
+  /** The view has learnt of a holder. */
+  | { readonly kind: 'grown' }
+  /** A slot that nobody has ever held is to be asked for. */
+  | { readonly kind: 'claim'; readonly slot: number }
+  | { readonly kind: 'warning'; readonly code: string; readonly message: string };
+
+export interface MembershipSetup {
+  readonly process: number;
+  /** `host:pid` */
+  readonly name: string;
+  readonly clusterSize: number;
+  /** 1..N for that slot, 0 for any, −1 for none. */
+  readonly wish: number;
+  readonly maxClockSkewMs: number;
+  /** Ms after which a bare majority may form the farm. */
+  readonly formationGraceMs: number;
+  /** Whether a bare majority may form it at once. */
+  readonly isBootstrap: boolean;
+  /** In 0..1. */
+  readonly random: () => number;
+  /** A number in 1..2⁴⁸−1 never drawn before. */
+  readonly drawNumber: () => number;
+}
+
+export interface MembershipInstant {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/** How often to say hello, in ms: while seeking company, and later. */
+const SEEKING_INTERVAL_MS = 100;
+const HELLO_INTERVAL_MS = 500;
+/** For how long the candidates must stay the same before a farm is formed of them. */
+const STABLE_MS = 300;
+/** A candidate not heard for that long is none. */
+const CANDIDATE_MS = 1500;
+/** How long a formation may take until its coordinator gives it up. */
+const FORMATION_MS = 1500;
+/** Silence after which a process counts as gone. */
+export const SUSPICION_MS = 3000;
+/** Silence of all voters after which a learner takes up with another farm. */
+const DESERTED_MS = 10_000;
+
+/**
+ * Who votes: finds the others, forms the farm once when it starts for the first time, and keeps the view of its slots
+ * (docs/protocol.md, "First start"). Pure: what it hears and the time go in, directives come out.
+ *
+ * Forming takes all N processes, each bound to one formation at a time, so that no process can vote in two farms. A
+ * process that comes later finds voters who vouch for their view, and joins as a learner, or takes a slot that nobody
+ * has ever held. That is as good as a voter that was cut off since the start: no promise of it was ever counted.
+ */
+export class Membership {
+  readonly #setup: MembershipSetup;
+  readonly #peers: PeerTable;
+  #streamPort = 0;
+  #view: View | null = null;
+  #slot = 0;
+  #bound: { readonly view: View; readonly coordinator: number; readonly sinceMs: number } | null = null;
+  #seekingSinceMs: number | null = null;
+  #nextHelloMs = Number.NEGATIVE_INFINITY;
+  #nextAttemptMs = Number.NEGATIVE_INFINITY;
+  #nextClaimMs = Number.NEGATIVE_INFINITY;
+  #candidates = '';
+  #candidatesSinceMs = 0;
+  /** Whether a vouching voter was ever heard: such a process does not form a farm of its own. */
+  #hasSeenVoters = false;
+  #voterHeardMs = 0;
+  #who: { readonly request: number; readonly atMs: number } | null = null;
+  #isLeaving = false;
+  readonly #warned = new Set<string>();
+
+  constructor(setup: MembershipSetup, peers: PeerTable) {
+    this.#setup = setup;
+    this.#peers = peers;
+  }
+
+  get view(): View | null {
+    return this.#view;
+  }
+
+  /** Slot held, from 1; 0 for none. */
+  get slot(): number {
+    return this.#slot;
+  }
+
+  get generation(): number {
+    return this.#slot === 0 ? 0 : (this.#view?.holders[this.#slot - 1]?.generation ?? 0);
+  }
+
+  get phase(): Hello['phase'] {
+    if (this.#isLeaving) return 'leaving';
+    if (this.#view === null) return 'seeking';
+    return this.#slot === 0 ? 'learner' : 'voter';
+  }
+
+  /** The voters, as known at each moment; `null` while there is no view. */
+  get electorate(): Electorate | null {
+    return this.#view === null ? null : { size: this.#view.holders.length, isVoter: (from) => this.isVoter(from) };
+  }
+
+  isVoter({ process, slot, generation }: Answerer): boolean {
+    const holder = this.#view?.holders[slot - 1];
+    return holder != null && holder.process === process && holder.generation === generation;
+  }
+
+  /** The other voters' process numbers. */
+  get otherVoters(): number[] {
+    const holders = this.#view?.holders ?? [];
+    return holders.flatMap((holder) =>
+      holder === null || holder.process === this.#setup.process ? [] : holder.process,
+    );
+  }
+
+  /** Slots whose holder was heard of late, this process's own included. */
+  slotsHeard(monotonicMs: number): number[] {
+    const holders = this.#view?.holders ?? [];
+    return holders.flatMap((holder, index) => {
+      if (holder === null) return [];
+      const isHere = holder.process === this.#setup.process;
+      return isHere || this.#peers.isHeard(holder.process, monotonicMs, SUSPICION_MS) ? [index + 1] : [];
+    });
+  }
+
+  hasQuorum(monotonicMs: number): boolean {
+    return this.#view !== null && this.slotsHeard(monotonicMs).length >= majorityOf(this.#view.holders.length);
+  }
+
+  /** @param streamPort for the hello */
+  start(streamPort: number, now: MembershipInstant): Directive[] {
+    this.#streamPort = streamPort;
+    this.#seekingSinceMs = now.monotonicMs;
+    return this.tick(now);
+  }
+
+  /** Says good-bye; to be sent at once. */
+  leave(): Directive[] {
+    this.#isLeaving = true;
+    return [this.#hello(0)];
+  }
+
+  /** A claim was chosen: somebody, this process or another, holds the slot now. */
+  filled(slot: number, holder: Holder): Directive[] {
+    if (this.#view === null) return [];
+    const holders = this.#view.holders.map((held, index) => (index === slot - 1 ? holder : held));
+    return this.#merge({ ...this.#view, holders });
+  }
+
+  tick(now: MembershipInstant): Directive[] {
+    if (this.#seekingSinceMs === null || this.#isLeaving) return [];
+    const directives: Directive[] = [];
+    if (now.monotonicMs >= this.#nextHelloMs) {
+      const isEager = this.#view === null && now.monotonicMs - this.#seekingSinceMs < 5000;
+      const intervalMs = isEager ? SEEKING_INTERVAL_MS : HELLO_INTERVAL_MS;
+      // Spread a little, so that nodes started together don't all speak at once for ever.
+      this.#nextHelloMs = now.monotonicMs + intervalMs * (0.9 + 0.2 * this.#setup.random());
+      directives.push(this.#hello(0));
+      if (this.#view === null) directives.push(this.#ask(0, now));
+    }
+    if (this.#view === null) directives.push(...this.#form(now));
+    else if (this.#slot === 0) directives.push(...this.#claim(now));
+    return directives;
+  }
+
+  receive(from: number, message: MembershipMessage, now: MembershipInstant): Directive[] {
+    if (this.#isLeaving || this.#seekingSinceMs === null) return [];
+    switch (message.type) {
+      case 'hello':
+        return this.#onHello(from, message, now);
+      case 'who':
+        if (this.#view === null || this.#slot === 0) return [];
+        return [{ kind: 'send', to: from, message: { type: 'vouch', request: message.request, view: this.#view } }];
+      case 'vouch':
+        return this.#onVouch(from, message, now);
+      case 'form':
+        return this.#onForm(from, message, now);
+      case 'unform':
+        return this.#onUnform(from, message);
+    }
+  }
+
+  #onHello(from: number, hello: Hello, now: MembershipInstant): Directive[] {
+    const peer = this.#peers.get(from);
+    if (peer === undefined) return [];
+    const isNew = peer.introduction === null;
+    const { name, streamPort, clusterSize, wish, phase, bound } = hello;
+    const incarnation = hello.view?.incarnation ?? 0;
+    peer.introduction = { name, streamPort, clusterSize, wish, phase, bound, incarnation };
+    if (phase === 'leaving') {
+      peer.lastHeardMs = Number.NEGATIVE_INFINITY;
+      return [];
+    }
+    const directives = this.#checkSettings(hello, from);
+    // So that two that start at different times know each other at once.
+    if (isNew && this.#view === null) directives.push(this.#hello(from));
+    if (this.#view !== null && slotOf(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
+    if (hello.view === null) return directives;
+    if (hello.view.incarnation === this.#view?.incarnation) {
+      directives.push(...this.#merge(hello.view));
+    } else if (this.#bound !== null && hello.view.incarnation === this.#bound.view.incarnation) {
+      directives.push(...this.#enter(hello.view, now));
+    } else if (this.#view !== null && this.#isWorthEntering(hello.view, now)) {
+      // A hello may be old, or of a farm that is gone. Only a voter's answer to a question of now proves it alive.
+      directives.push(this.#ask(0, now));
+    }
+    return directives;
+  }
+
+  #onVouch(from: number, { request, view }: Vouch, now: MembershipInstant): Directive[] {
+    if (this.#who?.request !== request || now.monotonicMs - this.#who.atMs > SUSPICION_MS) return [];
+    if (slotOf(view, from) === 0) return [];
+    if (view.incarnation === this.#view?.incarnation) {
+      this.#voterHeardMs = now.monotonicMs;
+      return this.#merge(view);
+    }
+    return this.#view === null || this.#isWorthEntering(view, now) ? this.#enter(view, now) : [];
+  }
+
+  /** Of two farms that meet, the older stays; a learner whose voters are all gone takes what there is. */
+  #isWorthEntering(view: View, now: MembershipInstant): boolean {
+    if (this.#view === null) return true;
+    if (isOlder(view, this.#view)) return true;
+    return this.#slot === 0 && now.monotonicMs - this.#voterHeardMs > DESERTED_MS;
+  }
+
+  #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
+    if (this.#view !== null || this.#hasSeenVoters || view.holders.length !== this.#setup.clusterSize) return [];
+    if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
+    if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
+    this.#bound ??= { view, coordinator: from, sinceMs: now.monotonicMs };
+    return [this.#hello(from)];
+  }
+
+  #onUnform(from: number, { incarnation }: Unform): Directive[] {
+    if (this.#bound?.view.incarnation === incarnation && this.#bound.coordinator === from) this.#bound = null;
+    return [];
+  }
+
+  /** A step towards a first farm: what is bound is pursued, else a formation is tried when the time has come. */
+  #form(now: MembershipInstant): Directive[] {
+    if (this.#bound?.coordinator === this.#setup.process)
+      return this.#pursue(this.#bound.view, this.#bound.sinceMs, now);
+    if (this.#bound !== null) {
+      const isSilent = !this.#peers.isHeard(this.#bound.coordinator, now.monotonicMs, SUSPICION_MS);
+      const isOverdue = now.monotonicMs - this.#bound.sinceMs > FORMATION_MS + SUSPICION_MS;
+      if (isSilent || isOverdue) this.#bound = null;
+      return [];
+    }
+    if (this.#setup.wish < 0 || this.#hasSeenVoters) return [];
+    const slots = assignSlots(this.#listCandidates(now), this.#setup.clusterSize);
+    const signature = slots.map((candidate) => candidate?.process ?? 0).join();
+    if (signature !== this.#candidates) {
+      this.#candidates = signature;
+      this.#candidatesSinceMs = now.monotonicMs;
+    }
+    if (!this.#mayForm(slots, now)) return [];
+    const view: View = {
+      incarnation: this.#setup.drawNumber(),
+      formedAtMs: Math.floor(now.wallMs),
+      holders: slots.map((each) => each && { process: each.process, generation: 1, name: each.name }),
+    };
+    this.#bound = { view, coordinator: this.#setup.process, sinceMs: now.monotonicMs };
+    return [{ kind: 'send', to: 0, message: { type: 'form', view } }, ...this.#pursue(view, now.monotonicMs, now)];
+  }
+
+  #mayForm(slots: readonly (Candidate | null)[], now: MembershipInstant): boolean {
+    if (now.monotonicMs < this.#nextAttemptMs || now.monotonicMs - this.#candidatesSinceMs < STABLE_MS) return false;
+    const present = slots.filter((candidate) => candidate !== null);
+    const isMember = present.some((candidate) => candidate.process === this.#setup.process);
+    if (!isMember || present.length < majorityOf(slots.length)) return false;
+    const seekingMs = now.monotonicMs - (this.#seekingSinceMs ?? now.monotonicMs);
+    if (present.length === slots.length) {
+      // One tries first, the others only if nothing comes of it.
+      const isFirst = present.every((candidate) => candidate.process >= this.#setup.process);
+      return isFirst || seekingMs > 2 * FORMATION_MS + SUSPICION_MS;
+    }
+    return (this.#setup.isBootstrap && seekingMs > 2 * STABLE_MS) || seekingMs >= this.#setup.formationGraceMs;
+  }
+
+  /** The coordinator decides as soon as everybody named is bound: none of them can be in another farm then. */
+  #pursue(view: View, sinceMs: number, now: MembershipInstant): Directive[] {
+    const isAgreed = view.holders.every(
+      (holder) =>
+        holder === null ||
+        holder.process === this.#setup.process ||
+        this.#peers.get(holder.process)?.introduction?.bound === view.incarnation,
+    );
+    if (isAgreed) return this.#enter(view, now);
+    if (now.monotonicMs - sinceMs < FORMATION_MS) return [];
+    this.#bound = null;
+    this.#nextAttemptMs = now.monotonicMs + FORMATION_MS * this.#setup.random();
+    return [{ kind: 'send', to: 0, message: { type: 'unform', incarnation: view.incarnation } }];
+  }
+
+  #listCandidates(now: MembershipInstant): Candidate[] {
+    const { process, wish, name, clusterSize } = this.#setup;
+    const candidates: Candidate[] = [{ process, wish, name }];
+    for (const peer of this.#peers) {
+      const said = peer.introduction;
+      if (said === null || said.phase !== 'seeking' || said.wish < 0 || said.bound !== 0) continue;
+      if (said.clusterSize !== clusterSize || now.monotonicMs - peer.lastHeardMs > CANDIDATE_MS) continue;
+      candidates.push({ process: peer.process, wish: said.wish, name: said.name });
+    }
+    return candidates;
+  }
+
+  #claim(now: MembershipInstant): Directive[] {
+    const { wish } = this.#setup;
+    if (wish < 0 || this.#view === null || now.monotonicMs < this.#nextClaimMs) return [];
+    const vacant = this.#view.holders.flatMap((holder, index) => (holder === null ? [index + 1] : []));
+    const slot = wish === 0 ? vacant[0] : vacant.find((each) => each === wish);
+    if (slot === undefined || !this.hasQuorum(now.monotonicMs)) return [];
+    this.#nextClaimMs = now.monotonicMs + SUSPICION_MS * (1 + this.#setup.random());
+    return [{ kind: 'claim', slot }];
+  }
+
+  #enter(view: View, now: MembershipInstant): Directive[] {
+    const left = this.#view;
+    this.#view = view;
+    this.#bound = null;
+    this.#hasSeenVoters = true;
+    this.#voterHeardMs = now.monotonicMs;
+    // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
+    this.#slot = left === null ? slotOf(view, this.#setup.process) : 0;
+    this.#nextHelloMs = now.monotonicMs + HELLO_INTERVAL_MS;
+    const directives: Directive[] = [{ kind: 'entered', left }, this.#hello(0)];
+    const taken = this.#setup.wish > 0 ? view.holders[this.#setup.wish - 1] : null;
+    if (taken != null && taken.process !== this.#setup.process) {
+      directives.push({
+        kind: 'warning',
+        code: 'slot-taken',
+        message: `Slot ${this.#setup.wish} is held by ${this.#nameOf(taken)}; this process (${this.#setup.name}) joins as a learner. If that process is gone for good, restart the whole farm to give the slot out anew.`,
+      });
+    }
+    return directives;
+  }
+
+  #merge(view: View): Directive[] {
+    if (this.#view === null) return [];
+    const merged = mergeViews(this.#view, view);
+    if (merged === this.#view) return [];
+    this.#view = merged;
+    if (this.#slot === 0) this.#slot = slotOf(merged, this.#setup.process);
+    return [{ kind: 'grown' }, this.#hello(0)];
+  }
+
+  #checkSettings(hello: Hello, from: number): Directive[] {
+    const { clusterSize, maxClockSkewMs, wish } = this.#setup;
+    const directives: Directive[] = [];
+    const warn = (code: string, message: string): void => {
+      const once = `${code} ${from}`;
+      if (this.#warned.has(once) || this.#warned.size > 1000) return;
+      this.#warned.add(once);
+      directives.push({ kind: 'warning', code, message });
+    };
+    const where = this.#peers.get(from)?.address;
+    const who = `${hello.name} (${where?.host}:${where?.port})`;
+    if (hello.clusterSize !== clusterSize) {
+      warn(
+        'cluster-size',
+        `${who} has clusterSize ${hello.clusterSize}, this process ${clusterSize}: set the same everywhere.`,
+      );
+    }
+    if (hello.maxClockSkewMs !== maxClockSkewMs) {
+      warn(
+        'clock-skew-setting',
+        `${who} has maxClockSkewMs ${hello.maxClockSkewMs}, this process ${maxClockSkewMs}: set the same everywhere, or expiry is not safe.`,
+      );
+    }
+    if (wish > 0 && hello.wish === wish) {
+      warn(
+        'slot-doubled',
+        `${who} wants slot ${wish}, and so does this process (${this.#setup.name}): give each its own, or leave 'slot' out.`,
+      );
+    }
+    return directives;
+  }
+
+  #ask(to: number, now: MembershipInstant): Directive {
+    // One question stands at a time, and for a while: a slow answer to it must still count.
+    if (this.#who === null || now.monotonicMs - this.#who.atMs > SUSPICION_MS / 2) {
+      this.#who = { request: this.#setup.drawNumber(), atMs: now.monotonicMs };
+    }
+    return { kind: 'send', to, message: { type: 'who', request: this.#who.request } };
+  }
+
+  #hello(to: number): Directive {
+    const { name, clusterSize, maxClockSkewMs, wish } = this.#setup;
+    const message: Hello = {
+      type: 'hello',
+      name,
+      streamPort: this.#streamPort,
+      clusterSize,
+      maxClockSkewMs,
+      wish,
+      phase: this.phase,
+      bound: this.#bound?.view.incarnation ?? 0,
+      view: this.#view,
+    };
+    return { kind: 'send', to, message };
+  }
+
+  #nameOf(holder: Holder): string {
+    const address = this.#peers.get(holder.process)?.address;
+    return address === undefined ? holder.name : `${holder.name} (${address.host}:${address.port})`;
+  }
+}

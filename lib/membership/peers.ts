@@ -1,0 +1,82 @@
+import { RoundTrip } from './round-trip.js';
+
+/** Where a process can be reached: the address its datagrams come from. */
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a process said of itself in its latest hello. */
+export interface Introduction {
+  readonly name: string;
+  readonly streamPort: number;
+  readonly clusterSize: number;
+  readonly wish: number;
+  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving';
+  readonly bound: number;
+  readonly incarnation: number;
+}
+
+/** Another process of the farm, as this one knows it. */
+export interface Peer {
+  readonly process: number;
+  address: PeerAddress;
+  introduction: Introduction | null;
+  /** Monotonic ms; −∞ once it has said good-bye. */
+  lastHeardMs: number;
+  readonly roundTrip: RoundTrip;
+}
+
+/** Peers remembered at most; of more, the one longest silent is dropped. */
+const MAX_PEERS = 1024;
+
+/** The other processes heard of. */
+export class PeerTable {
+  readonly #peers = new Map<number, Peer>();
+
+  get(process: number): Peer | undefined {
+    return this.#peers.get(process);
+  }
+
+  [Symbol.iterator](): IterableIterator<Peer> {
+    return this.#peers.values();
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  /** An authentic datagram came from it. */
+  hear(process: number, address: PeerAddress, nowMs: number): Peer {
+    let peer = this.#peers.get(process);
+    if (peer === undefined) {
+      if (this.#peers.size >= MAX_PEERS) this.#dropLongestSilent();
+      peer = { process, address, introduction: null, lastHeardMs: nowMs, roundTrip: new RoundTrip() };
+      this.#peers.set(process, peer);
+    } else {
+      if (peer.address.host !== address.host || peer.address.port !== address.port) peer.address = address;
+      peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
+    }
+    return peer;
+  }
+
+  isHeard(process: number, nowMs: number, withinMs: number): boolean {
+    const peer = this.#peers.get(process);
+    return peer !== undefined && nowMs - peer.lastHeardMs <= withinMs;
+  }
+
+  /** Forgets those who were silent for longer. @returns them */
+  dropSilent(nowMs: number, longerThanMs: number): Peer[] {
+    const silent = [...this.#peers.values()].filter((peer) => nowMs - peer.lastHeardMs > longerThanMs);
+    for (const peer of silent) this.#peers.delete(peer.process);
+    return silent;
+  }
+
+  #dropLongestSilent(): void {
+    let silent: Peer | undefined;
+    for (const peer of this.#peers.values()) {
+      if (silent === undefined || peer.lastHeardMs < silent.lastHeardMs) silent = peer;
+    }
+    if (silent !== undefined) this.#peers.delete(silent.process);
+  }
+}

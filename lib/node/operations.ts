@@ -1,0 +1,416 @@
+import { OutcomeUnknownError, OverloadedError, type PaxosError } from '../errors.js';
+import {
+  ABSENT,
+  type AcceptorAnswer,
+  type Answerer,
+  type BallotSource,
+  type Change,
+  type Changed,
+  ClassicRound,
+  type Commit,
+  type Electorate,
+  Enumeration,
+  type EnumerationOutcome,
+  type Exchange,
+  type ExchangeSetup,
+  type Instant,
+  type MemberResult,
+  type OperationId,
+  type Outgoing,
+  type Proposal,
+  QuorumRead,
+  type RegisterRecord,
+  type State,
+  visible,
+} from '../paxos/index.js';
+
+/** What the operations of a process need of the node around them. */
+export interface OperationsContext {
+  readonly ballots: BallotSource;
+  readonly maxClockSkewMs: number;
+  readonly lineageKeepMs: number;
+  now(): Instant;
+  /** `null` until the farm is found. */
+  electorate(): Electorate | null;
+  /** This process's own record, if it votes. */
+  own(key: string): RegisterRecord | undefined;
+  /** Sends to the acceptors, this process's own included: its answer may come back before this returns. */
+  transmit(outgoing: Outgoing): void;
+  /** A value of this process's own operation is chosen. */
+  committed(commit: Commit): void;
+  /** Ms to wait for answers until asking again. */
+  retransmitMs(): number;
+  /** In 0..1. */
+  random(): number;
+  /** Makes the error for an operation of which nothing has happened. */
+  noQuorum(): PaxosError;
+  /** Why this process must not propose now, or `null`. */
+  impediment(): PaxosError | null;
+}
+
+/** One call waiting for its turn, or in a batch under way. */
+interface Call {
+  readonly change: Change<unknown>;
+  readonly isRead: boolean;
+  readonly deadlineMs: number;
+  readonly resolve: (result: Changed<unknown>) => void;
+  readonly reject: (error: unknown) => void;
+  isSettled: boolean;
+}
+
+/** The calls on one key: one batch under way, the others in the order in which they came. */
+interface KeyQueue {
+  readonly key: string;
+  readonly waiting: Call[];
+  batch: Batch | null;
+  isReady: boolean;
+}
+
+/** Calls that share an exchange. */
+interface Batch {
+  /** Those whose time ran out before anything was sent are taken out; later they only stop being waited for. */
+  calls: Call[];
+  readonly operation: OperationId;
+  /** `null` while a quorum read may do. */
+  round: ClassicRound | null;
+}
+
+/** Exchanges under way at a time: a burst of more would overrun the receivers' socket buffers. */
+const MAX_EXCHANGES = 256;
+/** Calls under way and waiting, on all keys. */
+const MAX_CALLS = 8192;
+/** Calls combined in one round. */
+const MAX_BATCH = 64;
+
+/** Nobody votes yet; nothing is started then, but types can't tell. */
+const NOBODY: Electorate = { size: 1, isVoter: () => false };
+
+/** Reads by a classic round: finishes a half-done write, and turns what has expired into a tombstone. */
+const OBSERVE: Change<null> = {
+  bound: 0,
+  mayRemove: false,
+  seals: false,
+  apply: () => ({ write: null, result: null }),
+};
+
+/**
+ * The operations of this process: in turn for each key, those that wait combined into one round, each exchange driven
+ * from its start to its outcome, and every caller answered in bounded time.
+ *
+ * Combining is sound: a batch is one step of the register, its calls take effect in it one after the other in the
+ * order in which they came, and the batch as a whole is applied once or not at all. It ends behind a call that may
+ * remove the value: two lives of a key within one step would share their birth.
+ */
+export class Operations {
+  readonly #context: OperationsContext;
+  readonly #prefix: string;
+  readonly #queues = new Map<string, KeyQueue>();
+  readonly #ready: KeyQueue[] = [];
+  readonly #exchanges = new Map<number, { readonly exchange: Exchange; readonly onOver: () => void }>();
+  #calls = 0;
+  #sequence = 0;
+  #request = 0;
+  #isStarting = false;
+  /** Rounds that met another proposer, operations answered, and such; they only rise. */
+  readonly counters = { reads: 0, changes: 0, combined: 0, rounds: 0, conflicts: 0, noQuorum: 0, unknown: 0 };
+
+  constructor(context: OperationsContext) {
+    this.#context = context;
+    this.#prefix = context.ballots.proposer.toString(36);
+  }
+
+  /** Whether somebody waits for an answer. */
+  get isBusy(): boolean {
+    return this.#calls > 0 || this.#exchanges.size > 0;
+  }
+
+  get inFlight(): number {
+    return this.#exchanges.size;
+  }
+
+  get waiting(): number {
+    return this.#calls;
+  }
+
+  /** Whether a call on that key has not been answered yet. */
+  isUnderWay(key: string): boolean {
+    return this.#queues.has(key);
+  }
+
+  read(key: string, timeoutMs: number): Promise<State> {
+    this.counters.reads += 1;
+    return this.#call(key, OBSERVE, true, timeoutMs).then((changed) => changed.state);
+  }
+
+  change<R>(key: string, change: Change<R>, timeoutMs: number): Promise<Changed<R>> {
+    this.counters.changes += 1;
+    return this.#call(key, change, false, timeoutMs) as Promise<Changed<R>>;
+  }
+
+  /** Finds out by a classic round whether what is half done is chosen, and seals what has expired. */
+  settle(key: string, timeoutMs: number): Promise<unknown> {
+    return this.#call(key, OBSERVE, false, timeoutMs);
+  }
+
+  enumerate(prefix: string, timeoutMs: number): Promise<Extract<EnumerationOutcome, { kind: 'complete' }>> {
+    return new Promise((resolve, reject) => {
+      const impediment = this.#context.electorate() === null ? this.#noQuorum() : this.#context.impediment();
+      if (impediment !== null) return reject(impediment);
+      const exchange = new Enumeration({ ...this.#setupUntil(this.#deadline(timeoutMs)), prefix });
+      this.#run(exchange, () => {
+        const { outcome } = exchange;
+        if (outcome?.kind === 'complete') resolve(outcome);
+        else reject(this.#noQuorum());
+      });
+    });
+  }
+
+  /** An acceptor's answer came in. @returns ms it took, if that tells the round trip */
+  receive(from: Answerer, answer: AcceptorAnswer): number | null {
+    const running = this.#exchanges.get(answer.request);
+    if (running === undefined) return null;
+    const now = this.#context.now();
+    const { sentAtMs } = running.exchange;
+    this.#follow(running, running.exchange.receive(from, answer, now));
+    return sentAtMs === null ? null : now.monotonicMs - sentAtMs;
+  }
+
+  /** Looks at what time it is: retransmissions, back-offs, deadlines. */
+  tick(): void {
+    const now = this.#context.now();
+    for (const running of [...this.#exchanges.values()]) {
+      if (running.exchange.wakeAtMs <= now.monotonicMs) this.#follow(running, running.exchange.tick(now));
+    }
+    for (const queue of [...this.#queues.values()]) this.#expireCalls(queue, now.monotonicMs);
+    this.start();
+  }
+
+  /** Starts what waits, as far as the window allows. */
+  start(): void {
+    // What is started may be answered, and start more, before it returns.
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    try {
+      while (this.#exchanges.size < MAX_EXCHANGES && this.#context.electorate() !== null) {
+        const queue = this.#ready.shift();
+        if (queue === undefined) break;
+        queue.isReady = false;
+        if (queue.batch === null && queue.waiting.length > 0) this.#startBatch(queue);
+      }
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  /** Ends everything, as when the node closes or moves to another farm. */
+  abort(error: PaxosError): void {
+    this.#ready.length = 0;
+    this.#exchanges.clear();
+    for (const queue of [...this.#queues.values()]) {
+      const { batch } = queue;
+      const isExposed = batch?.round?.isExposed === true;
+      for (const call of batch?.calls ?? []) {
+        this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch?.operation ?? '') : error);
+      }
+      for (const call of queue.waiting) this.#reject(call, error);
+    }
+    this.#queues.clear();
+  }
+
+  #call(key: string, change: Change<unknown>, isRead: boolean, timeoutMs: number): Promise<Changed<unknown>> {
+    return new Promise((resolve, reject) => {
+      if (this.#calls >= MAX_CALLS) {
+        reject(
+          new OverloadedError(
+            `${this.#calls} operations are under way or waiting in this process, its limit: shed load, or add servers.`,
+          ),
+        );
+        return;
+      }
+      const impediment = this.#context.impediment();
+      if (impediment !== null) {
+        reject(impediment);
+        return;
+      }
+      this.#calls += 1;
+      const queue = this.#queueOf(key);
+      const deadlineMs = this.#deadline(timeoutMs);
+      queue.waiting.push({ change, isRead, deadlineMs, resolve, reject, isSettled: false });
+      this.#makeReady(queue);
+      this.start();
+    });
+  }
+
+  #queueOf(key: string): KeyQueue {
+    let queue = this.#queues.get(key);
+    if (queue === undefined) {
+      queue = { key, waiting: [], batch: null, isReady: false };
+      this.#queues.set(key, queue);
+    }
+    return queue;
+  }
+
+  #makeReady(queue: KeyQueue): void {
+    if (queue.batch !== null || queue.isReady) return;
+    queue.isReady = true;
+    this.#ready.push(queue);
+  }
+
+  #startBatch(queue: KeyQueue): void {
+    const calls = takeBatch(queue.waiting);
+    this.counters.combined += calls.length - 1;
+    this.#sequence += 1;
+    const batch: Batch = { calls, operation: `${this.#prefix}.${this.#sequence.toString(36)}`, round: null };
+    queue.batch = batch;
+    if (calls.every((call) => call.isRead)) this.#startRead(queue, batch);
+    else this.#startRound(queue, batch);
+  }
+
+  #startRead(queue: KeyQueue, batch: Batch): void {
+    const { key } = queue;
+    const read = new QuorumRead({ ...this.#setup(batch.calls), key, own: this.#context.own(key) });
+    this.#run(read, () => {
+      const { outcome } = read;
+      if (outcome?.kind === 'no-quorum') return this.#finish(queue, batch, null);
+      const now = this.#context.now();
+      if (outcome?.kind === 'chosen' && !this.#isExpiryOpen(outcome.proposal, now)) {
+        const state = outcome.proposal === null ? ABSENT : visible(outcome.proposal, now);
+        return this.#finish(
+          queue,
+          batch,
+          batch.calls.map(() => ({ kind: 'decided', result: null, state })),
+        );
+      }
+      // Half done, or about to be answered "expired": a classic round makes it one thing for everybody first.
+      this.#startRound(queue, batch);
+    });
+  }
+
+  /** Whether the value's time is up, but so lately that another node's clock may show it as visible still. */
+  #isExpiryOpen(proposal: Proposal | null, now: Instant): boolean {
+    if (proposal === null || proposal.value === null || proposal.until > now.wallMs) return false;
+    return !now.isTrusted || proposal.until > now.wallMs - this.#context.maxClockSkewMs;
+  }
+
+  #startRound(queue: KeyQueue, batch: Batch): void {
+    this.counters.rounds += 1;
+    const { key } = queue;
+    batch.calls = batch.calls.filter((call) => !call.isSettled);
+    const round = new ClassicRound({
+      ...this.#setup(batch.calls),
+      key,
+      operation: batch.operation,
+      changes: () => batch.calls.map((call) => call.change),
+      ballots: this.#context.ballots,
+      maxClockSkewMs: this.#context.maxClockSkewMs,
+      lineageKeepMs: this.#context.lineageKeepMs,
+      own: this.#context.own(key),
+      random: () => this.#context.random(),
+    });
+    batch.round = round;
+    this.#run(round, () => {
+      const { outcome } = round;
+      this.counters.conflicts += round.conflicts;
+      if (outcome?.kind === 'chosen' && outcome.commit !== null) this.#context.committed(outcome.commit);
+      this.#finish(queue, batch, outcome?.kind === 'chosen' ? outcome.results : null);
+    });
+  }
+
+  #setup(calls: readonly Call[]): ExchangeSetup {
+    const deadlineMs = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs), 0);
+    return this.#setupUntil(deadlineMs);
+  }
+
+  #setupUntil(deadlineMs: number): ExchangeSetup {
+    this.#request += 1;
+    const retransmitMs = this.#context.retransmitMs();
+    return { request: this.#request, electorate: this.#context.electorate() ?? NOBODY, deadlineMs, retransmitMs };
+  }
+
+  #run(exchange: Exchange, onOver: () => void): void {
+    const running = { exchange, onOver };
+    this.#exchanges.set(exchange.request, running);
+    this.#follow(running, exchange.start(this.#context.now()));
+  }
+
+  #follow(running: { readonly exchange: Exchange; readonly onOver: () => void }, outgoing: Outgoing | null): void {
+    if (outgoing !== null) this.#context.transmit(outgoing);
+    if (!running.exchange.isOver || !this.#exchanges.delete(running.exchange.request)) return;
+    running.onOver();
+    this.start();
+  }
+
+  /** @param results one for each call; `null` if there was no quorum, or the outcome is unknown */
+  #finish(queue: KeyQueue, batch: Batch, results: readonly MemberResult[] | null): void {
+    const isExposed = batch.round?.isExposed === true;
+    batch.calls.forEach((call, index) => {
+      const result = results?.[index];
+      if (result === undefined) {
+        this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch.operation) : this.#noQuorum());
+      } else if (result.kind === 'threw') {
+        this.#reject(call, result.error);
+      } else if (!call.isSettled) {
+        this.#settle(call);
+        call.resolve({ result: result.result, state: result.state, operation: batch.operation });
+      }
+    });
+    queue.batch = null;
+    if (queue.waiting.length > 0) this.#makeReady(queue);
+    else this.#queues.delete(queue.key);
+  }
+
+  #expireCalls(queue: KeyQueue, nowMs: number): void {
+    while (queue.waiting[0] !== undefined && queue.waiting.some((call) => call.deadlineMs <= nowMs)) {
+      const index = queue.waiting.findIndex((call) => call.deadlineMs <= nowMs);
+      for (const call of queue.waiting.splice(index, 1)) this.#reject(call, this.#noQuorum());
+    }
+    const { batch } = queue;
+    if (batch !== null) this.#expireBatch(batch, nowMs);
+    if (batch === null && queue.waiting.length === 0) this.#queues.delete(queue.key);
+  }
+
+  #expireBatch(batch: Batch, nowMs: number): void {
+    const isExposed = batch.round?.isExposed === true;
+    const late = batch.calls.filter((call) => !call.isSettled && call.deadlineMs <= nowMs);
+    if (late.length === 0 || late.length === batch.calls.length) return;
+    for (const call of late) {
+      this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch.operation) : this.#noQuorum());
+    }
+    // Nothing was proposed with them yet, so nothing will be: they were told that nothing has happened.
+    if (batch.round !== null && !isExposed) batch.calls = batch.calls.filter((call) => !call.isSettled);
+  }
+
+  #unknown(operation: OperationId): OutcomeUnknownError {
+    this.counters.unknown += 1;
+    return new OutcomeUnknownError(
+      'The time was up after the write had been sent: it may have taken effect, or may yet. Read before you write again.',
+      operation,
+    );
+  }
+
+  #noQuorum(): PaxosError {
+    this.counters.noQuorum += 1;
+    return this.#context.noQuorum();
+  }
+
+  #reject(call: Call, error: unknown): void {
+    if (call.isSettled) return;
+    this.#settle(call);
+    call.reject(error);
+  }
+
+  #settle(call: Call): void {
+    call.isSettled = true;
+    this.#calls -= 1;
+  }
+
+  #deadline(timeoutMs: number): number {
+    return this.#context.now().monotonicMs + timeoutMs;
+  }
+}
+
+/** Takes the calls that may share a round off the front of the queue. */
+function takeBatch(waiting: Call[]): Call[] {
+  const removing = waiting.findIndex((call) => call.change.mayRemove);
+  return waiting.splice(0, Math.min(removing < 0 ? waiting.length : removing + 1, MAX_BATCH));
+}
