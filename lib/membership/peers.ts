@@ -46,6 +46,12 @@ export class PeerTable {
     return this.#peers.size;
   }
 
+  /** It was heard over a connection, which says nothing of where its datagrams come from. */
+  hearAgain(process: number, nowMs: number): void {
+    const peer = this.#peers.get(process);
+    if (peer !== undefined) peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
+  }
+
   /** An authentic datagram came from it. */
   hear(process: number, address: PeerAddress, nowMs: number): Peer {
     let peer = this.#peers.get(process);

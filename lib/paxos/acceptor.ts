@@ -207,11 +207,6 @@ export class Acceptor {
     return unsettled;
   }
 
-  /** Drops everything, as a process does that leaves one view of the farm for another. */
-  forgetAll(keys: Iterable<string>): void {
-    for (const key of [...keys]) this.#table.delete(key);
-  }
-
   #forget(key: string, record: RegisterRecord): void {
     this.#floor = higherBallot(this.#floor, record.promised);
     this.#table.delete(key);

@@ -33,9 +33,12 @@ export class MemoryTable implements RecordTable {
     return records;
   }
 
-  clear(): void {
+  /** Removes all records. @returns them */
+  drain(): (readonly [string, RegisterRecord])[] {
+    const records = this.#shards.flatMap((shard) => [...shard]);
     for (const shard of this.#shards) shard.clear();
     this.#size = 0;
+    return records;
   }
 
   #shardFor(key: string): Map<string, RegisterRecord> {

@@ -1,0 +1,802 @@
+import { EventEmitter } from 'node:events';
+import { hostname } from 'node:os';
+import debugging from 'debug';
+import {
+  ClosedError,
+  ConfigError,
+  NoQuorumError,
+  type PaxosError,
+  ValueTooLargeError,
+  type VoterName,
+} from '../errors.js';
+import {
+  type ClockOpinion,
+  type Directive,
+  GuardedClock,
+  Membership,
+  type Peer,
+  PeerTable,
+  type View,
+} from '../membership/index.js';
+import {
+  Acceptor,
+  type AcceptorAnswer,
+  type AcceptorRequest,
+  type Answerer,
+  BallotSource,
+  type Change,
+  type Changed,
+  type Commit,
+  type Instant,
+  InvariantError,
+  majorityOf,
+  type Outgoing,
+  type RegisterRecord,
+  type State,
+  visible,
+} from '../paxos/index.js';
+import { MemoryTable } from '../storage/memory.js';
+import { createTransport, type Transport } from '../transport/index.js';
+import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
+import { claimChange, slotKey } from './claim.js';
+import { type Arrival, Link } from './link.js';
+import { Operations } from './operations.js';
+import { checkNodeOptions, type NodeOptions, type NodeSettings } from './options.js';
+import type { CommitEvent, Consistency, OperationOptions, Registers } from './registers.js';
+import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
+import type { NodeStatus } from './status.js';
+import { type NodeWarning, Warnings } from './warnings.js';
+import { Watchers } from './watchers.js';
+
+const debug = debugging('connect-paxos:node');
+
+/** Housekeeping: hellos, forgetting, the clock; in ms. */
+const HOUSEKEEPING_MS = 50;
+/** How often exchanges under way look at the time, in ms. */
+const TICK_MS = 10;
+/** Retransmission time-outs: before anything is measured, and the least and most. A busy host answers late at times. */
+const FIRST_RETRANSMIT_MS = 100;
+const MIN_RETRANSMIT_MS = 30;
+const MAX_RETRANSMIT_MS = 1000;
+/** Registers looked at for forgetting in one housekeeping: 20 000 a second. */
+const COLLECT_LIMIT = 1000;
+/** Half-done registers settled at a time. */
+const MAX_SETTLING = 64;
+/** Each voter leaves what is half done to the one before it for so long. */
+const SETTLE_STEP_MS = 1000;
+/** Silence after which a peer without a slot is forgotten. */
+const FORGET_PEER_MS = 60_000;
+/** Time alone after which it is said why. */
+const ALONE_MS = 5000;
+
+/** What a {@link PaxosNode} emits. */
+export interface NodeEvents {
+  /** A quorum is in contact: at first, and again after `disconnect`. */
+  connect: [];
+  /** The quorum was lost. */
+  disconnect: [];
+  warning: [NodeWarning];
+}
+
+/**
+ * One process in a farm: finds the others, votes if it holds a slot, and offers the farm's registers.
+ *
+ * It starts by itself; operations called before the farm is found wait for it, up to their time-out. While nothing is
+ * under way it does not keep the process alive.
+ */
+export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
+  readonly #settings: NodeSettings;
+  readonly #runtime: Runtime;
+  readonly #transport: Transport;
+  readonly #process: number;
+  readonly #clock: GuardedClock;
+  readonly #peers = new PeerTable();
+  readonly #membership: Membership;
+  readonly #acceptor: Acceptor;
+  readonly #table = new MemoryTable();
+  readonly #ballots: BallotSource;
+  readonly #operations: Operations;
+  readonly #watchers = new Watchers();
+  readonly #warnings: Warnings;
+  readonly #started: Promise<void>;
+  #link: Link | null = null;
+  #failure: PaxosError | null = null;
+  #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
+  #isConnected = false;
+  #isHalted = false;
+  #isClosing = false;
+  #isTicking = false;
+  #closed: Promise<void> | null = null;
+  #cancelHousekeeping: () => void = () => undefined;
+  #lastHousekeepingMs = 0;
+  #startedAtMs = 0;
+  #settling = 0;
+  #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
+
+  /** @throws ConfigError at once for an option that is not usable */
+  constructor(options: NodeOptions = {}, runtime: Runtime = systemRuntime) {
+    super();
+    this.setMaxListeners(100);
+    const production = process.env.NODE_ENV === 'production';
+    this.#settings = checkNodeOptions(options, `${hostname()}:${process.pid}`.slice(-128), production);
+    this.#runtime = runtime;
+    const { maxClockSkewMs, timeoutMs, clusterSize, wish, name, maxValueSize } = this.#settings;
+    // A frame carries one message: a value, and a lineage and a key beside it.
+    this.#transport = createTransport(options.transport, { maxFrameSize: maxValueSize + 65_536 });
+    this.#process = drawNumber(runtime);
+    this.#clock = new GuardedClock(runtime.wallMs(), runtime.monotonicMs(), maxClockSkewMs);
+    const random = (): number => randomFraction(runtime);
+    this.#membership = new Membership(
+      {
+        process: this.#process,
+        name,
+        clusterSize,
+        wish,
+        maxClockSkewMs,
+        formationGraceMs: this.#settings.formationGraceMs,
+        isBootstrap: this.#settings.isBootstrap,
+        random,
+        drawNumber: () => drawNumber(runtime),
+      },
+      this.#peers,
+    );
+    this.#acceptor = new Acceptor(this.#table, { maxClockSkewMs });
+    this.#ballots = new BallotSource(this.#process);
+    this.#operations = new Operations({
+      ballots: this.#ballots,
+      maxClockSkewMs,
+      lineageKeepMs: 2 * timeoutMs,
+      now: () => this.#now(),
+      electorate: () => this.#membership.electorate,
+      own: (key) => this.#own(key),
+      transmit: (outgoing) => this.#transmit(outgoing),
+      committed: (commit) => this.#committed(commit),
+      retransmitMs: () => this.#retransmitMs(),
+      random,
+      noQuorum: () => this.#noQuorum(),
+      impediment: () => this.#impediment(),
+    });
+    this.#warnings = new Warnings(
+      () => runtime.monotonicMs(),
+      (warning) => this.#giveWarning(warning),
+    );
+    this.#started = this.#start();
+  }
+
+  /**
+   * Resolves when a quorum is in contact and this process may be relied on. Waits as long as it takes: for a limit,
+   * race it against a timer of your own.
+   *
+   * @throws ConfigError if the network can't be opened; ClosedError once closed
+   */
+  ready(): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#isClosing) return Promise.reject(closedError());
+    if (this.#isConnected) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#readyWaiters.push({ resolve, reject });
+      if (this.#readyWaiters.length === 1) this.#holdProcess();
+    });
+  }
+
+  /**
+   * Ends what is under way, says good-bye to the others and stops. Final; a second call gives the first one's promise.
+   * Operations called from now on fail with ClosedError; those under way have until their time-outs.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  read(
+    key: string,
+    { timeoutMs, consistency = 'quorum' }: OperationOptions & { readonly consistency?: Consistency } = {},
+  ): Promise<State> {
+    const refusal = this.#refusal();
+    if (refusal !== null) return Promise.reject(refusal);
+    if (consistency === 'local' && !this.#operations.isUnderWay(key)) {
+      const local = this.#localState(key);
+      if (local !== null) return Promise.resolve(local);
+    }
+    return this.#track(this.#operations.read(key, timeoutMs ?? this.#settings.timeoutMs));
+  }
+
+  change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
+    const refusal = this.#refusal();
+    if (refusal !== null) return Promise.reject(refusal);
+    return this.#track(this.#operations.change(key, this.#limited(change), timeoutMs ?? this.#settings.timeoutMs));
+  }
+
+  async ids(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<string[]> {
+    const refusal = this.#refusal();
+    if (refusal !== null) throw refusal;
+    if (this.#membership.view === null) await this.#viewWithin(timeoutMs);
+    const prefix = `${bucket}/`;
+    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, timeoutMs));
+    const nowMs = this.nowMs();
+    const ids = settled.filter((entry) => entry.until > nowMs).map((entry) => entry.key.slice(prefix.length));
+    // What is half done is settled by reading it: few keys, those being written just now.
+    for (const key of unsettled) {
+      const state = await this.read(key, { timeoutMs });
+      if (state.value !== null) ids.push(key.slice(prefix.length));
+    }
+    return ids;
+  }
+
+  watch(bucket: string, listener: (event: CommitEvent) => void): () => void {
+    return this.#watchers.add(bucket, listener);
+  }
+
+  nowMs(): number {
+    return this.#clock.wallMs(this.#runtime.monotonicMs());
+  }
+
+  /** The cluster as this process sees it now. */
+  status(): NodeStatus {
+    const { cluster, name, clusterSize } = this.#settings;
+    const view = this.#membership.view;
+    const operations = this.#operations;
+    return {
+      state: this.#state(),
+      isReady: this.#isConnected && !this.#isClosing,
+      cluster,
+      name,
+      process: this.#process.toString(36),
+      slot: this.#membership.slot,
+      clusterSize,
+      quorum: majorityOf(clusterSize),
+      incarnation: view === null ? null : view.incarnation.toString(36),
+      formedAtMs: view === null ? null : view.formedAtMs,
+      voters: this.#voters(view),
+      learners: this.#learners(view),
+      records: this.#acceptor.size,
+      clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
+      retransmitMs: this.#retransmitMs(),
+      operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
+      network: {
+        transport: this.#transport.status(),
+        sealing: this.#link?.sealing ?? null,
+        ...(this.#link?.counters ?? { malformed: 0, tooOld: 0, notForUs: 0, unknownType: 0, unsent: 0 }),
+      },
+    };
+  }
+
+  // ---- life
+
+  async #start(): Promise<void> {
+    // The constructor's caller comes first: its listeners, and its mistakes.
+    await Promise.resolve();
+    const { secret, cluster, maxClockSkewMs } = this.#settings;
+    if (secret === undefined) {
+      this.#warnings.warn(
+        'no-secret',
+        "Option secret is not set: whoever reaches this network can read and write the farm's sessions. Set it to a string of 16 characters or more.",
+      );
+    }
+    try {
+      const keyring = await makeKeyring(secret, cluster);
+      if (this.#isClosing) return;
+      const link = new Link({
+        process: this.#process,
+        transport: this.#transport,
+        keyring,
+        runtime: this.#runtime,
+        maxClockSkewMs,
+        wallMs: () => this.nowMs(),
+        identity: () => ({
+          incarnation: this.#membership.view?.incarnation ?? 0,
+          slot: this.#membership.slot,
+          generation: this.#membership.generation,
+        }),
+        locate: (to) => this.#locate(to),
+        audience: () => this.#membership.otherVoters,
+        receive: (arrival) => this.#receive(arrival),
+        refusedAge: (from, address, ageMs) => this.#warnAge(from, `${address.host}:${address.port}`, ageMs),
+        warn: (code, message) => this.#warnings.warn(code, message),
+      });
+      const { streamPort } = await link.open();
+      this.#link = link;
+      if (this.#isClosing) return;
+      this.#startedAtMs = this.#runtime.monotonicMs();
+      this.#lastHousekeepingMs = this.#startedAtMs;
+      this.#obey(this.#membership.start(streamPort, this.#now()));
+      this.#armHousekeeping();
+    } catch (error) {
+      this.#fail(
+        error instanceof ConfigError
+          ? error
+          : new ConfigError(`The node can't start: ${String(error)}`, { cause: error }),
+      );
+    }
+  }
+
+  #fail(error: PaxosError): void {
+    this.#failure = error;
+    this.#operations.abort(error);
+    this.#endReady(error);
+    this.#warnings.warn('start-failed', error.message);
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    this.#endReady(closedError());
+    await this.#started;
+    while (this.#operations.isBusy && this.#membership.view !== null) await this.#pause(TICK_MS);
+    this.#operations.abort(closedError());
+    this.#cancelHousekeeping();
+    if (this.#link !== null) {
+      this.#obey(this.#membership.leave());
+      this.#link.flush();
+      await this.#link.close();
+    }
+    this.#isConnected = false;
+    this.#watchers.clear();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#runtime.setTimer(ms, true, resolve);
+    });
+  }
+
+  /** Keeps the process alive while somebody waits for `ready()`. */
+  #holdProcess(): void {
+    if (this.#readyWaiters.length > 0) this.#runtime.setTimer(HOUSEKEEPING_MS, true, () => this.#holdProcess());
+  }
+
+  #endReady(error: PaxosError | null): void {
+    const waiters = this.#readyWaiters;
+    this.#readyWaiters = [];
+    for (const { resolve, reject } of waiters) {
+      if (error === null) resolve();
+      else reject(error);
+    }
+  }
+
+  #armHousekeeping(): void {
+    this.#cancelHousekeeping = this.#runtime.setTimer(HOUSEKEEPING_MS, false, () => {
+      this.#keepHouse();
+      if (this.#closed === null || this.#operations.isBusy) this.#armHousekeeping();
+    });
+  }
+
+  #keepHouse(): void {
+    const now = this.#now();
+    const membership = this.#membership;
+    this.#obey(membership.tick(now));
+    if (membership.view !== null) {
+      this.#checkClock();
+      this.#collect();
+    }
+    for (const peer of this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS)) this.#clock.drop(peer.process);
+    // After a pause of this process everybody seems silent; their words wait in the socket.
+    const pausedMs = now.monotonicMs - this.#lastHousekeepingMs;
+    this.#lastHousekeepingMs = now.monotonicMs;
+    if (pausedMs < 1000) this.#checkQuorum(now.monotonicMs);
+    this.#warnAlone(now.monotonicMs);
+  }
+
+  #checkClock(): void {
+    const { view, otherVoters, slot } = this.#membership;
+    if (view === null) return;
+    const monotonicMs = this.#runtime.monotonicMs();
+    const machineMs = this.#runtime.wallMs();
+    this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
+    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#clockMessage());
+  }
+
+  /** Drives the operations while there are any. */
+  #armTick(): void {
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    this.#runtime.setTimer(TICK_MS, true, () => {
+      this.#isTicking = false;
+      this.#operations.tick();
+      if (this.#operations.isBusy) this.#armTick();
+    });
+  }
+
+  #track<T>(operation: Promise<T>): Promise<T> {
+    this.#armTick();
+    return operation;
+  }
+
+  // ---- what comes in
+
+  #receive({ envelope, messages, from, isFrame, answerer }: Arrival): void {
+    const now = this.#now();
+    if (isFrame) this.#peers.hearAgain(envelope.from, now.monotonicMs);
+    else this.#peers.hear(envelope.from, from, now.monotonicMs);
+    this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
+    const isOurs = this.#membership.view !== null && envelope.incarnation === this.#membership.view.incarnation;
+    for (const message of messages) {
+      switch (message.type) {
+        case 'hello':
+        case 'who':
+        case 'vouch':
+        case 'form':
+        case 'unform':
+          this.#onMembership(envelope.from, message);
+          break;
+        case 'prepare':
+        case 'accept':
+        case 'read':
+        case 'enumerate':
+        case 'commit':
+          if (isOurs) this.#onRequest(envelope.from, message);
+          break;
+        default:
+          if (isOurs) this.#onAnswer(answerer, envelope.clockMs, message);
+      }
+    }
+  }
+
+  #onMembership(from: number, message: MembershipMessage): void {
+    this.#obey(this.#membership.receive(from, message, this.#now()));
+    if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
+  }
+
+  #onRequest(from: number, request: AcceptorRequest): void {
+    const now = this.#now();
+    if (request.type === 'prepare') this.#observe(request.ballot.round, now);
+    if (request.type === 'accept') this.#observe(request.proposal.accepted.round, now);
+    if (request.type === 'commit') {
+      // A learner holds no record that could tell it whether this is news.
+      const isNews = this.#membership.slot === 0 || this.#isHalted || this.#acceptor.commit(request);
+      if (isNews) this.#watchers.tell(request, false);
+      return;
+    }
+    const answer = this.#ask(request, now);
+    if (answer !== null) this.#link?.send(from, answer);
+  }
+
+  #onAnswer(from: Answerer, clockMs: number, answer: AcceptorAnswer): void {
+    // A voter whose clock is beyond the bound may forget or refuse at the wrong time: it does not count.
+    const offMs = Math.abs(clockMs - this.nowMs());
+    const peer = this.#peers.get(from.process);
+    if (offMs > this.#settings.maxClockSkewMs + (peer?.roundTrip.timeoutMs ?? MAX_RETRANSMIT_MS)) {
+      this.#warnAge(from.process, peer?.introduction?.name ?? 'a voter', this.nowMs() - clockMs);
+      return;
+    }
+    const tookMs = this.#operations.receive(from, answer);
+    if (tookMs !== null) peer?.roundTrip.sample(tookMs);
+  }
+
+  #observe(round: number, now: Instant): void {
+    this.#ballots.observe(round, now.wallMs, this.#settings.maxClockSkewMs);
+  }
+
+  /** This process's own acceptor; `null` if it does not vote. */
+  #ask(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
+    if (this.#membership.slot === 0 || this.#isHalted) return null;
+    try {
+      return this.#acceptor.receive(request, now);
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error;
+      // An acceptor that has seen the impossible must not vote again: better no quorum than a wrong one.
+      this.#isHalted = true;
+      this.#warnings.warn(
+        'halted',
+        `This process stops voting, for a rule of the protocol does not hold: ${error.message}. Please report it, with this line; restart the process.`,
+      );
+      return null;
+    }
+  }
+
+  // ---- what goes out
+
+  #transmit({ message, slots }: Outgoing): void {
+    const own = this.#membership.slot;
+    const others = slots?.filter((slot) => slot !== own) ?? null;
+    if (others === null) this.#link?.send(0, message);
+    else this.#sendToSlots(others, message);
+    if (own === 0 || (slots !== null && !slots.includes(own))) return;
+    const answer = this.#ask(message, this.#now());
+    if (answer === null) return;
+    this.#operations.receive({ process: this.#process, slot: own, generation: this.#membership.generation }, answer);
+  }
+
+  /** One voter gets a datagram of its own; more of them are cheaper to reach all at once. */
+  #sendToSlots(slots: readonly number[], message: Message): void {
+    const holders = slots.flatMap((slot) => this.#membership.view?.holders[slot - 1] ?? []);
+    const [only, ...rest] = holders;
+    if (only === undefined) return;
+    const isKnown = this.#peers.get(only.process) !== undefined;
+    this.#link?.send(rest.length === 0 && isKnown ? only.process : 0, message);
+  }
+
+  #committed(commit: Commit): void {
+    if (this.#membership.slot > 0 && !this.#isHalted) this.#acceptor.commit(commit);
+    this.#link?.sendLazy(commit);
+    this.#watchers.tell(commit, true);
+  }
+
+  #obey(directives: readonly Directive[]): void {
+    for (const directive of directives) {
+      switch (directive.kind) {
+        case 'send':
+          this.#link?.send(directive.to, directive.message);
+          break;
+        case 'warning':
+          this.#warnings.warn(directive.code, directive.message);
+          break;
+        case 'entered':
+          this.#entered(directive.left);
+          break;
+        case 'grown':
+          this.#checkQuorum(this.#runtime.monotonicMs());
+          break;
+        case 'claim':
+          this.#claim(directive.slot);
+          break;
+      }
+    }
+  }
+
+  // ---- membership
+
+  #entered(left: View | null): void {
+    debug('%s entered a view, slot %d', this.#settings.name, this.#membership.slot);
+    if (left !== null) this.#moved();
+    // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
+    this.#checkClock();
+    this.#checkQuorum(this.#runtime.monotonicMs());
+    this.#operations.start();
+  }
+
+  /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
+  #moved(): void {
+    this.#operations.abort(this.#noQuorum());
+    const orphans = this.#table.drain();
+    this.#warnings.warn(
+      'farms-met',
+      `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
+    );
+    void this.#handOver(orphans);
+  }
+
+  /** Writes what was held in a farm given up into the one joined, as ordinary writes where there is nothing. */
+  async #handOver(orphans: readonly (readonly [string, RegisterRecord])[]): Promise<void> {
+    let lost = 0;
+    for (const [key, { proposal }] of orphans) {
+      if (proposal === null || proposal.value === null || proposal.until <= this.nowMs() || key.startsWith('/'))
+        continue;
+      const { value, attributes, until } = proposal;
+      const change: Change<null> = {
+        bound: until,
+        mayRemove: false,
+        seals: false,
+        apply: (current) => ({ write: current.value === null ? { value, attributes, until } : null, result: null }),
+      };
+      try {
+        await this.change(key, change);
+      } catch (error) {
+        lost += 1;
+        debug('hand-over of %s failed: %s', key, error);
+      }
+    }
+    if (lost > 0) this.#warnings.warn('hand-over', `${lost} records of the farm given up could not be handed over.`);
+  }
+
+  #claim(slot: number): void {
+    const holder = { process: this.#process, generation: 1, name: this.#settings.name };
+    this.change(slotKey(slot), claimChange(holder)).then(
+      ({ result }) => this.#obey(this.#membership.filled(slot, result)),
+      // It is tried again at intervals for as long as the slot is vacant.
+      (error: unknown) => debug('claim of slot %d failed: %s', slot, error),
+    );
+  }
+
+  #checkQuorum(monotonicMs: number): void {
+    const isConnected = this.#membership.hasQuorum(monotonicMs);
+    if (isConnected === this.#isConnected || this.#isClosing) return;
+    this.#isConnected = isConnected;
+    if (isConnected) {
+      this.#endReady(null);
+      this.emit('connect');
+    } else {
+      this.#warnings.warn('quorum-lost', this.#noQuorum().message);
+      this.emit('disconnect');
+    }
+  }
+
+  #collect(): void {
+    const { slot } = this.#membership;
+    if (slot === 0) return;
+    const unsettled = this.#acceptor.collect(this.#now(), COLLECT_LIMIT, (slot - 1) * SETTLE_STEP_MS);
+    for (const key of unsettled) {
+      if (this.#settling >= MAX_SETTLING) break;
+      this.#settling += 1;
+      this.#track(this.#operations.settle(key, this.#settings.timeoutMs))
+        // What can't be settled now comes up again at a later collection.
+        .catch((error: unknown) => debug('settling %s failed: %s', key, error))
+        .finally(() => {
+          this.#settling -= 1;
+        });
+    }
+  }
+
+  // ---- small things
+
+  #now(): Instant {
+    const monotonicMs = this.#runtime.monotonicMs();
+    return { monotonicMs, wallMs: this.#clock.wallMs(monotonicMs), isTrusted: this.#opinion.isTrusted };
+  }
+
+  #own(key: string): RegisterRecord | undefined {
+    return this.#membership.slot === 0 || this.#isHalted ? undefined : this.#acceptor.record(key);
+  }
+
+  /** What this process's memory alone can answer: a value known to be chosen and not expired. */
+  #localState(key: string): State | null {
+    const record = this.#own(key);
+    if (record?.proposal == null || !record.committed) return null;
+    const state = visible(record.proposal, this.#now());
+    return state.value === null ? null : state;
+  }
+
+  #locate(to: number): { datagram: Peer['address']; stream: Peer['address'] } | null {
+    const peer = this.#peers.get(to);
+    if (peer === undefined) return null;
+    return { datagram: peer.address, stream: { host: peer.address.host, port: peer.introduction?.streamPort ?? 0 } };
+  }
+
+  /** The time-out of the slowest voter among the fastest that make a quorum. */
+  #retransmitMs(): number {
+    const voters = this.#membership.otherVoters;
+    const timeouts = voters.flatMap((process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? []);
+    timeouts.sort((a, b) => a - b);
+    const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.slot > 0 ? 1 : 0);
+    const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);
+    return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), MAX_RETRANSMIT_MS);
+  }
+
+  #limited<R>(change: Change<R>): Change<R> {
+    const { maxValueSize } = this.#settings;
+    return {
+      ...change,
+      apply: (current) => {
+        const decision = change.apply(current);
+        const { value, attributes } = decision.write ?? { value: null, attributes: null };
+        const size = (value?.length ?? 0) + (attributes?.length ?? 0);
+        if (size <= maxValueSize) return decision;
+        throw new ValueTooLargeError(
+          `The value has ${size} bytes; at most ${maxValueSize} are taken. Store less, or raise the option maxValueSize everywhere.`,
+        );
+      },
+    };
+  }
+
+  #refusal(): PaxosError | null {
+    return this.#isClosing ? closedError() : this.#failure;
+  }
+
+  #impediment(): PaxosError | null {
+    if (!this.#opinion.isOff) return null;
+    return new NoQuorumError(this.#clockMessage(), ...this.#seenAndMissing());
+  }
+
+  #noQuorum(): NoQuorumError {
+    const [seen, missing] = this.#seenAndMissing();
+    const { clusterSize, cluster } = this.#settings;
+    const list = (names: readonly VoterName[]): string =>
+      names.map(({ slot, name }) => (slot === 0 ? (name ?? '') : `slot ${slot} (${name ?? 'vacant'})`)).join(', ') ||
+      'none';
+    const remedy =
+      this.#membership.view === null
+        ? this.#aloneMessage()
+        : 'Start the missing servers, or restore the network between them and this one.';
+    return new NoQuorumError(
+      `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${list(seen)}. Missing: ${list(missing)}. Nothing was written. ${remedy}`,
+      seen,
+      missing,
+    );
+  }
+
+  #seenAndMissing(): [VoterName[], VoterName[]] {
+    const { view } = this.#membership;
+    if (view === null) {
+      const { name, clusterSize } = this.#settings;
+      // Without a farm there are no slots held yet; what there is of company is told by name.
+      const others = [...this.#peers].flatMap((peer) => peer.introduction?.name ?? []).slice(0, clusterSize - 1);
+      const seen = [name, ...others].map((each) => ({ slot: 0, name: each }));
+      const count = Math.max(0, clusterSize - seen.length);
+      const missing = Array.from({ length: count }, () => ({ slot: 0, name: 'a voter never heard of' }));
+      return [seen, missing];
+    }
+    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs()));
+    const names = view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
+    return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
+  }
+
+  async #viewWithin(timeoutMs: number): Promise<void> {
+    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
+    while (this.#membership.view === null) {
+      const refusal = this.#refusal() ?? (this.#runtime.monotonicMs() >= deadlineMs ? this.#noQuorum() : null);
+      if (refusal !== null) throw refusal;
+      await this.#pause(TICK_MS);
+    }
+  }
+
+  #state(): NodeStatus['state'] {
+    if (this.#isClosing) return 'closed';
+    if (this.#failure !== null) return 'failed';
+    if (this.#link === null) return 'starting';
+    const { phase } = this.#membership;
+    return phase === 'leaving' ? 'closed' : phase;
+  }
+
+  #voters(view: View | null): NodeStatus['voters'] {
+    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs()));
+    return (view?.holders ?? []).map((holder, index) => {
+      const peer = holder === null ? undefined : this.#peers.get(holder.process);
+      return {
+        slot: index + 1,
+        name: holder?.name ?? null,
+        process: holder === null ? null : holder.process.toString(36),
+        generation: holder?.generation ?? 0,
+        isSelf: holder?.process === this.#process,
+        isUp: heard.has(index + 1),
+        address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
+        roundTripMs: peer?.roundTrip.meanMs ?? null,
+      };
+    });
+  }
+
+  #learners(view: View | null): NodeStatus['learners'] {
+    const voters = new Set(view?.holders.map((holder) => holder?.process));
+    return [...this.#peers].flatMap((peer) => {
+      if (voters.has(peer.process) || peer.introduction?.phase !== 'learner') return [];
+      const { host, port } = peer.address;
+      return [{ name: peer.introduction.name, process: peer.process.toString(36), address: `${host}:${port}` }];
+    });
+  }
+
+  // ---- warnings
+
+  #giveWarning(warning: NodeWarning): void {
+    debug('%s: %s', warning.code, warning.message);
+    if (this.listenerCount('warning') > 0) this.emit('warning', warning);
+    // Nobody listens: what a person should know goes where Node's own warnings go.
+    else process.emitWarning(warning.message, { type: 'ConnectPaxosWarning', code: warning.code });
+  }
+
+  #warnAlone(monotonicMs: number): void {
+    if (this.#membership.view !== null || monotonicMs - this.#startedAtMs < ALONE_MS) return;
+    this.#warnings.warn('alone', this.#aloneMessage());
+  }
+
+  /** Why there is no farm yet, from what was and was not heard. */
+  #aloneMessage(): string {
+    const { clusterSize, cluster } = this.#settings;
+    const sealing = this.#link?.sealing;
+    const where = this.#transport.status().description;
+    if (sealing !== undefined && sealing.unknownKey > 0) {
+      return `Datagrams arrive that are sealed with another secret (${sealing.unknownKey} so far, ${where}): set the same secret in all processes of cluster '${cluster}'.`;
+    }
+    const heard = [...this.#peers].length;
+    if (heard === 0) {
+      return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.`;
+    }
+    return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); the first start waits for ${clusterSize} voters: start the others.`;
+  }
+
+  #clockMessage(): string {
+    const { aheadMs } = this.#opinion;
+    const off = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+    return `This host's clock is ${off} a majority of the voters'; it does not write until they agree. Set the clocks by NTP.`;
+  }
+
+  #warnAge(process: number, who: string, ageMs: number): void {
+    const peer = this.#peers.get(process)?.introduction?.name ?? who;
+    const seconds = (Math.abs(ageMs) / 1000).toFixed(1);
+    this.#warnings.warn(
+      'clock',
+      `By this host's clock, what ${peer} sends is ${seconds} s ${ageMs > 0 ? 'old' : 'early'}, and does not count: set the clocks of both hosts by NTP.`,
+    );
+  }
+}
+
+function closedError(): ClosedError {
+  return new ClosedError('The store or node was closed: make no calls after close().');
+}

@@ -1,0 +1,121 @@
+import { inspect } from 'node:util';
+import { ConfigError } from '../errors.js';
+import type { TransportOption } from '../transport/index.js';
+import { checkSecrets } from '../wire/index.js';
+
+/** How a process takes part in a farm. All processes of one farm need the same `cluster`, `secret`, `clusterSize`. */
+export interface NodeOptions {
+  /** Name of the farm; farms with different names ignore each other on one network. 1..128 characters. Default `'default'`. */
+  readonly cluster?: string | undefined;
+  /**
+   * Seals the farm's traffic: 16 characters or more. Of several the first seals and all open, for changing it without
+   * a stop. `false`: no seal, anybody on the network can read and write sessions. Left out, the same with a warning,
+   * and refused where `NODE_ENV` is `production`.
+   */
+  readonly secret?: string | readonly string[] | false | undefined;
+  /** N, the number of voters, 1..99; a majority of them must be up. Default 3. */
+  readonly clusterSize?: number | undefined;
+  /** Voter slot of this process: 1..clusterSize, `'auto'` for any that is free, `false` for a learner. Default `'auto'`. */
+  readonly slot?: number | 'auto' | false | undefined;
+  /** How the processes reach each other. Default: UDP multicast, group 239.255.77.77, port 7707. */
+  readonly transport?: TransportOption | undefined;
+  /** Ms for one operation, retries included: 10 to `maxClockSkewMs` − 1. Default 2000. */
+  readonly timeout?: number | undefined;
+  /** S: ms by which the clocks of two hosts may differ, 20..600 000. Default 10 000. */
+  readonly maxClockSkewMs?: number | undefined;
+  /** Largest value in bytes, 1..67 108 864. Default 1 MiB. */
+  readonly maxValueSize?: number | undefined;
+  /**
+   * At the first start of a farm: ms until a bare majority of the voters may form it without the others, which then
+   * come in later. 1000..3 600 000. Default 30 000.
+   */
+  readonly formationGraceMs?: number | undefined;
+  /** At the first start of a farm: let a bare majority form it at once. Default `false`. */
+  readonly bootstrap?: boolean | undefined;
+  /** Name of this process for people, 1..128 characters. Default `host:pid`. */
+  readonly name?: string | undefined;
+}
+
+/** {@link NodeOptions} with all defaults filled in. */
+export interface NodeSettings {
+  readonly cluster: string;
+  readonly secret: string | readonly string[] | false | undefined;
+  readonly clusterSize: number;
+  /** 1..N, 0 for any, −1 for none. */
+  readonly wish: number;
+  readonly timeoutMs: number;
+  readonly maxClockSkewMs: number;
+  readonly maxValueSize: number;
+  readonly formationGraceMs: number;
+  readonly isBootstrap: boolean;
+  readonly name: string;
+}
+
+const NAMES = [
+  'cluster',
+  'secret',
+  'clusterSize',
+  'slot',
+  'transport',
+  'timeout',
+  'maxClockSkewMs',
+  'maxValueSize',
+  'formationGraceMs',
+  'bootstrap',
+  'name',
+] as const satisfies readonly (keyof NodeOptions)[];
+
+/** @throws ConfigError that says which option, what it got, what it takes */
+export function checkNodeOptions(options: NodeOptions, defaultName: string, isProduction: boolean): NodeSettings {
+  for (const name of Object.keys(options)) {
+    if (!(NAMES as readonly string[]).includes(name)) {
+      throw new ConfigError(`There is no option ${name}; a node takes ${NAMES.join(', ')}.`);
+    }
+  }
+  const { cluster = 'default', secret, slot = 'auto', bootstrap = false, name = defaultName } = options;
+  if (typeof cluster !== 'string' || cluster.length < 1 || cluster.length > 128) {
+    throw refuse('cluster', cluster, 'a string of 1 to 128 characters');
+  }
+  if (secret === undefined && isProduction) {
+    throw new ConfigError(
+      "Option secret is missing: whoever reaches the network could read and write all sessions. Set it to a string of 16 characters or more, the same in all processes of the farm, or to false if that is what you want. (It may be left out where NODE_ENV is not 'production'.)",
+    );
+  }
+  checkSecrets(secret);
+  const clusterSize = integer('clusterSize', options.clusterSize, 3, 1, 99);
+  const maxClockSkewMs = integer('maxClockSkewMs', options.maxClockSkewMs, 10_000, 20, 600_000);
+  const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, maxClockSkewMs - 1);
+  if (typeof bootstrap !== 'boolean') throw refuse('bootstrap', bootstrap, 'true or false');
+  if (typeof name !== 'string' || name.length < 1 || name.length > 128) {
+    throw refuse('name', name, 'a string of 1 to 128 characters');
+  }
+  return {
+    cluster,
+    secret,
+    clusterSize,
+    wish: wishOf(slot, clusterSize),
+    timeoutMs,
+    maxClockSkewMs,
+    maxValueSize: integer('maxValueSize', options.maxValueSize, 2 ** 20, 1, 2 ** 26),
+    formationGraceMs: integer('formationGraceMs', options.formationGraceMs, 30_000, 1000, 3_600_000),
+    isBootstrap: bootstrap,
+    name,
+  };
+}
+
+function wishOf(slot: unknown, clusterSize: number): number {
+  if (slot === 'auto') return 0;
+  if (slot === false) return -1;
+  if (typeof slot === 'number' && Number.isInteger(slot) && slot >= 1 && slot <= clusterSize) return slot;
+  throw refuse('slot', slot, `a number from 1 to clusterSize (${clusterSize}), 'auto' or false`);
+}
+
+function integer(name: string, value: unknown, otherwise: number, min: number, max: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw refuse(name, value, `a whole number from ${min} to ${max}`);
+}
+
+function refuse(name: string, got: unknown, takes: string): ConfigError {
+  return new ConfigError(`Option ${name} got ${inspect(got, { depth: 0 }).slice(0, 100)}; it takes ${takes}.`);
+}

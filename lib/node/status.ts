@@ -1,0 +1,69 @@
+import type { TransportStatus } from '../transport/index.js';
+import type { OpenerCounters } from '../wire/index.js';
+import type { LinkCounters } from './link.js';
+
+export interface VoterStatus {
+  /** From 1. */
+  readonly slot: number;
+  /** `host:pid`; `null` where nobody has held the slot yet. */
+  readonly name: string | null;
+  /** The process's number in base 36. */
+  readonly process: string | null;
+  readonly generation: number;
+  readonly isSelf: boolean;
+  /** Whether it was heard within the suspicion time. */
+  readonly isUp: boolean;
+  /** Where its datagrams come from; `null` for this process and for those never heard. */
+  readonly address: string | null;
+  /** Smoothed mean in ms; `null` where none was measured. */
+  readonly roundTripMs: number | null;
+}
+
+export interface LearnerStatus {
+  readonly name: string;
+  readonly process: string;
+  readonly address: string;
+}
+
+/** The cluster as one process sees it. */
+export interface NodeStatus {
+  /** `starting`: opening the network; `seeking`: looking for the farm. */
+  readonly state: 'starting' | 'seeking' | 'voter' | 'learner' | 'failed' | 'closed';
+  /** What a readiness probe needs: a majority of the voters is in contact and this process may be relied on. */
+  readonly isReady: boolean;
+  readonly cluster: string;
+  readonly name: string;
+  readonly process: string;
+  /** Slot held, from 1; 0 for none. */
+  readonly slot: number;
+  readonly clusterSize: number;
+  /** Voters needed. */
+  readonly quorum: number;
+  /** Of this formation of the farm, in base 36; `null` while there is none. */
+  readonly incarnation: string | null;
+  readonly formedAtMs: number | null;
+  readonly voters: readonly VoterStatus[];
+  readonly learners: readonly LearnerStatus[];
+  /** Registers in this process's memory, tombstones included; 0 for a learner. */
+  readonly records: number;
+  readonly clock: { readonly isTrusted: boolean; readonly aheadMs: number };
+  /** Ms until a question is asked again. */
+  readonly retransmitMs: number;
+  /** Counters only rise; `inFlight` and `waiting` are of now. */
+  readonly operations: {
+    readonly reads: number;
+    readonly changes: number;
+    /** Calls that shared another's round. */
+    readonly combined: number;
+    readonly rounds: number;
+    readonly conflicts: number;
+    readonly noQuorum: number;
+    readonly unknown: number;
+    readonly inFlight: number;
+    readonly waiting: number;
+  };
+  readonly network: {
+    readonly transport: TransportStatus;
+    readonly sealing: OpenerCounters | null;
+  } & Readonly<LinkCounters>;
+}
