@@ -15,6 +15,13 @@ export interface Base {
   readonly data: Uint8Array;
   /** The cookie as this object had it. */
   readonly cookie: StoredCookie;
+  /** When the record was to end as this object had it, which others may have put off since. */
+  readonly untilMs: number;
+  /** The record's own times, when it was last seen. */
+  readonly stored: StoredTimes;
+}
+
+export interface StoredTimes {
   /** When the stored cookie says that the session ends; `null` where it does not say. */
   readonly expiresMs: number | null;
   /** When the record ends. */

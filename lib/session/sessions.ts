@@ -179,8 +179,8 @@ export class Sessions {
         birth: state.birth,
         data: state.value,
         cookie,
-        expiresMs: cookieExpiresMs(stored),
         untilMs: state.until,
+        stored: { expiresMs: cookieExpiresMs(stored), untilMs: state.until },
       }),
     );
     // The types say what express-session keeps in a session; it came from there, by way of `save`.
@@ -260,19 +260,25 @@ export class Sessions {
  */
 function isUpToDate(base: Base, { cookie, expiry, calledMs }: Mark): boolean {
   const { expiresMs, untilMs } = expiry;
-  if (expiresMs <= calledMs || expiresMs > base.untilMs) return false;
-  const storedExpiresMs = base.expiresMs ?? base.untilMs - (untilMs - expiresMs);
+  if (expiresMs <= calledMs || expiresMs > base.stored.untilMs) return false;
+  const storedExpiresMs = base.stored.expiresMs ?? base.stored.untilMs - (untilMs - expiresMs);
   return expiresMs >= storedExpiresMs && isSameCookie(base.cookie, cookie);
 }
 
 type Kept = Extract<Outcome, { kind: 'kept' }>;
 
 /** The version that an operation left behind, but for its data. */
-function kept({ expiresMs }: Kept, state: State, { cookie }: Mark): Omit<Base, 'data'> {
-  return { birth: state.birth, cookie, expiresMs, untilMs: state.until };
+function kept({ expiresMs }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
+  return {
+    birth: state.birth,
+    cookie,
+    untilMs: expiry.untilMs,
+    stored: { expiresMs, untilMs: state.until },
+  };
 }
 
 /** What a mark that took effect makes of a version, as far as can be told without the record. */
-function marked({ cookie, expiry }: Mark): Pick<Base, 'cookie' | 'expiresMs' | 'untilMs'> {
-  return { cookie, expiresMs: cookieExpiresMs(cookie), untilMs: expiry.untilMs };
+function marked({ cookie, expiry }: Mark): Pick<Base, 'cookie' | 'untilMs' | 'stored'> {
+  const { untilMs } = expiry;
+  return { cookie, untilMs, stored: { expiresMs: cookieExpiresMs(cookie), untilMs } };
 }

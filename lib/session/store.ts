@@ -182,9 +182,12 @@ export class PaxosStore extends session.Store {
     };
   }
 
-  /** What a listener throws is its own affair: it fails neither an operation nor the node. */
+  /**
+   * Before the operation's own outcome is heard of, and yet not from within it: what a listener throws is its own
+   * affair, and fails neither an operation nor the node.
+   */
   #announce(event: 'conflict' | 'change' | 'destroy', payload: unknown): void {
-    if (this.listenerCount(event) > 0) process.nextTick(() => this.emit(event, payload));
+    if (this.listenerCount(event) > 0) queueMicrotask(() => this.emit(event, payload));
   }
 }
 
