@@ -101,14 +101,13 @@ export const destroyChange: Change<void> = {
 
 const NOTHING = { value: null, attributes: NO_BYTES, until: 0 } as const;
 
-function boundsOf(mine: Mark): Pick<Change<Outcome>, 'bound' | 'mayRemove' | 'seals'> {
-  const isOver = mine.expiry.expiresMs <= mine.calledMs;
+function boundsOf({ expiry, calledMs }: Mark): Pick<Change<Outcome>, 'bound' | 'mayRemove' | 'seals'> {
   return {
     // What is already there may end later and be left so; its own writer has announced that.
-    bound: isOver ? 0 : mine.expiry.untilMs,
-    mayRemove: mine.expiry.expiresMs - mine.calledMs <= LONGEST_OPERATION_MS,
+    bound: expiry.untilMs,
+    mayRemove: expiry.untilMs - calledMs <= LONGEST_OPERATION_MS,
     // Saving what has expired already is a way to destroy it.
-    seals: isOver,
+    seals: expiry.untilMs <= calledMs,
   };
 }
 
@@ -134,9 +133,8 @@ function write(
   };
 }
 
-function mineAlone({ cookie, expiry, calledMs }: Mark): Lifetime {
-  // An expiry that has passed when the store is called ends the record at once; nothing lags behind that.
-  return { cookie, untilMs: expiry.expiresMs <= calledMs ? 0 : expiry.untilMs };
+function mineAlone({ cookie, expiry }: Mark): Lifetime {
+  return { cookie, untilMs: expiry.untilMs };
 }
 
 function lifetimeOf(current: Current): Lifetime {

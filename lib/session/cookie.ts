@@ -59,7 +59,7 @@ export function cookieExpiresMs(cookie: StoredCookie): number | null {
  * @param touchAfterMs the most that the expiry may lag
  */
 export function expiryOf(cookie: StoredCookie, nowMs: number, ttlMs: () => number, touchAfterMs: number): Expiry {
-  const expiresMs = cookieExpiresMs(cookie) ?? inTime(nowMs + (maxAgeOf(cookie) ?? ttlMs()));
+  const expiresMs = inTime(cookieExpiresMs(cookie) ?? nowMs + (maxAgeOf(cookie) ?? ttlMs()));
   return { expiresMs, untilMs: inTime(expiresMs + lagOf(expiresMs - nowMs, touchAfterMs)) };
 }
 
@@ -74,7 +74,7 @@ function maxAgeOf(cookie: StoredCookie): number | null {
 }
 
 function inTime(ms: number): number {
-  return Math.min(Math.round(ms), FOREVER);
+  return Math.max(0, Math.min(Math.round(ms), FOREVER));
 }
 
 /**

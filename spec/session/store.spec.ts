@@ -493,6 +493,26 @@ describe('touch', () => {
     expect(await store.get('s')).toBeNull();
   });
 
+  it('honours an expires that has passed, though the expiry lags', async () => {
+    const { store } = server(new MemoryFarm());
+    await store.set('s', made({}));
+    pass(HOUR + 10);
+    const plain = await loaded(store, 's');
+    plain.cookie.expires = new Date(Date.now() - 1);
+    await store.touch('s', plain);
+    expect(await store.get('s')).toBeNull();
+  });
+
+  it('of an object without a cookie leaves the cookie', async () => {
+    const { store } = server(new MemoryFarm());
+    await store.set('s', made({}));
+    const before = await loaded(store, 's');
+    await store.touch('s', {} as SessionData);
+    expect(await loaded(store, 's')).toStrictEqual(before);
+    await store.set('bare', { user: 'ann' } as SessionData);
+    expect(await store.get('bare')).toStrictEqual({ user: 'ann' });
+  });
+
   it('with touchAfter 0 is always written', async () => {
     const { store } = server(new MemoryFarm(), { touchAfter: 0 });
     await store.set('s', made({}));
@@ -520,7 +540,26 @@ describe('two requests', () => {
     // What the other had added does not look removed by the next save of either.
     one.tmp = 1;
     await a.store.set('s', one);
-    expect(await dataIn(b.store, 's')).toStrictEqual({ cart: { apple: 2, pear: 1 }, user: 'ann', views: 1, tmp: 1 });
+    two.a = 2;
+    await b.store.set('s', two);
+    const all = { cart: { apple: 2, pear: 1 }, user: 'ann', views: 1, tmp: 1, a: 2 };
+    expect(await dataIn(b.store, 's')).toStrictEqual(all);
+  });
+
+  it('whose sessions were made of one loaded object go their own ways', async () => {
+    const { store } = server(new MemoryFarm());
+    await store.set('s', made({}));
+    const plain = await loaded(store, 's');
+    type Request = Parameters<PaxosStore['createSession']>[0];
+    const [one, two] = [0, 1].map(() =>
+      store.createSession({ sessionID: 's', sessionStore: store } as unknown as Request, plain),
+    );
+    if (one === undefined || two === undefined) throw new Error('unreachable');
+    one.a = 1;
+    two.b = 2;
+    await store.set('s', one);
+    await store.set('s', two);
+    expect(await dataIn(store, 's')).toStrictEqual({ a: 1, b: 2 });
   });
 
   it('that change different fields keep them also when their saves are combined at one ballot', async () => {
@@ -584,10 +623,14 @@ describe('two requests', () => {
     const [one, two, three] = [await live(store, 's'), await live(store, 's'), await live(store, 's')];
     one.a = 1;
     two.b = 2;
-    three.tmp = 3;
     await store.set('s', one);
     await store.set('s', two);
     expect(await dataIn(store, 's')).toStrictEqual({ b: 2 });
+    // Nothing to save is nothing to replace with, but for the expiry.
+    three.cookie.maxAge = DAY;
+    await store.set('s', three);
+    expect(await dataIn(store, 's')).toStrictEqual({ b: 2 });
+    three.tmp = 3;
     await store.destroy('s');
     await store.set('s', three);
     expect(await store.get('s')).toBeNull();
@@ -860,6 +903,20 @@ describe('an operation that fails', () => {
     expect(await dataIn(b.store, 's')).toStrictEqual({ user: 'bob' });
   });
 
+  it('with an unknown outcome: another life of the same id is not taken for the one it was in', async () => {
+    const { store, node } = server(new MemoryFarm());
+    await store.set('s', made({}));
+    const session = await live(store, 's');
+    session.user = 'ann';
+    node.faults.push('landed');
+    await store.set('s', session).catch(() => {});
+    await store.destroy('s');
+    await store.set('s', made({ user: 'bob' }));
+    session.views = 1;
+    await store.set('s', session);
+    expect(await dataIn(store, 's')).toStrictEqual({ user: 'bob' });
+  });
+
   it('does not hold up those behind it', async () => {
     const { store, node } = server(new MemoryFarm());
     const session = made({ views: 1 });
@@ -975,10 +1032,8 @@ describe('events', () => {
 
   it('takes many session() calls without a warning of leaks', () => {
     const { store } = server(new MemoryFarm());
-    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
     for (let i = 0; i < 100; i += 1) session({ store, secret: 'cat', resave: false, saveUninitialized: false });
-    expect(warned).not.toHaveBeenCalled();
-    warned.mockRestore();
+    expect(store.listenerCount('connect')).toBeLessThanOrEqual(store.getMaxListeners());
   });
 });
 
