@@ -44,7 +44,10 @@ export interface SessionOptions {
    * stale, so that a login made elsewhere a moment ago is not found yet. Default `'quorum'`.
    */
   readonly reads?: 'lease' | 'quorum' | 'local' | undefined;
-  /** Largest session in bytes, serialised, cookie included. 1 to 2³¹. Default 1048576, one MiB. */
+  /**
+   * Largest session in bytes, serialised, cookie included. 1 to 67108864. Default 1048576, one MiB. A node that
+   * the store makes for itself gets the same limit; one that is shared has its own beside this.
+   */
   readonly maxValueSize?: number | undefined;
 }
 
@@ -64,7 +67,7 @@ export const MAX_KEY_SIZE = 1024;
 
 const DAY_S = 86_400;
 
-/** Names of {@link SessionOptions}: what else a store is given is for its node. */
+/** Names of the {@link SessionOptions} that are the store's alone; what else it is given is for its node. */
 export const SESSION_OPTION_NAMES = [
   'prefix',
   'ttl',
@@ -72,7 +75,6 @@ export const SESSION_OPTION_NAMES = [
   'merge',
   'serializer',
   'reads',
-  'maxValueSize',
 ] as const satisfies readonly (keyof SessionOptions)[];
 
 /** @throws ConfigError that names the option, what it got and what it takes */
@@ -91,7 +93,7 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
   check('merge', merge, merge === false || typeof merge === 'function', 'false or a function');
   check('serializer', serializer, isSerializer(serializer), 'an object with the functions stringify and parse');
   check('reads', reads, ['lease', 'quorum', 'local'].includes(reads), "'lease', 'quorum' or 'local'");
-  check('maxValueSize', maxValueSize, isSize(maxValueSize), 'a whole number of bytes from 1 to 2147483648');
+  check('maxValueSize', maxValueSize, isSize(maxValueSize), 'a whole number of bytes from 1 to 67108864');
 
   return {
     prefix,
@@ -128,7 +130,7 @@ function isSerializer(serializer: SessionSerializer): boolean {
 }
 
 function isSize(size: unknown): boolean {
-  return Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 2 ** 31;
+  return Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 2 ** 26;
 }
 
 function checkedTtl(seconds: unknown): number {

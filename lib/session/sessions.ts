@@ -77,7 +77,7 @@ export class Sessions {
   /** Serialises before the first await; the caller may go on changing the object. */
   async save(sid: string, session: SessionData): Promise<void> {
     const key = this.#key(sid);
-    const mine = this.#snapshot(sid, session);
+    const mine = this.#snapshot(session);
     const known = this.#originOf(sid, session);
     const origin = known ?? new Origin(sid, null);
     if (known === null) this.#origins.set(session, origin);
@@ -202,15 +202,15 @@ export class Sessions {
       );
     }
     const data = serialize(serializer, merged as Fields);
-    this.#checkSize(sid, data.length);
+    this.#checkSize(data.length);
     return { data, paths };
   }
 
   /** Everything of the object that the store will need, at once: its owner may change it as soon as we return. */
-  #snapshot(sid: string, session: SessionData): Snapshot {
+  #snapshot(session: SessionData): Snapshot {
     const mark = this.#mark(session);
     const data = serialize(this.#rules.serializer, dataOf(session));
-    this.#checkSize(sid, data.length + encodeCookie(mark.cookie).length);
+    this.#checkSize(data.length + encodeCookie(mark.cookie).length);
     return { ...mark, data };
   }
 
@@ -244,11 +244,12 @@ export class Sessions {
     return key;
   }
 
-  #checkSize(sid: string, size: number): void {
+  #checkSize(size: number): void {
     const { maxValueSize } = this.#rules;
     if (size <= maxValueSize) return;
+    // Without the id, which would open the session to whoever reads the log.
     throw new ValueTooLargeError(
-      `Session ${JSON.stringify(sid)} takes ${size} bytes and may take ${maxValueSize}; ` +
+      `The session takes ${size} bytes and may take ${maxValueSize}; ` +
         'keep less in it, or raise maxValueSize on every server.',
     );
   }

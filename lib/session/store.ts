@@ -196,7 +196,7 @@ function nodeOptionsOf({ node, ...options }: PaxosStoreOptions): NodeOptions {
   const forNode = Object.fromEntries(
     Object.entries(options).filter(([name]) => !(SESSION_OPTION_NAMES as readonly string[]).includes(name)),
   );
-  const [misplaced] = Object.keys(forNode);
+  const misplaced = Object.keys(forNode).find((name) => name !== 'maxValueSize');
   if (node !== undefined && misplaced !== undefined) {
     throw new ConfigError(`Option ${misplaced} has no effect beside option node; give it to that node.`);
   }

@@ -1041,11 +1041,11 @@ describe('construction', () => {
   it('makes a node of its own from the options that are not the store’s, and closes it', async () => {
     const node = new MemoryFarm().node();
     const given: unknown[] = [];
-    const store = new PaxosStore({ cluster: 'shop', prefix: 'p', touchAfter: 1 }, (options) => {
+    const store = new PaxosStore({ cluster: 'shop', prefix: 'p', touchAfter: 1, maxValueSize: 5000 }, (options) => {
       given.push(options);
       return node;
     });
-    expect(given).toEqual([{ cluster: 'shop' }]);
+    expect(given).toEqual([{ cluster: 'shop', maxValueSize: 5000 }]);
     await store.ready();
     expect(store.status()).toEqual({ node: 1 });
     await store.close();
