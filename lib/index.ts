@@ -1,1 +1,16 @@
 export * from './errors.js';
+export type { NodeEvents } from './node/node.js';
+export { PaxosNode } from './node/node.js';
+export type { NodeOptions } from './node/options.js';
+export type { LearnerStatus, NodeStatus, VoterStatus } from './node/status.js';
+export * from './session/index.js';
+export type {
+  Address,
+  BroadcastOptions,
+  MulticastOptions,
+  PeersOptions,
+  Receiver,
+  Transport,
+  TransportOption,
+  TransportStatus,
+} from './transport/index.js';

@@ -228,7 +228,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   nowMs(): number {
-    return this.#clock.wallMs(this.#runtime.monotonicMs());
+    // Whole ms: times travel as integers.
+    return Math.floor(this.#clock.wallMs(this.#runtime.monotonicMs()));
   }
 
   /** The cluster as this process sees it now. */
@@ -620,7 +621,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #now(): Instant {
     const monotonicMs = this.#runtime.monotonicMs();
-    return { monotonicMs, wallMs: this.#clock.wallMs(monotonicMs), isTrusted: this.#opinion.isTrusted };
+    return { monotonicMs, wallMs: Math.floor(this.#clock.wallMs(monotonicMs)), isTrusted: this.#opinion.isTrusted };
   }
 
   #own(key: string): RegisterRecord | undefined {

@@ -19,7 +19,7 @@ export interface NodeOptions {
   readonly slot?: number | 'auto' | false | undefined;
   /** How the processes reach each other. Default: UDP multicast, group 239.255.77.77, port 7707. */
   readonly transport?: TransportOption | undefined;
-  /** Ms for one operation, retries included: 10 to `maxClockSkewMs` − 1. Default 2000. */
+  /** Ms for one operation, retries included: 10 to 60 000, and less than `maxClockSkewMs`. Default 2000. */
   readonly timeout?: number | undefined;
   /** S: ms by which the clocks of two hosts may differ, 20..600 000. Default 10 000. */
   readonly maxClockSkewMs?: number | undefined;
@@ -84,7 +84,8 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
   checkSecrets(secret);
   const clusterSize = integer('clusterSize', options.clusterSize, 3, 1, 99);
   const maxClockSkewMs = integer('maxClockSkewMs', options.maxClockSkewMs, 10_000, 20, 600_000);
-  const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, maxClockSkewMs - 1);
+  const longestMs = Math.min(60_000, maxClockSkewMs - 1);
+  const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, longestMs);
   if (typeof bootstrap !== 'boolean') throw refuse('bootstrap', bootstrap, 'true or false');
   if (typeof name !== 'string' || name.length < 1 || name.length > 128) {
     throw refuse('name', name, 'a string of 1 to 128 characters');

@@ -21,7 +21,10 @@ export interface Decision<R> {
  * It may be run several times, for attempts that came to nothing, so it must not have effects of its own.
  */
 export interface Change<R> {
-  /** Latest `until` that the operation may write, in ms since 1970; fixed when it is called. */
+  /**
+   * Latest `until` that the operation may write, in whole ms since 1970; fixed when it is called. An `until` that it
+   * finds and keeps may be later.
+   */
   readonly bound: number;
   /** Whether it may turn a present value into an absent one; if not known, `true`. */
   readonly mayRemove: boolean;
@@ -30,6 +33,7 @@ export interface Change<R> {
    * nobody was told, cannot appear after it.
    */
   readonly seals: boolean;
+  /** What it throws reaches the caller; the register stays as it is. */
   apply(current: Current): Decision<R>;
 }
 

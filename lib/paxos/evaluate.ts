@@ -75,8 +75,8 @@ function written(
     if (before.value === null) return before;
     return { value: null, attributes: NO_BYTES, until: 0, birth: before.birth, dataBallot: ballot };
   }
-  if (write.until > Math.max(bound, before.until)) {
-    throw new RangeError(`a change wrote until ${write.until}, beyond its bound ${bound}`);
+  if (!Number.isSafeInteger(write.until) || write.until > Math.max(bound, before.until)) {
+    throw new RangeError(`a change wrote until ${write.until}: it takes whole ms, not beyond its bound ${bound}`);
   }
   const isNew = before.value === null;
   const isSameData = before.value !== null && sameBytes(before.value, write.value);

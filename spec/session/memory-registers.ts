@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { NoQuorumError, OutcomeUnknownError } from '../../lib/errors.js';
 import type { CommitEvent, OperationOptions, Registers } from '../../lib/node/registers.js';
+import type { NodeStatus } from '../../lib/node/status.js';
 import {
   ABSENT,
   type Ballot,
@@ -145,8 +146,9 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
     this.isClosed = true;
   }
 
-  status(): object {
-    return { node: this.number };
+  status(): NodeStatus {
+    // The store hands on what it gets; what a real node gives has its own specs.
+    return { node: this.number } as unknown as NodeStatus;
   }
 
   nowMs(): number {

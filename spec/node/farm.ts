@@ -1,0 +1,85 @@
+import { PaxosNode } from '../../lib/node/node.js';
+import type { NodeOptions } from '../../lib/node/options.js';
+import type { Change, State } from '../../lib/paxos/index.js';
+import { Hub } from './hub.js';
+
+/** Nodes on one hub, started together and closed together. */
+export class Farm {
+  readonly hub = new Hub();
+  readonly nodes: PaxosNode[] = [];
+  readonly warnings: { readonly node: string; readonly code: string; readonly message: string }[] = [];
+
+  add(options: NodeOptions = {}): PaxosNode {
+    const name = `node-${this.nodes.length + 1}`;
+    const node = new PaxosNode({ secret: false, transport: this.hub.transport(), name, ...options });
+    node.on('warning', (warning) => this.warnings.push({ node: name, ...warning }));
+    this.nodes.push(node);
+    return node;
+  }
+
+  async start(count: number, options: NodeOptions = {}): Promise<PaxosNode[]> {
+    const nodes = Array.from({ length: count }, () => this.add(options));
+    await Promise.all(nodes.map((node) => node.ready()));
+    return nodes;
+  }
+
+  /** Ends a node without a word, as kill -9 does. */
+  kill(node: PaxosNode): void {
+    const port = this.nodes.indexOf(node) + 1;
+    const { fate } = this.hub;
+    this.hub.fate = (traffic) => (traffic.from === port || traffic.to === port ? { delaysMs: [] } : fate(traffic));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.close()));
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Sets text for a time. */
+export function setText(text: string, until: number): Change<null> {
+  const value = encoder.encode(text);
+  return {
+    bound: until,
+    mayRemove: false,
+    seals: false,
+    apply: () => ({ write: { value, attributes: new Uint8Array(), until }, result: null }),
+  };
+}
+
+/** Adds one to a number kept as text; gives the number before. */
+export function increment(until: number): Change<number> {
+  return {
+    bound: until,
+    mayRemove: false,
+    seals: false,
+    apply: (current) => {
+      const before = current.value === null ? 0 : Number(decoder.decode(current.value));
+      return {
+        write: { value: encoder.encode(String(before + 1)), attributes: new Uint8Array(), until },
+        result: before,
+      };
+    },
+  };
+}
+
+export const remove: Change<boolean> = {
+  bound: 0,
+  mayRemove: true,
+  seals: true,
+  apply: (current) => ({
+    write: { value: null, attributes: new Uint8Array(), until: 0 },
+    result: current.value !== null,
+  }),
+};
+
+export function textOf(state: State): string | null {
+  return state.value === null ? null : decoder.decode(state.value);
+}
+
+/** Waits until `condition` holds; the test's own time-out ends it otherwise. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -1,0 +1,210 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
+import { Farm, increment, remove, setText, textOf, until } from './farm.js';
+
+let farm: Farm;
+beforeEach(() => {
+  farm = new Farm();
+});
+afterEach(() => farm.close());
+
+const inAnHour = (): number => Date.now() + 3_600_000;
+
+/** A number in 0..1 from a seed: mulberry32. */
+function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe('a first start', () => {
+  it.each([1, 2, 3, 5])('forms a farm of all %d voters, each with a slot of its own', async (size) => {
+    const nodes = await farm.start(size, { clusterSize: size });
+    await until(() => nodes.every((node) => node.status().voters.length === size && node.status().slot > 0));
+    const slots = nodes.map((node) => node.status().slot).sort();
+    expect(slots).toEqual(Array.from({ length: size }, (_, index) => index + 1));
+    expect(new Set(nodes.map((node) => node.status().incarnation)).size).toBe(1);
+  });
+
+  it('gives fixed slots to those who ask for them', async () => {
+    const nodes = [farm.add({ slot: 3 }), farm.add(), farm.add({ slot: 1 })];
+    await Promise.all(nodes.map((node) => node.ready()));
+    await until(() => nodes.every((node) => node.status().state === 'voter'));
+    expect(nodes.map((node) => node.status().slot)).toEqual([3, 2, 1]);
+  });
+
+  it('makes learners of those who come later, and they read and write', async () => {
+    const [first] = await farm.start(3);
+    const late = farm.add();
+    await late.ready();
+    expect(late.status()).toMatchObject({ state: 'learner', slot: 0, records: 0 });
+    await late.change('b/k', setText('from a learner', inAnHour()));
+    expect(textOf((await first?.read('b/k')) ?? fail())).toBe('from a learner');
+    expect(textOf(await late.read('b/k'))).toBe('from a learner');
+  });
+
+  it('lets a bare majority form the farm where bootstrap says so, and the third take the slot left vacant', async () => {
+    const nodes = await farm.start(2, { bootstrap: true });
+    await nodes[0]?.change('b/k', setText('early', inAnHour()));
+    const third = farm.add();
+    await third.ready();
+    await until(() => third.status().state === 'voter');
+    await until(() => farm.nodes.every((node) => node.status().voters.every((voter) => voter.isUp)));
+    farm.kill(farm.nodes[1] ?? third);
+    expect(textOf(await third.read('b/k'))).toBe('early');
+  });
+
+  it('tells a process alone, after its time-out, who is missing', async () => {
+    const alone = farm.add({ timeout: 100 });
+    await expect(alone.read('b/k')).rejects.toThrow(NoQuorumError);
+    await expect(alone.change('b/k', setText('x', inAnHour()))).rejects.toMatchObject({
+      code: 'ERR_NO_QUORUM',
+      status: 503,
+      message: expect.stringMatching(/2 of 3 voters are needed.*never heard of/),
+    });
+    await expect(alone.ids('b')).rejects.toThrow(NoQuorumError);
+  });
+
+  it('keeps operations called before the farm is there until it is', async () => {
+    const early = farm.add();
+    const written = early.change('b/k', setText('early', inAnHour()));
+    farm.add();
+    farm.add();
+    await written;
+    expect(textOf(await early.read('b/k'))).toBe('early');
+  });
+});
+
+describe('the registers', () => {
+  it('show on every node what was written on one', async () => {
+    const nodes = await farm.start(3);
+    for (const [index, writer] of nodes.entries()) {
+      await writer.change(`b/${index}`, setText(`of ${index}`, inAnHour()));
+      for (const reader of nodes) expect(textOf(await reader.read(`b/${index}`))).toBe(`of ${index}`);
+    }
+    expect((await nodes[0]?.ids('b'))?.sort()).toEqual(['0', '1', '2']);
+    expect(await nodes[1]?.ids('other')).toEqual([]);
+  });
+
+  it('do not show what was removed', async () => {
+    const [a, b] = await farm.start(3);
+    if (a === undefined || b === undefined) throw new Error('two nodes were started');
+    await a.change('b/k', setText('x', inAnHour()));
+    expect((await b.change('b/k', remove)).result).toBe(true);
+    expect(textOf(await a.read('b/k'))).toBeNull();
+    expect(await a.ids('b')).toEqual([]);
+    expect((await b.change('b/unknown', remove)).result).toBe(false);
+  });
+
+  it('carry what is too large for a datagram, up to the limit', async () => {
+    const [a, b] = await farm.start(3, { maxValueSize: 400_000 });
+    if (a === undefined || b === undefined) throw new Error('two nodes were started');
+    const large = 'x'.repeat(300_000);
+    await a.change('b/large', setText(large, inAnHour()));
+    expect(textOf(await b.read('b/large'))).toBe(large);
+    await expect(a.change('b/larger', setText('x'.repeat(400_001), inAnHour()))).rejects.toThrow(ValueTooLargeError);
+  });
+
+  it('apply concurrent increments from all nodes exactly once each', async () => {
+    const nodes = await farm.start(3);
+    const befores = await Promise.all(
+      nodes.flatMap((node) => Array.from({ length: 20 }, () => node.change('b/n', increment(inAnHour())))),
+    );
+    expect(befores.map(({ result }) => result).sort((x, y) => x - y)).toEqual(Array.from({ length: 60 }, (_, i) => i));
+  });
+
+  it.each([1, 2, 3])(
+    'apply increments exactly once though a fifth of all datagrams is lost, delayed or doubled (%d)',
+    async (seed) => {
+      const nodes = await farm.start(3, { timeout: 9000 });
+      const random = seeded(seed);
+      farm.hub.fate = () => {
+        const chance = random();
+        if (chance < 0.2) return { delaysMs: [] };
+        return { delaysMs: chance < 0.4 ? [random() * 20, random() * 40] : [0] };
+      };
+      const outcomes = await Promise.allSettled(
+        nodes.flatMap((node) => Array.from({ length: 10 }, () => node.change('b/n', increment(inAnHour())))),
+      );
+      farm.hub.fate = () => ({ delaysMs: [0] });
+      const befores = outcomes.flatMap((each) => (each.status === 'fulfilled' ? each.value.result : []));
+      expect(new Set(befores).size).toBe(befores.length);
+      const final = Number(textOf((await nodes[0]?.read('b/n')) ?? fail()));
+      expect(final).toBeGreaterThanOrEqual(befores.length);
+      expect(final).toBeLessThanOrEqual(outcomes.length);
+    },
+  );
+
+  it('go on with the others when one is killed, and stop with no quorum when two are', async () => {
+    const [a, b, c] = await farm.start(3, { timeout: 300 });
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three nodes were started');
+    await a.change('b/k', setText('x', inAnHour()));
+    farm.kill(c);
+    expect(textOf(await b.read('b/k'))).toBe('x');
+    await b.change('b/k', setText('y', inAnHour()));
+    farm.kill(b);
+    await expect(a.read('b/k')).rejects.toMatchObject({ code: 'ERR_NO_QUORUM' });
+    await until(() => !a.status().isReady);
+    await expect(a.change('b/k', setText('z', inAnHour()))).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /Missing: slot \d \(node-2\), slot \d \(node-3\)|Missing: slot \d \(node-3\), slot \d \(node-2\)/,
+      ),
+    });
+  });
+
+  it('expire at one time for all, and leave no record behind', async () => {
+    const nodes = await farm.start(3, { maxClockSkewMs: 300, timeout: 250 });
+    const [a, b] = nodes;
+    if (a === undefined || b === undefined) throw new Error('two nodes were started');
+    await a.change('b/short', setText('x', Date.now() + 200));
+    await a.change('b/other', setText('y', Date.now() + 300));
+    expect(textOf(await b.read('b/short'))).toBe('x');
+    await until(async () => textOf(await b.read('b/short')) === null);
+    expect(textOf(await a.read('b/short'))).toBeNull();
+    await until(() => nodes.every((node) => node.status().records === 0));
+  });
+});
+
+describe('the cost', () => {
+  it('of a read is one datagram to all and two answers; of a write twice that', async () => {
+    const [a] = await farm.start(3);
+    if (a === undefined) throw new Error('three nodes were started');
+    const paxos = (): number => farm.hub.sent.filter(({ to }) => to !== 'all').length;
+    farm.hub.sent.length = 0;
+    for (let i = 0; i < 10; i += 1) await a.read(`b/${i}`);
+    await until(() => paxos() === 20);
+    const read = farm.hub.sent.filter(({ from, to }) => to === 'all' && from === 1).length;
+    farm.hub.sent.length = 0;
+    for (let i = 0; i < 10; i += 1) await a.change(`b/${i}`, setText('x', inAnHour()));
+    await until(() => paxos() === 40);
+    const written = farm.hub.sent.filter(({ from, to }) => to === 'all' && from === 1).length;
+    // A hello may fall in between.
+    expect(read).toBeLessThanOrEqual(12);
+    expect(written).toBeLessThanOrEqual(22);
+  });
+});
+
+describe('close', () => {
+  it('is final, and a second call gives the same promise', async () => {
+    const [a] = await farm.start(1, { clusterSize: 1 });
+    const closing = a?.close();
+    expect(a?.close()).toBe(closing);
+    await closing;
+    await expect(a?.read('b/k')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(a?.ready()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    expect(a?.status().state).toBe('closed');
+  });
+
+  it('lets operations under way end', async () => {
+    const nodes = await farm.start(3);
+    const writes = nodes.map((node, index) => node.change(`b/${index}`, setText('x', inAnHour())));
+    await Promise.all([...writes, ...nodes.map((node) => node.close())]);
+  });
+});
+
+function fail(): never {
+  throw new Error('there is such a node');
+}
