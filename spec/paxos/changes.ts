@@ -63,10 +63,10 @@ export function compareAndSet(expected: string, text: string, until = FOREVER): 
   );
 }
 
-/** Gives the value another end, and leaves it alone otherwise. */
+/** Gives the value another end, and leaves it alone otherwise; answers it. */
 export function touch(until: number): Change<string> {
   return change(until, (before, current) =>
-    before === null ? { write: NO_WRITE, result: 'absent' } : write(before, until, current, 'ok'),
+    before === null ? { write: NO_WRITE, result: '-' } : write(before, until, current, before),
   );
 }
 

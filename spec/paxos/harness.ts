@@ -340,6 +340,7 @@ export class Farm {
       ballots: process.ballots,
       maxClockSkewMs: this.maxClockSkewMs,
       lineageKeepMs: 2 * this.maxClockSkewMs,
+      isDone: (id) => this.operations.some((other) => other.id === id && isKnownTo(process, other)),
       own: this.#own(process, key),
       random: this.#random,
     });
@@ -472,4 +473,9 @@ export function seeded(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/** Whether a process knows what became of an operation of its own: nobody will look for that in a lineage. */
+function isKnownTo(process: Process, { process: caller, outcome }: Operation): boolean {
+  return caller === process && outcome !== null && outcome.kind !== 'unknown';
 }

@@ -66,3 +66,9 @@ describe('rejects', () => {
     expect(isLinearizable(history(...writes, '10-11 read -> 9'), register)).toBe(false);
   });
 });
+
+test('tells when it gave up', () => {
+  const writes = Array.from({ length: 12 }, (_, index) => `0-9 write ${(index % 4) + 1}`);
+  expect(isLinearizable(history(...writes, '10-11 read -> 9'), register, 100)).toBe(null);
+  expect(isLinearizable(history(...writes, '10-11 read -> 1'), register, 100)).toBe(true);
+});

@@ -1,0 +1,224 @@
+/** Farms that break one rule each. What is to be caught is caught only if the checks can fail. */
+import {
+  Acceptor,
+  type AcceptorAnswer,
+  type AcceptorRequest,
+  compareBallots,
+  type Instant,
+  majorityOf,
+  NO_BALLOT,
+  type RegisterRecord,
+  sameBallot,
+} from '../../lib/paxos/index.js';
+import { MemoryTable } from '../../lib/storage/memory.js';
+import { AlteredTable, type Mutation, type Voter } from './harness.js';
+
+export const mutants = {
+  majorityTooSmall: {
+    name: 'a majority of one too few',
+    electorate: (electorate) => ({
+      // The size whose majority is one less, with the voters that there are.
+      size: Math.max(1, 2 * (majorityOf(electorate.size) - 1) - 1),
+      isVoter: (from) => electorate.isVoter(from),
+    }),
+  },
+
+  duplicatesCounted: {
+    name: 'an answer that comes twice counts twice',
+    electorate: (electorate) => ({ size: electorate.size, isVoter: () => true }),
+    answerer: (() => {
+      let fresh = 1000;
+      return (from) => {
+        fresh += 1;
+        return { ...from, slot: fresh };
+      };
+    })(),
+  },
+
+  acceptsBelowPromise: {
+    name: 'an acceptor takes what it has promised not to take',
+    acceptor: (maxClockSkewMs) => {
+      const table = new MemoryTable();
+      const acceptor = new Acceptor(table, { maxClockSkewMs });
+      return voter(acceptor, (request, now) => {
+        const answer = acceptor.receive(request, now);
+        if (request.type !== 'accept' || answer?.type !== 'nack') return answer;
+        const { key, proposal, horizon } = request;
+        const promised = acceptor.record(key)?.promised ?? proposal.accepted;
+        table.set(key, { promised, proposal, committed: false, horizon, touchedMs: now.monotonicMs });
+        return { type: 'accepted', request: request.request, ballot: proposal.accepted };
+      });
+    },
+  },
+
+  ballotIgnored: {
+    name: 'answers to an earlier ballot count for this one',
+    acceptor: (maxClockSkewMs) => {
+      const acceptor = new Acceptor(new MemoryTable(), { maxClockSkewMs });
+      const latest = new Map<number, AcceptorRequest>();
+      return voter(acceptor, (request, now) => {
+        if (request.type === 'prepare' || request.type === 'accept') latest.set(request.request, request);
+        return acceptor.receive(request, now);
+      });
+    },
+    answer: (() => {
+      const ballots = new Map<number, AcceptorAnswer & { type: 'accepted' | 'promised' | 'nack' }>();
+      return (answer) => {
+        if (answer.type === 'held' || answer.type === 'enumerated') return answer;
+        const known = ballots.get(answer.request);
+        if (known === undefined || compareBallots(answer.ballot, known.ballot) > 0) ballots.set(answer.request, answer);
+        return { ...answer, ballot: known?.ballot ?? answer.ballot };
+      };
+    })(),
+  },
+
+  nothingAdopted: {
+    name: 'a proposer ignores what the promises hold unless a majority says so',
+    answer: (answer) =>
+      answer.type === 'promised' && answer.report?.committed === false ? { ...answer, report: null } : answer,
+  },
+
+  lineageIgnored: {
+    name: 'a retry does not look for its own operation',
+    answer: (answer) => {
+      if (answer.type !== 'promised' || answer.report === null) return answer;
+      const proposal = { ...answer.report.proposal, lineage: [], lineageFrom: NO_BALLOT };
+      return { ...answer, report: { ...answer.report, proposal } };
+    },
+  },
+
+  foundIsChosen: {
+    name: 'a retry that finds its own operation takes it as chosen',
+    sent: (_farm, operation, exchange, { message }) => {
+      if (message.type !== 'accept') return;
+      const entry = message.proposal.lineage.find((candidate) => candidate.operation === operation.id);
+      if (entry === undefined || sameBallot(entry.ballot, message.proposal.accepted)) return;
+      const now = { monotonicMs: 0, wallMs: 0, isTrusted: true };
+      const answer: AcceptorAnswer = {
+        type: 'accepted',
+        request: message.request,
+        ballot: message.proposal.accepted,
+      };
+      for (let slot = 1; slot <= 9; slot += 1) exchange.receive({ process: -slot, slot, generation: 1 }, answer, now);
+    },
+  },
+
+  unknownIsNothing: {
+    name: 'an unknown outcome is told as nothing happened',
+    outcome: (outcome) => (outcome.kind === 'unknown' ? { kind: 'no-quorum' } : outcome),
+  },
+
+  readUnsettled: {
+    name: 'a read takes the highest value for chosen',
+    answer: (answer) =>
+      answer.type === 'held' && answer.report !== null
+        ? { ...answer, report: { ...answer.report, committed: true } }
+        : answer,
+  },
+
+  unsealed: {
+    name: 'a destroy that finds nothing leaves nothing',
+    change: (change) => ({ ...change, seals: false }),
+  },
+
+  tombstoneWithoutHorizon: {
+    name: 'a tombstone does not keep the horizon',
+    acceptor: altered((record) => (record.proposal?.value === null ? { ...record, horizon: 0 } : record)),
+  },
+
+  promiseWithoutBound: {
+    name: 'a promise does not raise the horizon',
+    request: (request) => (request.type === 'prepare' ? { ...request, bound: 0 } : request),
+  },
+
+  barePromiseForgotten: {
+    name: 'a bare promise is forgotten after S and the time-out, whatever its horizon',
+    acceptor: (maxClockSkewMs) => {
+      const table = new MemoryTable();
+      let isCollecting = false;
+      const seen = {
+        get(key: string): RegisterRecord | undefined {
+          const record = table.get(key);
+          return isCollecting && record?.proposal === null ? { ...record, horizon: 0 } : record;
+        },
+        set: (key: string, record: RegisterRecord) => table.set(key, record),
+        delete: (key: string) => table.delete(key),
+        get size() {
+          return table.size;
+        },
+        shard: (shard: number) => table.shard(shard),
+      };
+      const acceptor = new Acceptor(seen, { maxClockSkewMs });
+      return {
+        ...voter(acceptor, (request, now) => {
+          // Filed for the day of its bound, it would be looked at too late to matter: all are looked at.
+          return acceptor.receive(request, now);
+        }),
+        collect(now, limit, settleDelayMs) {
+          isCollecting = true;
+          const unsettled = acceptor.collect(now, limit, settleDelayMs);
+          isCollecting = false;
+          return unsettled;
+        },
+        record: (key) => acceptor.record(key),
+        get floor() {
+          return acceptor.floor;
+        },
+        get size() {
+          return acceptor.size;
+        },
+      };
+    },
+  },
+
+  floorNotRaised: {
+    name: 'what is forgotten leaves no floor',
+    acceptor: (maxClockSkewMs) => {
+      const acceptors = new Map<string, Acceptor>();
+      const acceptorOf = (key: string): Acceptor => {
+        const known = acceptors.get(key) ?? new Acceptor(new MemoryTable(), { maxClockSkewMs });
+        acceptors.set(key, known);
+        return known;
+      };
+      return {
+        receive: (request, now) => (request.type === 'enumerate' ? null : acceptorOf(request.key).receive(request, now)),
+        collect(now, limit, settleDelayMs) {
+          const unsettled: string[] = [];
+          for (const [key, acceptor] of acceptors) {
+            unsettled.push(...acceptor.collect(now, limit, settleDelayMs));
+            if (acceptor.size === 0) acceptors.delete(key);
+          }
+          return unsettled;
+        },
+        record: (key) => acceptors.get(key)?.record(key),
+        floor: NO_BALLOT,
+        get size() {
+          return acceptors.size;
+        },
+      };
+    },
+  },
+
+  forgottenEarly: {
+    name: 'a record is forgotten at its horizon, by clocks that differ',
+    acceptor: altered((record) => ({ ...record, horizon: record.horizon - 10_000 })),
+  },
+} satisfies Record<string, Mutation>;
+
+function altered(alter: (record: RegisterRecord) => RegisterRecord): (maxClockSkewMs: number) => Voter {
+  return (maxClockSkewMs) => new Acceptor(new AlteredTable(alter), { maxClockSkewMs });
+}
+
+function voter(acceptor: Acceptor, receive: (request: AcceptorRequest, now: Instant) => AcceptorAnswer | null): Voter {
+  return {
+    receive,
+    collect: (now, limit, settleDelayMs) => acceptor.collect(now, limit, settleDelayMs),
+    record: (key) => acceptor.record(key),
+    get floor() {
+      return acceptor.floor;
+    },
+    get size() {
+      return acceptor.size;
+    },
+  };
+}
