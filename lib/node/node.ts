@@ -322,7 +322,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#isClosing = true;
     this.#endReady(closedError());
     await this.#started;
-    while (this.#operations.isBusy && this.#membership.view !== null) await this.#pause(TICK_MS);
+    const deadlineMs = this.#runtime.monotonicMs() + this.#settings.timeoutMs;
+    const isWorthWaiting = (): boolean => this.#operations.isBusy && this.#runtime.monotonicMs() < deadlineMs;
+    while (isWorthWaiting() && this.#membership.view !== null) await this.#pause(TICK_MS);
     this.#operations.abort(closedError());
     this.#cancelHousekeeping();
     if (this.#link !== null) {
@@ -603,7 +605,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #collect(): void {
     const { slot } = this.#membership;
-    if (slot === 0) return;
+    // A node that leaves starts nothing new; the others settle what it leaves half done.
+    if (slot === 0 || this.#isClosing) return;
     const unsettled = this.#acceptor.collect(this.#now(), COLLECT_LIMIT, (slot - 1) * SETTLE_STEP_MS);
     for (const key of unsettled) {
       if (this.#settling >= MAX_SETTLING) break;

@@ -82,6 +82,9 @@ const MAX_CALLS = 8192;
 /** Calls combined in one round. */
 const MAX_BATCH = 64;
 
+/** Operations of unknown outcome remembered. */
+const MAX_DOUBTFUL = 10_000;
+
 /** Nobody votes yet; nothing is started then, but types can't tell. */
 const NOBODY: Electorate = { size: 1, isVoter: () => false };
 
@@ -107,6 +110,8 @@ export class Operations {
   readonly #queues = new Map<string, KeyQueue>();
   readonly #ready: KeyQueue[] = [];
   readonly #exchanges = new Map<number, { readonly exchange: Exchange; readonly onOver: () => void }>();
+  /** Operations whose callers were told that nobody knows: they may look for them later. By monotonic ms. */
+  readonly #doubtful = new Map<OperationId, number>();
   #calls = 0;
   #sequence = 0;
   #request = 0;
@@ -116,7 +121,7 @@ export class Operations {
 
   constructor(context: OperationsContext) {
     this.#context = context;
-    this.#prefix = context.ballots.proposer.toString(36);
+    this.#prefix = `${context.ballots.proposer.toString(36)}.`;
   }
 
   /** Whether somebody waits for an answer. */
@@ -260,7 +265,7 @@ export class Operations {
     const calls = takeBatch(queue.waiting);
     this.counters.combined += calls.length - 1;
     this.#sequence += 1;
-    const batch: Batch = { calls, operation: `${this.#prefix}.${this.#sequence.toString(36)}`, round: null };
+    const batch: Batch = { calls, operation: `${this.#prefix}${this.#sequence.toString(36)}`, round: null };
     queue.batch = batch;
     if (calls.every((call) => call.isRead)) this.#startRead(queue, batch);
     else this.#startRound(queue, batch);
@@ -304,6 +309,7 @@ export class Operations {
       ballots: this.#context.ballots,
       maxClockSkewMs: this.#context.maxClockSkewMs,
       lineageKeepMs: this.#context.lineageKeepMs,
+      isDone: (operation) => operation.startsWith(this.#prefix) && !this.#doubtful.has(operation),
       own: this.#context.own(key),
       random: () => this.#context.random(),
     });
@@ -382,10 +388,21 @@ export class Operations {
 
   #unknown(operation: OperationId): OutcomeUnknownError {
     this.counters.unknown += 1;
+    this.#doubt(operation);
     return new OutcomeUnknownError(
       'The time was up after the write had been sent: it may have taken effect, or may yet. Read before you write again.',
       operation,
     );
+  }
+
+  /** Keeps an operation in lineages for as long as they go back. */
+  #doubt(operation: OperationId): void {
+    const nowMs = this.#context.now().monotonicMs;
+    for (const [other, sinceMs] of this.#doubtful) {
+      if (nowMs - sinceMs <= this.#context.lineageKeepMs && this.#doubtful.size < MAX_DOUBTFUL) break;
+      this.#doubtful.delete(other);
+    }
+    this.#doubtful.set(operation, nowMs);
   }
 
   #noQuorum(): PaxosError {

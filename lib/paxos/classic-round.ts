@@ -25,6 +25,8 @@ export interface ClassicRoundSetup extends ExchangeSetup {
   readonly maxClockSkewMs: number;
   /** Age in ms at which operations drop out of the lineage. */
   readonly lineageKeepMs: number;
+  /** Whether an operation is an earlier one of this process, and its caller was told what became of it. */
+  readonly isDone: (operation: OperationId) => boolean;
   /** This process's own record of the key, if it votes. */
   readonly own: RegisterRecord | undefined;
   /** In 0..1, for the back-off. */
@@ -188,9 +190,8 @@ export class ClassicRound implements Exchange {
     }
     this.#results = evaluation.results;
     this.#effect = effectOf(found, evaluation);
-    const lineage = evaluation.isWrite
-      ? extendLineage(past, this.#setup.operation, this.#ballot, this.#setup.lineageKeepMs)
-      : past;
+    const { operation, lineageKeepMs, isDone } = this.#setup;
+    const lineage = evaluation.isWrite ? extendLineage(past, operation, this.#ballot, lineageKeepMs, isDone) : past;
     return this.#accept(evaluation.state, lineage, promises, now);
   }
 

@@ -27,17 +27,22 @@ export function fateOf(lineage: Lineage, operation: OperationId, firstBallot: Ba
 }
 
 /**
- * The lineage with one more operation, less what is too old for anyone to ask about, and at most
- * {@link MAX_LINEAGE} long. `lineageFrom` rises over all that is left out.
+ * The lineage with one more operation, less what nobody will ask about: entries too old, and those that the proposer
+ * itself has done with. It is at most {@link MAX_LINEAGE} long. `lineageFrom` rises over all that is left out for its
+ * age or for want of room; for those done with it need not, since only their own proposer would look for them.
  *
  * @param keepMs age from which on an entry may go: at least twice the longest operation time-out
+ * @param isDone whether an operation is the proposer's own, and its outcome known to its caller
  */
 export function extendLineage(
-  { lineage, lineageFrom }: Lineage,
+  past: Lineage,
   operation: OperationId,
   ballot: Ballot,
   keepMs: number,
+  isDone: (operation: OperationId) => boolean,
 ): Lineage {
+  const { lineageFrom } = past;
+  const lineage = past.lineage.filter((entry) => !isDone(entry.operation));
   const oldestMs = roundTimeMs(ballot.round) - keepMs;
   let from = Math.max(0, lineage.length - (MAX_LINEAGE - 1));
   // Entries stand in the order of their ballots, since each attempt was built on the ones before it.

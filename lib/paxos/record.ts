@@ -46,7 +46,10 @@ export interface Proposal extends State {
   readonly operation: OperationId;
   /** The latest operations that went into this value, oldest first; at most {@link MAX_LINEAGE}. */
   readonly lineage: readonly LineageEntry[];
-  /** Every operation that went into this value at a ballot above this one is in `lineage`. */
+  /**
+   * Every operation that went into this value at a ballot above this one is in `lineage`, but for those whose own
+   * proposer knows what became of them.
+   */
   readonly lineageFrom: Ballot;
 }
 

@@ -123,6 +123,8 @@ export interface FarmOptions {
   readonly timeoutMs?: number;
   readonly retransmitMs?: number;
   readonly random?: () => number;
+  /** Whether processes leave out of the lineage what they have done with. */
+  readonly shortensLineage?: boolean;
   readonly mutation?: Mutation | undefined;
 }
 
@@ -146,7 +148,10 @@ export class Farm {
   readonly inFlight: Envelope[] = [];
   readonly #retransmitMs: number;
   readonly #random: () => number;
+  readonly #shortensLineage: boolean;
   readonly #mutation: Mutation;
+  /** Operations whose callers know what became of them. */
+  readonly #done = new Map<OperationId, Process>();
   #elapsedMs = 0;
   #events = 0;
   #envelopes = 0;
@@ -158,6 +163,7 @@ export class Farm {
     this.timeoutMs = options.timeoutMs ?? this.maxClockSkewMs / 2;
     this.#retransmitMs = options.retransmitMs ?? 100;
     this.#random = options.random ?? (() => 0.5);
+    this.#shortensLineage = options.shortensLineage ?? false;
     this.#mutation = options.mutation ?? { name: 'none' };
     this.sites = Array.from({ length: this.size }, (_, index) => ({
       slot: index + 1,
@@ -340,6 +346,7 @@ export class Farm {
       ballots: process.ballots,
       maxClockSkewMs: this.maxClockSkewMs,
       lineageKeepMs: 2 * this.maxClockSkewMs,
+      isDone: (other) => this.#shortensLineage && this.#done.get(other) === process,
       isDone: (id) => this.operations.some((other) => other.id === id && isKnownTo(process, other)),
       own: this.#own(process, key),
       random: this.#random,
@@ -406,6 +413,7 @@ export class Farm {
   #end(operation: Operation, outcome: OperationOutcome): void {
     operation.outcome = this.#mutation.outcome?.(outcome) ?? outcome;
     operation.returned = this.stamp();
+    if (outcome.kind === 'done') this.#done.set(operation.id, operation.process);
     for (const observer of this.observers) observer.ended?.(operation);
   }
 }
