@@ -1,0 +1,372 @@
+// @ts-check
+/** The page: what is clicked is sent, what comes back is shown, and once a second the servers are asked. */
+import { ServerCards } from './cards.js';
+import { byId, make, makeDot } from './dom.js';
+import { Plot } from './plot.js';
+
+const POLL_MS = 1000;
+const STRIP = 12;
+const MAX_LOG = 200;
+const SLOW_MS = 1200;
+
+/**
+ * @typedef {{ user: string, id: string, clicks: number, cart: Record<string, number> }} Session
+ * @typedef {{ server: { number: number }, goods: string[], session: Session | null, cluster: import('./cards.js').Cluster }} State
+ */
+
+const plot = new Plot(byId('plot', HTMLCanvasElement));
+const cards = new ServerCards(byId('servers', HTMLElement), byId('card', HTMLTemplateElement), kill);
+/** @type {State | null} */
+let state = null;
+/** @type {EventSource | null} */
+let events = null;
+/** Counts answers asked for, so that a slow one doesn't overwrite what a later one said. */
+let asked = 0;
+let shown = 0;
+/** Clicks under way: what the page's own polls notice meanwhile is no news. */
+let clicking = 0;
+/** When each server took the last sample that is here; by its number, less one. */
+const lastSampleMs = [0, 0, 0];
+let hasIntroduced = false;
+
+/** What the log and the banner say of it. */
+class Refusal extends Error {
+  /**
+   * @param {number} status 0 where nothing answered
+   * @param {string} message
+   * @param {Pick<State, 'server' | 'cluster'> | null} [from] the server that refused, where one did
+   */
+  constructor(status, message, from = null) {
+    super(message);
+    this.status = status;
+    this.from = from;
+  }
+}
+
+/** @param {string} path @param {unknown} [body] sent by POST where there is one @returns {Promise<any>} */
+async function ask(path, body) {
+  const init =
+    body === undefined
+      ? {}
+      : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch {
+    throw new Refusal(0, 'Nothing answers at this address. Has the demo been ended?');
+  }
+  const isJson = response.headers.get('content-type')?.includes('json') === true;
+  const answer = isJson ? await response.json() : null;
+  if (response.ok && isJson) return answer;
+  const isNoServer = response.status === 502 && !isJson;
+  const message = isNoServer
+    ? 'No server answered.'
+    : (answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`);
+  throw new Refusal(response.status, message, answer?.server ? answer : null);
+}
+
+/**
+ * Something the visitor does: the answer is shown, and who gave it.
+ * @param {string} path @param {unknown} [body]
+ * @returns {Promise<State | null>} `null` where it failed
+ */
+async function click(path, body) {
+  const turn = ++asked;
+  clicking += 1;
+  try {
+    /** @type {State} */
+    const answer = await ask(path, body);
+    showAnswerer(answer.server.number);
+    show(answer, turn);
+    return answer;
+  } catch (error) {
+    showFailure(/** @type {Refusal} */ (error), true);
+    return null;
+  } finally {
+    clicking -= 1;
+  }
+}
+
+/** What the page asks by itself: it shows, but counts as no click. */
+async function poll() {
+  const turn = ++asked;
+  try {
+    /** @type {State} */
+    const answer = await ask('/api/state?poll');
+    if (clicking === 0) noteOthers(answer, turn);
+    show(answer, turn);
+  } catch (error) {
+    showFailure(/** @type {Refusal} */ (error), false);
+  }
+}
+
+/** @param {State} answer @param {number} turn */
+function show(answer, turn) {
+  showBanner('');
+  if (turn < shown) return;
+  shown = turn;
+  state = answer;
+  showFarm(answer);
+  showSession(answer);
+  listen(answer.session !== null);
+}
+
+/** Says what this page did not do: another tab, or the session's end. @param {State} answer @param {number} turn */
+function noteOthers(answer, turn) {
+  if (state === null || turn < shown) return;
+  const [before, after] = [state.session, answer.session];
+  if (before?.id === after?.id && before?.clicks === after?.clicks) return;
+  if (after === null) log('You were logged out elsewhere.');
+  else if (before?.id !== after.id) log(`Logged in elsewhere as ${after.user}.`);
+  else log('The session was changed elsewhere, as in another tab.');
+}
+
+/** @param {Pick<State, 'server' | 'cluster'>} answer */
+function showFarm({ server, cluster }) {
+  const { voters, quorum, clusterSize } = cluster;
+  const up = voters.filter((voter) => voter.isSelf || voter.isUp).length;
+  const level = up < quorum ? 'bad' : up < clusterSize ? 'warn' : 'good';
+  byId('farm', HTMLElement).dataset.level = level;
+  byId('farm-text', HTMLElement).textContent =
+    `${up} of ${clusterSize} voters up, ${quorum} needed, says server ${server.number}`;
+  cards.showVoters(cluster);
+}
+
+/** @param {State} answer */
+function showSession({ goods, session }) {
+  byId('login', HTMLElement).hidden = session !== null;
+  byId('account', HTMLElement).hidden = session === null;
+  byId('steps', HTMLElement).hidden = session !== null;
+  if (session === null) return;
+  byId('user', HTMLElement).textContent = session.user;
+  byId('about', HTMLElement).textContent = `Session ${session.id}…, saved ${times(session.clicks)}`;
+  const cart = byId('cart', HTMLElement);
+  if (cart.childElementCount !== goods.length) cart.replaceChildren(...goods.map(makeCartLine));
+  for (const [index, item] of goods.entries()) {
+    const quantity = session.cart[item] ?? 0;
+    const line = /** @type {HTMLElement} */ (cart.children[index]);
+    const number = /** @type {HTMLElement} */ (line.querySelector('.quantity'));
+    number.textContent = String(quantity);
+    number.classList.toggle('none', quantity === 0);
+    /** @type {HTMLButtonElement} */ (line.querySelector('.less')).disabled = quantity === 0;
+  }
+}
+
+/** @param {string} item */
+function makeCartLine(item) {
+  const change = (/** @type {1 | -1} */ by) => {
+    const button = make('button', by === 1 ? 'more' : 'less', by === 1 ? '+' : '−');
+    button.type = 'button';
+    button.setAttribute('aria-label', by === 1 ? `One more: ${item}` : `One less: ${item}`);
+    button.addEventListener('click', async () => {
+      const answer = await click('/cart', { item, change: by });
+      if (answer !== null) log(`${by === 1 ? 'Added' : 'Removed'} ${item}; server ${answer.server.number} answered.`);
+    });
+    return button;
+  };
+  return make('li', '', make('span', 'name', item), change(-1), make('span', 'quantity', '0'), change(1));
+}
+
+/** @param {number} server */
+function showAnswerer(server) {
+  const dot = byId('last-dot', HTMLElement);
+  dot.textContent = String(server);
+  dot.dataset.server = String(server);
+  byId('last-text', HTMLElement).textContent = `server ${server}`;
+  addToStrip(makeDot(server), `server ${server}`);
+}
+
+/** @param {HTMLElement} dot @param {string} label */
+function addToStrip(dot, label) {
+  const strip = byId('strip', HTMLElement);
+  dot.title = label;
+  strip.prepend(make('li', '', dot));
+  while (strip.childElementCount > STRIP) strip.lastElementChild?.remove();
+}
+
+/** @param {Refusal} refusal @param {boolean} isClick */
+function showFailure({ status, message, from }, isClick) {
+  const who = from === null ? '' : `Server ${from.server.number} answers ${status}: `;
+  if (from !== null) showFarm(from);
+  if (isClick) {
+    addToStrip(make('span', 'dot failed', '×'), `${status || 'no answer'}`);
+    log(`${who}${message}`, 'bad');
+  }
+  // A refusal of what was sent (4xx) is said once; that nothing works stands there until it does.
+  if (status === 0 || status >= 500) showBanner(`${who}${message}`);
+}
+
+/** @param {string} text */
+function showBanner(text) {
+  const banner = byId('banner', HTMLElement);
+  if (banner.textContent === text) return;
+  banner.textContent = text;
+  banner.hidden = text === '';
+}
+
+/** @param {string} text @param {'good' | 'bad' | ''} [level] */
+function log(text, level = '') {
+  const time = make('time', '', new Date().toLocaleTimeString([], { hour12: false }));
+  const line = make('li', '', time, make('span', 'text', text));
+  line.dataset.level = level;
+  const list = byId('log', HTMLElement);
+  list.prepend(line);
+  while (list.childElementCount > MAX_LOG) list.lastElementChild?.remove();
+}
+
+/** Another tab's changes show at once, not at the next poll. @param {boolean} isLoggedIn */
+function listen(isLoggedIn) {
+  // A browser tries again where a stream breaks off, but not where it was refused.
+  const isOpen = events !== null && events.readyState !== EventSource.CLOSED;
+  if (isLoggedIn === isOpen) return;
+  events?.close();
+  events = null;
+  if (!isLoggedIn) return;
+  events = new EventSource('/events');
+  const look = () => {
+    if (clicking === 0) poll();
+  };
+  events.addEventListener('change', look);
+  events.addEventListener('destroy', look);
+}
+
+/** @param {number} server */
+async function kill(server) {
+  const before = state?.session ?? null;
+  try {
+    const { killed } = await ask(`/demo/kill/${server}`, {});
+    plot.mark(`server ${server} killed`);
+    log(`Server ${server} killed: SIGKILL to process ${killed.pid}.`, 'bad');
+  } catch (error) {
+    log(/** @type {Refusal} */ (error).message, 'bad');
+    return;
+  }
+  watchServers();
+  const after = await click('/api/state');
+  if (before === null || after === null) return;
+  const isThere = after.session?.id === before.id && JSON.stringify(after.session.cart) === JSON.stringify(before.cart);
+  const what = `${before.user}, ${count(before.cart)} in the cart`;
+  if (isThere) log(`Session still there: yes, says server ${after.server.number} (${what}).`, 'good');
+  else log(`Session still there: no, says server ${after.server.number} (it was ${what}).`, 'bad');
+}
+
+/** Asks each server for itself, by the front; where the page comes from a server directly, there is nobody to ask. */
+async function watchServers() {
+  try {
+    const { servers } = await ask(`/demo/servers?since=${lastSampleMs}`);
+    if (!hasIntroduced) logServers(servers);
+    hasIntroduced = true;
+    cards.show(servers);
+    takeSamples(servers);
+  } catch (error) {
+    if (/** @type {Refusal} */ (error).status !== 404) return;
+    byId('traffic', HTMLElement).hidden = true;
+  }
+}
+
+/** @param {import('./cards.js').ServerAnswer[]} servers */
+function logServers(servers) {
+  for (const { number, pid, state } of servers) log(`Server ${number} is ${state}, process ${pid}.`);
+}
+
+/** @param {import('./cards.js').ServerAnswer[]} servers */
+function takeSamples(servers) {
+  for (const { number, status } of servers) {
+    if (status === null) continue;
+    plot.add(status.samples.map(([atMs, ms, isWrite]) => ({ atMs, ms, isWrite: isWrite === 1, server: number })));
+    lastSampleMs[number - 1] = status.samples.at(-1)?.[0] ?? status.atMs;
+    const current = document.querySelector(`input[name=traffic][value="${status.traffic}"]`);
+    if (current instanceof HTMLInputElement && !changingTraffic) current.checked = true;
+  }
+  plot.draw();
+  const [reads, writes] = [describe(plot.percentiles(false)), describe(plot.percentiles(true))];
+  byId('reads', HTMLElement).textContent = reads;
+  byId('writes', HTMLElement).textContent = writes;
+  byId('rate', HTMLElement).textContent = `${cards.operationsPerSecond}/s`;
+  byId('plot', HTMLCanvasElement).setAttribute(
+    'aria-label',
+    `Latency of store operations over the last minute. Last ten seconds: reads ${reads}, writes ${writes}.`,
+  );
+}
+
+/** @param {{ p50: number, p99: number } | null} percentiles */
+function describe(percentiles) {
+  if (percentiles === null) return '–';
+  const [p50, p99] = [percentiles.p50, percentiles.p99].map((ms) => ms.toPrecision(ms < 100 ? 2 : 3));
+  return `p50 ${p50} ms, p99 ${p99} ms`;
+}
+
+/** @param {number} n */
+function times(n) {
+  return n === 1 ? 'once' : n === 2 ? 'twice' : `${n} times`;
+}
+
+/** @param {Record<string, number>} cart */
+function count(cart) {
+  const n = Object.values(cart).reduce((sum, quantity) => sum + quantity, 0);
+  return n === 0 ? 'nothing' : n === 1 ? '1 thing' : `${n} things`;
+}
+
+byId('login', HTMLFormElement).addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const answer = await click('/login', { name: byId('name', HTMLInputElement).value });
+  if (answer?.session) log(`Logged in as ${answer.session.user} on server ${answer.server.number}.`);
+});
+
+byId('logout', HTMLElement).addEventListener('click', async () => {
+  const answer = await click('/logout', {});
+  if (answer !== null) log(`Logged out on server ${answer.server.number}, and so on all of them.`);
+});
+
+byId('again', HTMLElement).addEventListener('click', () => click('/api/state'));
+
+byId('parallel', HTMLElement).addEventListener('click', async () => {
+  if (state?.session == null) return;
+  const { goods, session } = state;
+  const answers = await Promise.all(goods.map((item) => click('/cart', { item, change: 1 })));
+  const after = await click('/api/state');
+  if (after?.session == null) return;
+  const cart = after.session.cart;
+  const kept = goods.filter((item) => (cart[item] ?? 0) === (session.cart[item] ?? 0) + 1).length;
+  const servers = [...new Set(answers.flatMap((answer) => answer?.server.number ?? []))].sort().join(', ');
+  log(
+    `${goods.length} changes at once on servers ${servers}: ${kept} of ${goods.length} kept.`,
+    kept === goods.length ? 'good' : 'bad',
+  );
+});
+
+byId('slow', HTMLElement).addEventListener('click', async () => {
+  const item = state?.goods[0];
+  const slow = click('/cart', { item, change: 1, delayMs: SLOW_MS });
+  log(`A slow request has loaded the session; it will save it in ${SLOW_MS / 1000} s. Logging out now.`);
+  // The slow request is to have loaded the session before the logout ends it.
+  await new Promise((resolve) => setTimeout(resolve, SLOW_MS / 4));
+  await click('/logout', {});
+  await slow;
+  const after = await click('/api/state');
+  if (after === null) return;
+  if (after.session === null) log('The slow request has saved. Still logged out: yes.', 'good');
+  else log('The slow request has saved. Still logged out: no.', 'bad');
+});
+
+let changingTraffic = false;
+byId('traffic', HTMLElement).addEventListener('change', async (event) => {
+  changingTraffic = true;
+  try {
+    await ask(`/demo/traffic/${/** @type {HTMLInputElement} */ (event.target).value}`, {});
+  } catch (error) {
+    log(/** @type {Refusal} */ (error).message, 'bad');
+  }
+  changingTraffic = false;
+});
+
+/** One after the other, so that slow answers don't pile up. @param {() => Promise<void>} task */
+async function repeat(task) {
+  for (;;) {
+    await task();
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+repeat(poll);
+repeat(watchServers);

@@ -1,0 +1,269 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+
+// Four processes start, form a farm and end, several times; on a busy machine that takes its time.
+jest.setTimeout(60_000);
+
+const START = resolve('demo/start.js');
+const HOST = '127.0.0.1';
+
+interface State {
+  readonly server: { readonly number: number };
+  readonly session: { readonly user: string; readonly cart: Record<string, number> } | null;
+}
+
+interface ServerInfo {
+  readonly number: number;
+  readonly port: number;
+  readonly pid: number;
+  readonly state: string;
+  readonly status: {
+    readonly samples: unknown[];
+    readonly cluster: { readonly isReady: boolean; readonly operations: { readonly reads: number } };
+  } | null;
+}
+
+interface Demo {
+  readonly process: ChildProcess;
+  readonly base: number;
+}
+
+const running: ChildProcess[] = [];
+
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+  }
+});
+
+/** A browser, as far as cookies go. Cookies know no ports, so they also reach a server asked directly. */
+class Visitor {
+  cookie = '';
+
+  constructor(readonly base: number) {}
+
+  async ask(path: string, body?: unknown, port = this.base): Promise<Response> {
+    const headers = { cookie: this.cookie, ...(body !== undefined && { 'content-type': 'application/json' }) };
+    const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) };
+    const response = await fetch(`http://${HOST}:${port}${path}`, init);
+    for (const line of response.headers.getSetCookie()) this.cookie = line.split(';', 1)[0] ?? '';
+    return response;
+  }
+
+  async state(path: string, body?: unknown, port = this.base): Promise<State> {
+    const response = await this.ask(path, body, port);
+    expect(response.status).toBe(200);
+    return (await response.json()) as State;
+  }
+
+  async servers(): Promise<ServerInfo[]> {
+    const { servers } = (await (await this.ask('/demo/servers')).json()) as { servers: ServerInfo[] };
+    return servers;
+  }
+}
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await isSo()); await sleep(20)) {
+    if (Date.now() > deadline) throw new Error(`Not within 20 s: ${what}`);
+  }
+}
+
+async function take(port: number): Promise<Server> {
+  const server = createServer().listen(port, HOST);
+  await once(server, 'listening');
+  return server;
+}
+
+async function release(server: Server): Promise<void> {
+  server.close();
+  await once(server, 'close');
+}
+
+/** The first of four ports that are all free now. */
+async function drawPortBase(): Promise<number> {
+  for (;;) {
+    const base = 20_000 + Math.floor(Math.random() * 10_000);
+    const taken = await Promise.allSettled([0, 1, 2, 3].map((offset) => take(base + offset)));
+    for (const result of taken) if (result.status === 'fulfilled') await release(result.value);
+    if (taken.every(({ status }) => status === 'fulfilled')) return base;
+  }
+}
+
+function spawnDemo(base: number): { process: ChildProcess; output: () => string } {
+  const env = { ...process.env, PORT_BASE: String(base) };
+  const child = spawn(process.execPath, [START], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.push(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  return { process: child, output: () => output };
+}
+
+async function startDemo(): Promise<Demo> {
+  const base = await drawPortBase();
+  const { process: child, output } = spawnDemo(base);
+  await until('the demo is running', () => {
+    if (child.exitCode !== null) throw new Error(`The demo ended: ${output()}`);
+    return output().includes('The demo is running');
+  });
+  return { process: child, base };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('the demo', () => {
+  it('keeps a session on three servers, through a kill, until the logout', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+
+    const page = await ada.ask('/');
+    expect(await page.text()).toContain('<title>connect-paxos demo</title>');
+    expect((await ada.state('/api/state')).session).toBeNull();
+
+    const login = await ada.state('/login', { name: 'Ada' });
+    expect(login.session).toMatchObject({ user: 'Ada', cart: {} });
+    const answers = [login];
+    for (const item of ['apples', 'apples', 'bread']) answers.push(await ada.state('/cart', { item, change: 1 }));
+    // Each click is answered by the next server, and each finds what the ones before it left.
+    const [first, ...others] = answers.map(({ server }) => server.number);
+    expect(new Set([first, ...others.slice(0, 2)])).toEqual(new Set([1, 2, 3]));
+    expect(others[2]).toBe(first);
+    expect(answers.at(-1)?.session?.cart).toEqual({ apples: 2, bread: 1 });
+
+    // Requests at the same time, on all three servers, don't undo each other.
+    await Promise.all(['bread', 'cheese', 'coffee'].map((item) => ada.state('/cart', { item, change: 1 })));
+    const cart = { apples: 2, bread: 2, cheese: 1, coffee: 1 };
+    expect((await ada.state('/api/state')).session?.cart).toEqual(cart);
+
+    const servers = await ada.servers();
+    expect(servers.map(({ state, status }) => [state, status?.cluster.isReady])).toEqual(Array(3).fill(['up', true]));
+    await until('background traffic is measured', async () =>
+      (await ada.servers()).every(({ status }) => (status?.samples.length ?? 0) > 0),
+    );
+
+    const victim = servers[1];
+    if (victim === undefined) throw new Error('There is no second server.');
+    expect((await ada.ask('/demo/kill/2', {})).status).toBe(200);
+    // Nothing waits for the others to notice: the very next click must be good.
+    const after = await ada.state('/cart', { item: 'coffee', change: -1 });
+    expect(after.session).toMatchObject({ user: 'Ada', cart: { apples: 2, bread: 2, cheese: 1 } });
+    const seen = new Set<number>();
+    for (let click = 0; click < 4; click += 1) {
+      const { server, session } = await ada.state('/api/state');
+      expect(session?.user).toBe('Ada');
+      seen.add(server.number);
+    }
+    expect(seen).toEqual(new Set([1, 3]));
+    await until('the process is gone', () => !isAlive(victim.pid));
+    expect((await ada.servers())[1]).toMatchObject({ state: 'killed', status: null });
+    expect((await ada.ask('/demo/kill/2', {})).status).toBe(409);
+
+    const stolen = ada.cookie;
+    expect((await ada.state('/logout', {})).session).toBeNull();
+    for (const number of [1, 3]) {
+      const port = demo.base + number;
+      const thief = new Visitor(port);
+      thief.cookie = stolen;
+      expect(await thief.state('/api/state')).toMatchObject({ server: { number }, session: null });
+    }
+
+    const exit = once(demo.process, 'exit');
+    demo.process.kill('SIGINT');
+    expect(await exit).toEqual([0, null]);
+    expect(servers.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  });
+
+  it('a logout stays, though a slow request saves the session after it', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const { cookie } = ada;
+    const old = new Visitor(demo.base);
+    old.cookie = cookie;
+    const reads = async () =>
+      (await ada.servers()).reduce((sum, { status }) => sum + (status?.cluster.operations.reads ?? 0), 0);
+    await ada.ask('/demo/traffic/0', {});
+    let before = -1;
+    await until('the store is idle', async () => {
+      const last = before;
+      before = await reads();
+      return before === last;
+    });
+    const slow = old.ask('/cart', { item: 'apples', change: 1, delayMs: 1000 });
+    await until('the slow request loads the session', async () => (await reads()) > before);
+    await ada.state('/logout', {});
+    // It had found somebody logged in, else it would have been refused.
+    expect((await slow).status).toBe(200);
+    old.cookie = cookie;
+    expect((await old.state('/api/state')).session).toBeNull();
+  });
+
+  it('tells a page at once what another one did', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const events = await ada.ask('/events');
+    expect(events.headers.get('content-type')).toContain('text/event-stream');
+    const reader = events.body?.pipeThrough(new TextDecoderStream()).getReader();
+    if (reader === undefined) throw new Error('The stream has no body.');
+
+    await ada.state('/cart', { item: 'apples', change: 1 });
+    let heard = '';
+    while (!heard.includes('event: change')) heard += (await reader.read()).value ?? '';
+    await ada.state('/logout', {});
+    while (!heard.includes('event: destroy')) heard += (await reader.read()).value ?? '';
+    await reader.cancel();
+  });
+
+  it('goes on when a server dies by itself, and leaves no process behind when it is itself killed', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const servers = await ada.servers();
+
+    // The front is not told; what it had sent to that server, it sends to the next.
+    const [victim] = servers;
+    if (victim === undefined) throw new Error('There is no first server.');
+    process.kill(victim.pid, 'SIGKILL');
+    for (let click = 0; click < 6; click += 1) expect((await ada.state('/api/state')).session?.user).toBe('Ada');
+    expect((await ada.servers())[0]).toMatchObject({ state: 'ended', status: null });
+
+    demo.process.kill('SIGKILL');
+    await until('the servers are gone', () => servers.every(({ pid }) => !isAlive(pid)));
+  });
+
+  it('keeps its controls from other sites', async () => {
+    const demo = await startDemo();
+    const url = `http://${HOST}:${demo.base}/demo/kill/1`;
+    const foreign = await fetch(url, { method: 'POST', headers: { origin: 'http://example.com' } });
+    expect(foreign.status).toBe(403);
+    expect((await new Visitor(demo.base).servers()).map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+  });
+
+  it.each([0, 2])('says which port is taken, and ends (port base + %d)', async (offset) => {
+    const base = await drawPortBase();
+    const other = await take(base + offset);
+    const demo = spawnDemo(base);
+    expect(await once(demo.process, 'exit')).toEqual([1, null]);
+    await release(other);
+    expect(demo.output()).toContain(`Port ${base + offset} is taken by another program`);
+    expect(demo.output()).toContain('--port-base');
+  });
+});
