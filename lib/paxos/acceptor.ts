@@ -7,6 +7,7 @@ import {
   higherBallot,
   NO_BALLOT,
   ROUNDS_PER_MS,
+  roundTimeMs,
   sameBallot,
 } from './ballot.js';
 import type { Instant } from './instant.js';
@@ -188,6 +189,8 @@ export class Acceptor {
    * @returns keys that can't be forgotten before somebody settles whether their value is chosen
    */
   collect(now: Instant, limit: number, settleDelayMs: number): string[] {
+    // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
+    if (!now.isTrusted) return [];
     const unsettled: string[] = [];
     for (const key of this.#agenda.take(now.wallMs, limit)) {
       const record = this.#table.get(key);
@@ -195,8 +198,6 @@ export class Acceptor {
       const dueMs = this.#forgettableAtMs(record, now);
       if (dueMs > now.wallMs) {
         this.#agenda.add(key, dueMs);
-      } else if (!now.isTrusted) {
-        this.#agenda.add(key, now.wallMs + this.#skewMs);
       } else if (record.proposal === null || record.committed) {
         this.#forget(key, record);
       } else {
@@ -219,12 +220,16 @@ export class Acceptor {
    *
    * A bare promise waits for its horizon too. It is what tells a later destroy how long its tombstone has to last: the
    * write that it was given for may have been accepted elsewhere, where that destroy does not look.
+   *
+   * Nor is a round forgotten before its own time, as it may be ahead of this clock, if that was wrong and is no more:
+   * the floor would be lifted above all rounds that proposers use, and each new key refused.
    */
   #forgettableAtMs(record: RegisterRecord, now: Instant): number {
     if (record.horizon >= FOREVER) return FOREVER;
     const quietMs = record.proposal === null ? 2 * this.#skewMs : this.#skewMs;
     const quietUntilMs = now.wallMs + (record.touchedMs + quietMs - now.monotonicMs);
-    return Math.max(record.horizon === 0 ? 0 : record.horizon + this.#skewMs, quietUntilMs);
+    const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + this.#skewMs;
+    return Math.max(visibleUntilMs, quietUntilMs, roundTimeMs(record.promised.round));
   }
 
   #store(key: string, before: RegisterRecord | undefined, next: RegisterRecord, now: Instant): void {

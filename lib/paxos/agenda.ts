@@ -30,7 +30,8 @@ export class Agenda {
       // The first time, or after a leap of the clock: cheaper by the slots that exist than by the seconds between.
       for (const slot of [...this.#slots.keys()]) if (slot <= current) this.#raise(slot);
     }
-    this.#nextSlot = Math.max(current + 1, this.#nextSlot ?? 0);
+    // After a leap back it follows, or nothing filed from then on would come up before the clock is where it was.
+    this.#nextSlot = current + 1;
   }
 
   #raise(slot: number): void {

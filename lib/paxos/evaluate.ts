@@ -71,7 +71,8 @@ function written(
   ballot: Ballot,
   now: Instant,
 ): State {
-  if (write.value === null || write.until <= now.wallMs) {
+  // By a clock that nobody agrees with, it may be over before it begins: that ends nothing either.
+  if (write.value === null || (now.isTrusted && write.until <= now.wallMs)) {
     if (before.value === null) return before;
     return { value: null, attributes: NO_BYTES, until: 0, birth: before.birth, dataBallot: ballot };
   }

@@ -150,8 +150,6 @@ export class Farm {
   readonly #random: () => number;
   readonly #shortensLineage: boolean;
   readonly #mutation: Mutation;
-  /** Operations whose callers know what became of them. */
-  readonly #done = new Map<OperationId, Process>();
   #elapsedMs = 0;
   #events = 0;
   #envelopes = 0;
@@ -346,8 +344,8 @@ export class Farm {
       ballots: process.ballots,
       maxClockSkewMs: this.maxClockSkewMs,
       lineageKeepMs: 2 * this.maxClockSkewMs,
-      isDone: (other) => this.#shortensLineage && this.#done.get(other) === process,
-      isDone: (id) => this.operations.some((other) => other.id === id && isKnownTo(process, other)),
+      isDone: (id) =>
+        this.#shortensLineage && this.operations.some((other) => other.id === id && isKnownTo(process, other)),
       own: this.#own(process, key),
       random: this.#random,
     });
@@ -413,7 +411,6 @@ export class Farm {
   #end(operation: Operation, outcome: OperationOutcome): void {
     operation.outcome = this.#mutation.outcome?.(outcome) ?? outcome;
     operation.returned = this.stamp();
-    if (outcome.kind === 'done') this.#done.set(operation.id, operation.process);
     for (const observer of this.observers) observer.ended?.(operation);
   }
 }

@@ -181,7 +181,8 @@ export const mutants = {
         return known;
       };
       return {
-        receive: (request, now) => (request.type === 'enumerate' ? null : acceptorOf(request.key).receive(request, now)),
+        receive: (request, now) =>
+          request.type === 'enumerate' ? null : acceptorOf(request.key).receive(request, now),
         collect(now, limit, settleDelayMs) {
           const unsettled: string[] = [];
           for (const [key, acceptor] of acceptors) {

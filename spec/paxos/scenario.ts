@@ -1,7 +1,7 @@
 /**
  * Runs scenario files: blocks of commands, `----`, and what they print, parted by empty lines; `#` says why.
  *
- *     cluster 3 [skew=10s] [timeout=5s] [retransmit=100ms]
+ *     cluster 3 [skew=10s] [timeout=5s] [retransmit=100ms] [lineage=short]
  *     A set k=v [for=1m]        A calls; also: put, append, cas k=old->new, increment, touch, destroy, get, settle
  *     run A set k=v at=1,2      the same, from start to end, heard by slots 1 and 2 only; `times=n` repeats it
  *     deliver A->1 [accept]     the oldest message on that way (of that type) arrives; `*` for all, from or to anybody
@@ -115,27 +115,35 @@ export class Scenario {
     const [verb = '', first = '', second = ''] = words;
     switch (verb) {
       case 'cluster':
-        return this.#start(Number(first), options(words.slice(2)));
+        this.#start(Number(first), options(words.slice(2)));
+        break;
       case 'deliver':
       case 'repeat':
       case 'drop':
-        return this.#move(verb, first, words.slice(2));
+        this.#move(verb, first, words.slice(2));
+        break;
       case 'advance':
-        return this.#cluster.advance(parseMs(first));
+        this.#cluster.advance(parseMs(first));
+        break;
       case 'pause':
       case 'resume':
         this.#cluster.process(first).isPaused = verb === 'pause';
-        return;
+        break;
       case 'crash':
-        return this.#cluster.crash(this.#cluster.process(first));
+        this.#cluster.crash(this.#cluster.process(first));
+        break;
       case 'clock':
-        return this.#clock(first, second);
+        this.#clock(first, second);
+        break;
       case 'forget':
-        return this.#forget(first);
+        this.#forget(first);
+        break;
       case 'show':
-        return this.#show(first);
+        this.#show(first);
+        break;
       case 'run':
-        return this.#run(words.slice(1));
+        this.#run(words.slice(1));
+        break;
       default:
         this.#call(words);
     }
@@ -145,7 +153,15 @@ export class Scenario {
     const maxClockSkewMs = parseMs(given.get('skew') ?? '10s');
     const timeoutMs = parseMs(given.get('timeout') ?? '5s');
     const retransmitMs = parseMs(given.get('retransmit') ?? '100ms');
-    const farm = new Farm({ size, maxClockSkewMs, timeoutMs, retransmitMs, mutation: this.#mutation });
+    const shortensLineage = given.get('lineage') === 'short';
+    const farm = new Farm({
+      size,
+      maxClockSkewMs,
+      timeoutMs,
+      retransmitMs,
+      shortensLineage,
+      mutation: this.#mutation,
+    });
     for (const name of ['A', 'B', 'C', 'D']) farm.addProcess(name);
     farm.observers.push({
       sent: (operation, { message, slots }) => {
@@ -185,10 +201,15 @@ export class Scenario {
       const earlier = new Set(farm.inFlight);
       this.#isQuiet = true;
       const operation = this.#call(words);
-      for (;;) {
-        const next = farm.inFlight.find((envelope) => !earlier.has(envelope));
-        if (next === undefined) break;
-        if (isRequest(next.message) && !slots.includes(next.to)) farm.remove(next);
+      for (let waitedMs = 0; waitedMs < MAX_RUN_MS; ) {
+        const next = farm.inFlight.find(
+          (envelope) => !earlier.has(envelope) && [envelope.from, envelope.to].includes(operation.process.name),
+        );
+        if (next === undefined && operation.outcome !== null) break;
+        if (next === undefined) {
+          farm.advance(1);
+          waitedMs += 1;
+        } else if (isRequest(next.message) && !slots.includes(next.to)) farm.remove(next);
         else farm.deliver(next);
       }
       this.#isQuiet = false;
@@ -344,6 +365,9 @@ function options(words: readonly string[]): Map<string, string> {
   }
   return given;
 }
+
+/** How long `run` waits for the end, when it has to try again. */
+const MAX_RUN_MS = 1000;
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

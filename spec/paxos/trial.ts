@@ -13,7 +13,13 @@ import { Violation, Witness } from './witness.js';
 export type Verb = 'get' | 'set' | 'put' | 'append' | 'touch' | 'destroy' | 'settle';
 
 export type Step =
-  | { readonly do: 'call'; readonly process: number; readonly key: number; readonly verb: Verb; readonly lifeMs: number }
+  | {
+      readonly do: 'call';
+      readonly process: number;
+      readonly key: number;
+      readonly verb: Verb;
+      readonly lifeMs: number;
+    }
   | { readonly do: 'deliver' | 'drop' | 'double'; readonly pick: number }
   /** The oldest messages arrive, and the answers to them. */
   | { readonly do: 'flow'; readonly count: number }
@@ -47,6 +53,7 @@ export interface Trial {
   readonly skews: readonly number[];
   /** Whether processes share the machines of the slots, or stand alone. */
   readonly areVoters: boolean;
+  readonly shortensLineage: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -89,6 +96,7 @@ export function trialOf(profile: Profile): fc.Arbitrary<Trial> {
     seed: fc.nat(),
     skews: fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 12, maxLength: 12 }),
     areVoters: fc.boolean(),
+    shortensLineage: fc.boolean(),
     steps: fc.array(fc.oneof(...steps), { minLength: 10, maxLength: profile.maxSteps, size: 'max' }),
   });
 }
@@ -109,6 +117,7 @@ export function judge(profile: Profile, trial: Trial, mutation?: Mutation): Judg
     timeoutMs: profile.timeoutMs,
     retransmitMs: 50,
     random: seeded(trial.seed),
+    shortensLineage: trial.shortensLineage,
     mutation,
   });
   const halfSkewMs = profile.lifeMs === null ? 0 : profile.maxClockSkewMs / 2;
@@ -128,12 +137,15 @@ export function judge(profile: Profile, trial: Trial, mutation?: Mutation): Judg
   const writers = new Map<string, Operation>();
   const call = (processIndex: number, keyIndex: number, verb: Verb, lifeMs: number): void => {
     const key = keys[keyIndex] ?? 'k0';
-    if (farm.operations.filter((operation) => operation.key === key).length >= MAX_CALLS_PER_KEY && verb !== 'get') return;
+    if (farm.operations.filter((operation) => operation.key === key).length >= MAX_CALLS_PER_KEY && verb !== 'get')
+      return;
     const process = farm.process(current[processIndex] ?? '');
     const until = profile.lifeMs === null ? FOREVER : Math.floor(farm.now(process.clock).wallMs) + lifeMs;
     const token = `t${farm.operations.length}`;
     const operation =
-      verb === 'get' ? farm.read(process, key) : farm.change(process, key, `${verb} ${token}`, changeOf(verb, token, until));
+      verb === 'get'
+        ? farm.read(process, key)
+        : farm.change(process, key, `${verb} ${token}`, changeOf(verb, token, until));
     inputs.set(operation, { verb, token, untilMs: profile.lifeMs === null ? FOREVER : until - EPOCH_MS });
     writers.set(token, operation);
   };
@@ -158,7 +170,8 @@ export function judge(profile: Profile, trial: Trial, mutation?: Mutation): Judg
         break;
       case 'cut': {
         const slot = String((step.slot % farm.size) + 1);
-        for (const envelope of farm.inFlight.filter(({ from, to }) => from === slot || to === slot)) farm.remove(envelope);
+        for (const envelope of farm.inFlight.filter(({ from, to }) => from === slot || to === slot))
+          farm.remove(envelope);
         break;
       }
       case 'advance':

@@ -29,7 +29,8 @@ export class Witness {
     this.#keys = keys;
     farm.observers.push({
       stepped: (site, request, answer) => {
-        if (request?.type === 'accept' && answer?.type === 'accepted') this.#accepted(site, request.key, request.proposal);
+        if (request?.type === 'accept' && answer?.type === 'accepted')
+          this.#accepted(site, request.key, request.proposal);
         this.#promisesRise(site);
       },
       sent: (operation, { message }) => {
@@ -58,7 +59,8 @@ export class Witness {
       known.slots.add(site.slot);
     }
     const bound = this.#bound.get(`${site.slot} ${key}`) ?? NO_BALLOT;
-    if (compareBallots(proposal.accepted, bound) < 0) throw new Violation(`slot ${site.slot} accepted below its promise`);
+    if (compareBallots(proposal.accepted, bound) < 0)
+      throw new Violation(`slot ${site.slot} accepted below its promise`);
   }
 
   #promisesRise({ slot, acceptor }: Site): void {
