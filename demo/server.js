@@ -67,6 +67,8 @@ app.get('/status', (request, response) => {
   requests -= 1; // the front's own question, not a visitor's
   response.json(describeServer(Number(request.query.since) || 0));
 });
+// The front's business; see front.js.
+app.use('/demo', (_request, response) => refuse(response, 404, 'Only the front knows this.'));
 app.use(express.static(fileURLToPath(new URL('page', import.meta.url)), { cacheControl: false }));
 
 app.use(

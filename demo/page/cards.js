@@ -62,6 +62,7 @@ export class ServerCards {
       if (card === undefined) continue;
       showState(card, isUp || isSelf ? 'up' : 'silent', isUp || isSelf ? 'good' : 'bad');
       fill(card, 'slot', `${slot}, ${generation}`);
+      if (isSelf) showCluster(card, cluster);
     }
   }
 
@@ -84,13 +85,8 @@ export class ServerCards {
     if (status === null) return showState(card, state === 'up' ? 'no answer' : state, 'warn');
     const { cluster } = status;
     showState(card, cluster.isReady ? 'up' : 'no quorum', cluster.isReady ? 'good' : 'warn');
-    const self = cluster.voters.find(({ isSelf }) => isSelf);
-    fill(card, 'slot', `${cluster.slot}, ${self?.generation ?? '–'}`);
-    fill(card, 'reads', 'by quorum');
-    fill(card, 'hears', ...cluster.voters.map(makeHeard));
-    fill(card, 'roundTrip', roundTrips(cluster.voters));
+    showCluster(card, cluster);
     fill(card, 'rate', `${Math.round(this.#rate(number, status))}/s`);
-    fill(card, 'records', cluster.records.toLocaleString('en'));
     fill(card, 'requests', status.requests.toLocaleString('en'));
   }
 
@@ -105,6 +101,16 @@ export class ServerCards {
     this.#rates.set(server, rate);
     return rate;
   }
+}
+
+/** What a server's store says. @param {HTMLElement} card @param {Cluster} cluster */
+function showCluster(card, cluster) {
+  const self = cluster.voters.find(({ isSelf }) => isSelf);
+  fill(card, 'slot', `${cluster.slot}, ${self?.generation ?? '–'}`);
+  fill(card, 'reads', 'by quorum');
+  fill(card, 'hears', ...cluster.voters.map(makeHeard));
+  fill(card, 'roundTrip', roundTrips(cluster.voters));
+  fill(card, 'records', cluster.records.toLocaleString('en'));
 }
 
 /** @param {Voter} voter */

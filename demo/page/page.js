@@ -23,8 +23,9 @@ let events = null;
 /** Counts answers asked for, so that a slow one doesn't overwrite what a later one said. */
 let asked = 0;
 let shown = 0;
-/** Clicks under way: what the page's own polls notice meanwhile is no news. */
+/** Clicks under way, and how often that number has changed. */
 let clicking = 0;
+let clickChanges = 0;
 /** When each server took the last sample that is here; by its number, less one. */
 const lastSampleMs = [0, 0, 0];
 let hasIntroduced = false;
@@ -59,9 +60,9 @@ async function ask(path, body) {
   const answer = isJson ? await response.json() : null;
   if (response.ok && isJson) return answer;
   const isNoServer = response.status === 502 && !isJson;
-  const message = isNoServer
-    ? 'No server answered.'
-    : (answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`);
+  const noServer =
+    'No server answered. If all are killed, end the demo with Ctrl-C in its terminal and start it again.';
+  const message = isNoServer ? noServer : (answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`);
   throw new Refusal(response.status, message, answer?.server ? answer : null);
 }
 
@@ -73,6 +74,7 @@ async function ask(path, body) {
 async function click(path, body) {
   const turn = ++asked;
   clicking += 1;
+  clickChanges += 1;
   try {
     /** @type {State} */
     const answer = await ask(path, body);
@@ -84,17 +86,20 @@ async function click(path, body) {
     return null;
   } finally {
     clicking -= 1;
+    clickChanges += 1;
   }
 }
 
 /** What the page asks by itself: it shows, but counts as no click. */
 async function poll() {
-  const turn = ++asked;
+  const changes = clickChanges;
   try {
     /** @type {State} */
     const answer = await ask('/api/state?poll');
-    if (clicking === 0) noteOthers(answer, turn);
-    show(answer, turn);
+    // Asked or answered while a click was under way, it may say how things were before that.
+    if (clicking > 0 || changes !== clickChanges) return;
+    noteOthers(answer);
+    show(answer, ++asked);
   } catch (error) {
     showFailure(/** @type {Refusal} */ (error), false);
   }
@@ -111,9 +116,9 @@ function show(answer, turn) {
   listen(answer.session !== null);
 }
 
-/** Says what this page did not do: another tab, or the session's end. @param {State} answer @param {number} turn */
-function noteOthers(answer, turn) {
-  if (state === null || turn < shown) return;
+/** Says what this page did not do: another tab, or the session's end. @param {State} answer */
+function noteOthers(answer) {
+  if (state === null) return;
   const [before, after] = [state.session, answer.session];
   if (before?.id === after?.id && before?.clicks === after?.clicks) return;
   if (after === null) log('You were logged out elsewhere.');
@@ -132,6 +137,11 @@ function showFarm({ server, cluster }) {
   cards.showVoters(cluster);
 }
 
+function showNoFarm() {
+  byId('farm', HTMLElement).dataset.level = 'bad';
+  byId('farm-text', HTMLElement).textContent = 'No server answers';
+}
+
 /** @param {State} answer */
 function showSession({ goods, session }) {
   byId('login', HTMLElement).hidden = session !== null;
@@ -139,7 +149,7 @@ function showSession({ goods, session }) {
   byId('steps', HTMLElement).hidden = session !== null;
   if (session === null) return;
   byId('user', HTMLElement).textContent = session.user;
-  byId('about', HTMLElement).textContent = `Session ${session.id}…, saved ${times(session.clicks)}`;
+  byId('about', HTMLElement).textContent = `Id ${session.id}…, saved ${times(session.clicks)}`;
   const cart = byId('cart', HTMLElement);
   if (cart.childElementCount !== goods.length) cart.replaceChildren(...goods.map(makeCartLine));
   for (const [index, item] of goods.entries()) {
@@ -188,6 +198,7 @@ function addToStrip(dot, label) {
 function showFailure({ status, message, from }, isClick) {
   const who = from === null ? '' : `Server ${from.server.number} answers ${status}: `;
   if (from !== null) showFarm(from);
+  else if (status === 0 || status === 502) showNoFarm();
   if (isClick) {
     addToStrip(make('span', 'dot failed', '×'), `${status || 'no answer'}`);
     log(`${who}${message}`, 'bad');
@@ -261,6 +272,9 @@ async function watchServers() {
   } catch (error) {
     if (/** @type {Refusal} */ (error).status !== 404) return;
     byId('traffic', HTMLElement).hidden = true;
+    if (!hasIntroduced)
+      log('This page comes from one server itself. Only the front can ask the others, and kill them.');
+    hasIntroduced = true;
   }
 }
 
