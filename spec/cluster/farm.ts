@@ -1,0 +1,360 @@
+/** Farms of real processes: servers started, asked and ended by a spec. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterAll } from '@jest/globals';
+import type { MulticastOptions, NodeStatus, PaxosStoreOptions } from '../../lib/index.js';
+
+/** Longest wait for anything; a busy machine may take its time. */
+const PATIENCE_MS = 20_000;
+/** What of a server's output is kept. */
+const MAX_OUTPUT = 100_000;
+
+/** What a server is told to be; see server.js. */
+export interface Config {
+  readonly options: PaxosStoreOptions;
+  /** Version; 5 unless set. */
+  readonly express?: 4 | 5;
+  /** Of the cookie. */
+  readonly maxAgeMs?: number;
+  /** Whether session ids are what the requests' `id` says. */
+  readonly hasOwnIds?: boolean;
+  /** Whether the server shows what datagrams it sends. */
+  readonly isTapped?: boolean;
+}
+
+export interface StoreEvent {
+  readonly event: 'connect' | 'disconnect' | 'conflict' | 'warning';
+  readonly payload?: { readonly code?: string; readonly message?: string; readonly kind?: string };
+}
+
+/** What a store's method failed with, in the server. */
+export class StoreError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly status: number | undefined,
+  ) {
+    super(message);
+  }
+}
+
+type Said =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'ready' }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'closed' }
+  | { readonly type: 'arrived'; readonly gate: string }
+  | { readonly type: 'sent'; readonly base64: string; readonly to: string }
+  | ({ readonly type: 'event' } & StoreEvent);
+
+/** A web server in a process of its own. */
+export class Server {
+  readonly config: Config;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  #port = 0;
+  #output = '';
+  #failure = '';
+  isReady = false;
+  isClosed = false;
+  readonly events: StoreEvent[] = [];
+  /** Gates at which a request waits, or has waited. */
+  readonly arrived = new Set<string>();
+  /** Datagrams it sent, if it is tapped. */
+  readonly sent: { readonly bytes: Buffer; readonly to: string }[] = [];
+
+  constructor(config: Config) {
+    this.config = config;
+    // NODE_ENV: under jest it is `test`, in which Express logs no errors.
+    this.#child = fork(join(__dirname, 'server.js'), [JSON.stringify(config)], {
+      env: { ...process.env, NODE_ENV: 'development' },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.#exited = once(this.#child, 'exit');
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (chunk) => {
+        if (this.#output.length < MAX_OUTPUT) this.#output += String(chunk);
+      });
+    }
+    this.#child.on('message', (said) => this.#hear(said as Said));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** `null` while it runs. */
+  get exit(): number | NodeJS.Signals | null {
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  /** What it has written to stdout and stderr. */
+  get output(): string {
+    return this.#output;
+  }
+
+  warnings(code: string): string[] {
+    return this.events.flatMap(({ event, payload }) =>
+      event === 'warning' && payload?.code === code ? [payload.message ?? ''] : [],
+    );
+  }
+
+  listening(): Promise<void> {
+    return this.#until('listens', () => this.#port > 0);
+  }
+
+  async ready(): Promise<void> {
+    await this.#until('is ready', () => this.#port > 0 && this.isReady);
+  }
+
+  /** @throws what `fetch` throws, also if there is no answer in time */
+  request(path: string, init: RequestInit = {}): Promise<Response> {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    return fetch(`http://127.0.0.1:${this.#port}${path}`, { signal, ...init });
+  }
+
+  /** Calls a method of its store. @throws StoreError */
+  async store<T = null>(method: string, ...parameters: unknown[]): Promise<T> {
+    const body = JSON.stringify(parameters);
+    const headers = { 'content-type': 'application/json' };
+    const response = await this.request(`/store/${method}`, { method: 'POST', headers, body });
+    const { value, error } = (await response.json()) as {
+      readonly value: T;
+      readonly error?: { readonly code: string; readonly message: string; readonly status?: number };
+    };
+    if (error !== undefined) throw new StoreError(error.code, error.message, error.status);
+    return value;
+  }
+
+  async status(): Promise<NodeStatus> {
+    return (await (await this.request('/status')).json()) as NodeStatus;
+  }
+
+  /** What its app's error handlers were given. */
+  async errors(): Promise<string[]> {
+    return (await (await this.request('/errors')).json()) as string[];
+  }
+
+  open(gate: string): void {
+    this.#child.send({ type: 'open', gate });
+  }
+
+  /** Has it close its server and its store, and end by itself. */
+  async close(): Promise<void> {
+    this.#child.send({ type: 'close' });
+    await this.#exited;
+  }
+
+  /** Ends it as a power cut would. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+
+  async #until(what: string, condition: () => boolean): Promise<void> {
+    await until(`a server ${what}`, () => {
+      if (this.#failure !== '' || this.exit !== null) {
+        throw new Error(`A server ended before it ${what}: ${this.#failure} ${this.#output}`);
+      }
+      return condition();
+    });
+  }
+
+  #hear(said: Said): void {
+    switch (said.type) {
+      case 'listening':
+        this.#port = said.port;
+        break;
+      case 'ready':
+        this.isReady = true;
+        break;
+      case 'failed':
+        this.#failure = said.message;
+        break;
+      case 'closed':
+        this.isClosed = true;
+        break;
+      case 'arrived':
+        this.arrived.add(said.gate);
+        break;
+      case 'sent':
+        this.sent.push({ bytes: Buffer.from(said.base64, 'base64'), to: said.to });
+        break;
+      case 'event':
+        this.events.push(said);
+        break;
+    }
+  }
+}
+
+const servers: Server[] = [];
+
+/** Ends every server that a spec of the file has started, whatever became of the spec. */
+export function endAll(): void {
+  afterAll(() => Promise.all(servers.splice(0).map((server) => server.kill())));
+}
+
+/** Servers that share a cluster. */
+export class Farm {
+  readonly servers: Server[] = [];
+  readonly #config: Config;
+
+  /** @param options beside a secret and a network of its own */
+  constructor({ options, ...config }: Partial<Config> = {}) {
+    this.#config = { options: { secret: drawSecret(), transport: drawMulticast(), ...options }, ...config };
+  }
+
+  /** A server that is not waited for. */
+  add({ options, ...config }: Partial<Config> = {}): Server {
+    const name = `server-${this.servers.length + 1}`;
+    const server = new Server({ ...this.#config, ...config, options: { name, ...this.#config.options, ...options } });
+    this.servers.push(server);
+    servers.push(server);
+    return server;
+  }
+
+  /** One server for each config, all of them voters. */
+  async start(...configs: Partial<Config>[]): Promise<Server[]> {
+    const started = configs.map((config) => this.add(config));
+    await Promise.all(started.map((server) => server.ready()));
+    await until('every server sees every voter', async () => {
+      const seen = await Promise.all(started.map((server) => server.status()));
+      return seen.every(({ voters }) => voters.length > 0 && voters.every(({ isUp }) => isUp));
+    });
+    return started;
+  }
+
+  get options(): PaxosStoreOptions {
+    return this.#config.options;
+  }
+
+  at(index: number): Server {
+    const server = this.servers[index];
+    if (server === undefined) throw new Error(`There is no server ${index}.`);
+    return server;
+  }
+
+  /** All but the one at `index`. */
+  others(index: number): Server[] {
+    return this.servers.filter((_, other) => other !== index);
+  }
+
+  end(): Promise<unknown> {
+    return Promise.all(this.servers.map((server) => server.kill()));
+  }
+}
+
+let gates = 0;
+
+/** A browser: it keeps the session's cookie, whichever server it talks to. */
+export class Browser {
+  cookie: string | undefined;
+
+  /** @param path with its query, below `/web` or `/resave` */
+  async post(server: Server, path: string): Promise<Answer> {
+    return this.#keep(await server.request(path, { method: 'POST', headers: this.#headers() }));
+  }
+
+  async read(server: Server, app = '/web'): Promise<Record<string, unknown>> {
+    const { text } = await this.#keep(await server.request(`${app}/read`, { headers: this.#headers() }));
+    return JSON.parse(text) as Record<string, unknown>;
+  }
+
+  /** Gives the session's id. */
+  async login(server: Server, user: string, app = '/web', id = ''): Promise<string> {
+    const query = new URLSearchParams({ user, id });
+    const { text } = await this.post(server, `${app}/login?${query}`);
+    return (JSON.parse(text) as { readonly id: string }).id;
+  }
+
+  /** A slow request: resolves when it has loaded its session. */
+  async begin(server: Server, path: string): Promise<SlowRequest> {
+    gates += 1;
+    const gate = `gate-${gates}`;
+    let early: unknown = null;
+    const answer = this.post(server, `${path}${path.includes('?') ? '&' : '?'}gate=${gate}`);
+    answer.then(
+      ({ status }) => {
+        early = status;
+      },
+      (error: unknown) => {
+        early = error;
+      },
+    );
+    await until('a slow request has loaded its session', () => {
+      if (early !== null && !server.arrived.has(gate)) throw new Error(`It ended before it was slow: ${early}`);
+      return server.arrived.has(gate);
+    });
+    return {
+      end: () => {
+        server.open(gate);
+        return answer;
+      },
+    };
+  }
+
+  #headers(): Record<string, string> {
+    return this.cookie === undefined ? {} : { cookie: this.cookie };
+  }
+
+  async #keep(response: Response): Promise<Answer> {
+    const [set] = response.headers.getSetCookie();
+    if (set !== undefined) this.cookie = set.split(';', 1)[0];
+    // To its end: express-session sends the head while it saves, and keeps the last byte back until that is done.
+    return { status: response.status, text: await response.text() };
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+export interface SlowRequest {
+  /** Lets it save its session and answer. */
+  end(): Promise<Answer>;
+}
+
+/** Calls `run` for 0..count−1, so many at a time. */
+export async function each(count: number, atATime: number, run: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) {
+      next += 1;
+      await run(next - 1);
+    }
+  };
+  await Promise.all(Array.from({ length: atATime }, worker));
+}
+
+/** Waits until `condition` holds. @throws its error, or one that says what was waited for */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}.`);
+    await pause(10);
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** A UDP port that is likely free: below the range from which the system takes its own. */
+export function drawPort(): number {
+  return randomInt(10_000, 32_000);
+}
+
+/** A group and port that no other run on this machine uses. */
+export function drawMulticast(): MulticastOptions {
+  const group = `239.255.${randomInt(1, 255)}.${randomInt(1, 255)}`;
+  return { multicast: `${group}:${drawPort()}`, interface: '127.0.0.1' };
+}
+
+export function drawSecret(): string {
+  return randomBytes(16).toString('hex');
+}
