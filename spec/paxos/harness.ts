@@ -114,6 +114,8 @@ export interface Mutation {
   change?(change: Change<unknown>): Change<unknown>;
   /** Called after a proposer has sent something. */
   sent?(farm: Farm, operation: Operation, exchange: Exchange, outgoing: Outgoing): void;
+  /** Whether a read may say that a value has expired without a tombstone. */
+  answersExpired?(untilMs: number, now: Instant, maxClockSkewMs: number): boolean;
   outcome?(outcome: OperationOutcome): OperationOutcome;
 }
 
@@ -251,10 +253,13 @@ export class Farm {
     return operation;
   }
 
-  /** Whether a value's time is up for this node, but maybe not for another, whose clock is behind. */
+  /**
+   * Whether a value's time is up, which the node has to make one thing for everybody before it says so: a touch of
+   * before, accepted by a few, could show the value again to those who ask later.
+   */
   #isExpiryOpen(proposal: Proposal | null, now: Instant): boolean {
     if (proposal === null || proposal.value === null || proposal.until > now.wallMs) return false;
-    return !now.isTrusted || proposal.until > now.wallMs - this.maxClockSkewMs;
+    return this.#mutation.answersExpired?.(proposal.until, now, this.maxClockSkewMs) !== true;
   }
 
   /** A message arrives. @param as who it is taken to be from, if not from the slot that sent it */

@@ -2,12 +2,11 @@
 import {
   Acceptor,
   type AcceptorAnswer,
-  type AcceptorRequest,
-  compareBallots,
-  type Instant,
+  type Ballot,
   majorityOf,
   NO_BALLOT,
   type RegisterRecord,
+  SHARDS,
   sameBallot,
 } from '../../lib/paxos/index.js';
 import { MemoryTable } from '../../lib/storage/memory.js';
@@ -40,37 +39,19 @@ export const mutants = {
     acceptor: (maxClockSkewMs) => {
       const table = new MemoryTable();
       const acceptor = new Acceptor(table, { maxClockSkewMs });
-      return voter(acceptor, (request, now) => {
+      const receive: Voter['receive'] = (request, now) => {
         const answer = acceptor.receive(request, now);
         if (request.type !== 'accept' || answer?.type !== 'nack') return answer;
         const { key, proposal, horizon } = request;
         const promised = acceptor.record(key)?.promised ?? proposal.accepted;
         table.set(key, { promised, proposal, committed: false, horizon, touchedMs: now.monotonicMs });
         return { type: 'accepted', request: request.request, ballot: proposal.accepted };
-      });
+      };
+      return voter(acceptor, { receive });
     },
   },
 
-  ballotIgnored: {
-    name: 'answers to an earlier ballot count for this one',
-    acceptor: (maxClockSkewMs) => {
-      const acceptor = new Acceptor(new MemoryTable(), { maxClockSkewMs });
-      const latest = new Map<number, AcceptorRequest>();
-      return voter(acceptor, (request, now) => {
-        if (request.type === 'prepare' || request.type === 'accept') latest.set(request.request, request);
-        return acceptor.receive(request, now);
-      });
-    },
-    answer: (() => {
-      const ballots = new Map<number, AcceptorAnswer & { type: 'accepted' | 'promised' | 'nack' }>();
-      return (answer) => {
-        if (answer.type === 'held' || answer.type === 'enumerated') return answer;
-        const known = ballots.get(answer.request);
-        if (known === undefined || compareBallots(answer.ballot, known.ballot) > 0) ballots.set(answer.request, answer);
-        return { ...answer, ballot: known?.ballot ?? answer.ballot };
-      };
-    })(),
-  },
+  ballotIgnored: ballotIgnored(),
 
   nothingAdopted: {
     name: 'a proposer ignores what the promises hold unless a majority says so',
@@ -116,6 +97,13 @@ export const mutants = {
         : answer,
   },
 
+  expiredAtOnce: {
+    name: 'a read says "expired" without a tombstone once S has passed',
+    answersExpired: (untilMs, { wallMs, isTrusted }, maxClockSkewMs) => isTrusted && untilMs <= wallMs - maxClockSkewMs,
+  },
+
+  nackPhaseIgnored: nackPhaseIgnored(),
+
   unsealed: {
     name: 'a destroy that finds nothing leaves nothing',
     change: (change) => ({ ...change, seals: false }),
@@ -135,39 +123,17 @@ export const mutants = {
     name: 'a bare promise is forgotten after S and the time-out, whatever its horizon',
     acceptor: (maxClockSkewMs) => {
       const table = new MemoryTable();
-      let isCollecting = false;
-      const seen = {
-        get(key: string): RegisterRecord | undefined {
-          const record = table.get(key);
-          return isCollecting && record?.proposal === null ? { ...record, horizon: 0 } : record;
-        },
-        set: (key: string, record: RegisterRecord) => table.set(key, record),
-        delete: (key: string) => table.delete(key),
-        get size() {
-          return table.size;
-        },
-        shard: (shard: number) => table.shard(shard),
-      };
-      const acceptor = new Acceptor(seen, { maxClockSkewMs });
-      return {
-        ...voter(acceptor, (request, now) => {
-          // Filed for the day of its bound, it would be looked at too late to matter: all are looked at.
-          return acceptor.receive(request, now);
-        }),
+      const acceptor = new Acceptor(table, { maxClockSkewMs });
+      return voter(acceptor, {
         collect(now, limit, settleDelayMs) {
-          isCollecting = true;
-          const unsettled = acceptor.collect(now, limit, settleDelayMs);
-          isCollecting = false;
-          return unsettled;
+          for (let shard = 0; shard < SHARDS; shard += 1) {
+            for (const [key, { proposal, touchedMs }] of table.shard(shard)) {
+              if (proposal === null && touchedMs + 2 * maxClockSkewMs <= now.monotonicMs) table.delete(key);
+            }
+          }
+          return acceptor.collect(now, limit, settleDelayMs);
         },
-        record: (key) => acceptor.record(key),
-        get floor() {
-          return acceptor.floor;
-        },
-        get size() {
-          return acceptor.size;
-        },
-      };
+      });
     },
   },
 
@@ -210,9 +176,10 @@ function altered(alter: (record: RegisterRecord) => RegisterRecord): (maxClockSk
   return (maxClockSkewMs) => new Acceptor(new AlteredTable(alter), { maxClockSkewMs });
 }
 
-function voter(acceptor: Acceptor, receive: (request: AcceptorRequest, now: Instant) => AcceptorAnswer | null): Voter {
+/** An acceptor with other parts put in. */
+function voter(acceptor: Acceptor, parts: Partial<Pick<Voter, 'receive' | 'collect'>>): Voter {
   return {
-    receive,
+    receive: (request, now) => acceptor.receive(request, now),
     collect: (now, limit, settleDelayMs) => acceptor.collect(now, limit, settleDelayMs),
     record: (key) => acceptor.record(key),
     get floor() {
@@ -221,5 +188,34 @@ function voter(acceptor: Acceptor, receive: (request: AcceptorRequest, now: Inst
     get size() {
       return acceptor.size;
     },
+    ...parts,
+  };
+}
+
+function ballotIgnored(): Mutation {
+  const current = new Map<number, Ballot>();
+  return {
+    name: 'answers to an earlier ballot count for this one',
+    sent(_farm, _operation, _exchange, { message }) {
+      if (message.type === 'prepare') current.set(message.request, message.ballot);
+    },
+    answer(answer) {
+      if (answer.type !== 'promised' && answer.type !== 'accepted') return answer;
+      return { ...answer, ballot: current.get(answer.request) ?? answer.ballot };
+    },
+  };
+}
+
+/** Costs time, not safety: only a scenario shows it. */
+function nackPhaseIgnored(): Mutation {
+  const phases = new Map<number, 1 | 2>();
+  return {
+    name: 'a nack of one phase counts in the other',
+    sent(_farm, _operation, _exchange, { message }) {
+      if (message.type === 'prepare') phases.set(message.request, 1);
+      if (message.type === 'accept') phases.set(message.request, 2);
+    },
+    answer: (answer) =>
+      answer.type === 'nack' ? { ...answer, phase: phases.get(answer.request) ?? answer.phase } : answer,
   };
 }
