@@ -49,6 +49,8 @@ const CANDIDATE_MS = 1500;
 const FORMATION_MS = 1500;
 /** Silence after which a process counts as gone. */
 export const SUSPICION_MS = 3000;
+/** Silence after which a failed operation names a process as missing: three hellos. */
+export const SILENCE_MS = 1500;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
 
@@ -123,12 +125,12 @@ export class Membership {
   }
 
   /** Slots whose holder was heard of late, this process's own included. */
-  slotsHeard(monotonicMs: number): number[] {
+  slotsHeard(monotonicMs: number, withinMs: number = SUSPICION_MS): number[] {
     const holders = this.#view?.holders ?? [];
     return holders.flatMap((holder, index) => {
       if (holder === null) return [];
       const isHere = holder.process === this.#setup.process;
-      return isHere || this.#peers.isHeard(holder.process, monotonicMs, SUSPICION_MS) ? [index + 1] : [];
+      return isHere || this.#peers.isHeard(holder.process, monotonicMs, withinMs) ? [index + 1] : [];
     });
   }
 
@@ -274,17 +276,18 @@ export class Membership {
   }
 
   #mayForm(slots: readonly (Candidate | null)[], now: MembershipInstant): boolean {
-    if (now.monotonicMs < this.#nextAttemptMs || now.monotonicMs - this.#candidatesSinceMs < STABLE_MS) return false;
+    if (now.monotonicMs < this.#nextAttemptMs) return false;
     const present = slots.filter((candidate) => candidate !== null);
     const isMember = present.some((candidate) => candidate.process === this.#setup.process);
     if (!isMember || present.length < majorityOf(slots.length)) return false;
     const seekingMs = now.monotonicMs - (this.#seekingSinceMs ?? now.monotonicMs);
-    if (present.length === slots.length) {
-      // One tries first, the others only if nothing comes of it.
-      const isFirst = present.every((candidate) => candidate.process >= this.#setup.process);
-      return isFirst || seekingMs > 2 * FORMATION_MS + SUSPICION_MS;
-    }
-    return (this.#setup.isBootstrap && seekingMs > 2 * STABLE_MS) || seekingMs >= this.#setup.formationGraceMs;
+    const isAll = present.length === slots.length;
+    const allowedAfterMs = isAll ? 0 : this.#setup.isBootstrap ? 2 * STABLE_MS : this.#setup.formationGraceMs;
+    // The lowest number tries first, the others only if nothing comes of it: two at a time would hinder each other.
+    const isFirst = present.every((candidate) => candidate.process >= this.#setup.process);
+    const stableMs = now.monotonicMs - this.#candidatesSinceMs;
+    const waitMs = isFirst ? 0 : 2 * FORMATION_MS;
+    return seekingMs >= allowedAfterMs + waitMs && stableMs >= STABLE_MS + waitMs;
   }
 
   /** The coordinator decides as soon as everybody named is bound: none of them can be in another farm then. */

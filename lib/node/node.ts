@@ -16,6 +16,7 @@ import {
   Membership,
   type Peer,
   PeerTable,
+  SILENCE_MS,
   type View,
 } from '../membership/index.js';
 import {
@@ -708,7 +709,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       const missing = Array.from({ length: count }, () => ({ slot: 0, name: 'a voter never heard of' }));
       return [seen, missing];
     }
-    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs()));
+    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs(), SILENCE_MS));
     const names = view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
     return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
   }

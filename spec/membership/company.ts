@@ -1,0 +1,112 @@
+import { Membership, type MembershipSetup } from '../../lib/membership/membership.js';
+import { PeerTable } from '../../lib/membership/peers.js';
+import type { View } from '../../lib/membership/view.js';
+import type { MembershipMessage } from '../../lib/wire/messages.js';
+
+/** A process of a {@link Company}. */
+export interface Member {
+  readonly process: number;
+  readonly membership: Membership;
+  readonly peers: PeerTable;
+  readonly warnings: string[];
+  readonly claims: number[];
+  /** Views entered, in order. */
+  readonly entered: View[];
+  isAlive: boolean;
+}
+
+interface Letter {
+  readonly from: number;
+  readonly to: number;
+  readonly message: MembershipMessage;
+  readonly atMs: number;
+}
+
+/** Memberships in virtual time, on a network that a test decides about. */
+export class Company {
+  readonly members: Member[] = [];
+  /** Ms that a message is under way, `null` if it is lost. */
+  delayMs: (letter: Omit<Letter, 'atMs'>) => number | null = () => 1;
+  nowMs = 1000;
+  readonly #random: () => number;
+  #letters: Letter[] = [];
+  #numbers = 0;
+
+  constructor(random: () => number = () => 0.5) {
+    this.#random = random;
+  }
+
+  add(options: Partial<MembershipSetup> = {}): Member {
+    const process = options.process ?? this.members.length + 1;
+    const peers = new PeerTable();
+    const membership = new Membership(
+      {
+        process,
+        name: `host-${process}`,
+        clusterSize: 3,
+        wish: 0,
+        maxClockSkewMs: 10_000,
+        formationGraceMs: 30_000,
+        isBootstrap: false,
+        random: this.#random,
+        drawNumber: () => process * 1_000_000 + ++this.#numbers,
+        ...options,
+      },
+      peers,
+    );
+    const member: Member = { process, membership, peers, warnings: [], claims: [], entered: [], isAlive: true };
+    this.members.push(member);
+    this.#obey(member, membership.start(0, this.#instant()));
+    return member;
+  }
+
+  /** Lets time pass, in steps of 10 ms, until `condition` holds. @throws if it does not within `ms` */
+  until(condition: () => boolean, ms = 20_000): void {
+    const deadlineMs = this.nowMs + ms;
+    while (!condition()) {
+      if (this.nowMs >= deadlineMs) throw new Error(`not within ${ms} ms`);
+      this.pass(10);
+    }
+  }
+
+  pass(ms: number): void {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs += 10) {
+      const due = this.#letters.filter((letter) => letter.atMs <= this.nowMs);
+      this.#letters = this.#letters.filter((letter) => letter.atMs > this.nowMs);
+      for (const letter of due) this.deliver(letter);
+      for (const member of this.members) {
+        if (member.isAlive) this.#obey(member, member.membership.tick(this.#instant()));
+      }
+    }
+  }
+
+  deliver({ from, to, message }: Omit<Letter, 'atMs'>): void {
+    const member = this.members.find((each) => each.process === to);
+    if (member === undefined || !member.isAlive) return;
+    member.peers.hear(from, { host: '10.0.0.1', port: from }, this.nowMs);
+    this.#obey(member, member.membership.receive(from, message, this.#instant()));
+  }
+
+  #obey(member: Member, directives: ReturnType<Membership['tick']>): void {
+    for (const directive of directives) {
+      if (directive.kind === 'send') this.#post(member.process, directive.to, directive.message);
+      else if (directive.kind === 'warning') member.warnings.push(directive.code);
+      else if (directive.kind === 'claim') member.claims.push(directive.slot);
+      else if (directive.kind === 'entered' && member.membership.view !== null)
+        member.entered.push(member.membership.view);
+    }
+  }
+
+  #post(from: number, to: number, message: MembershipMessage): void {
+    for (const { process } of this.members) {
+      if (process === from || (to !== 0 && to !== process)) continue;
+      const letter = { from, to: process, message };
+      const delayMs = this.delayMs(letter);
+      if (delayMs !== null) this.#letters.push({ ...letter, atMs: this.nowMs + delayMs });
+    }
+  }
+
+  #instant() {
+    return { monotonicMs: this.nowMs, wallMs: 1_700_000_000_000 + this.nowMs };
+  }
+}
