@@ -17,7 +17,7 @@ they call (total), in percent of the time that it was not idle.
   --seconds S        default 4
   --process N        1, the one that drives, or 2 or 3, which serve; default 1
   --top N            functions to list; default 30
-  --by WHAT          self, total, or line (self time of single lines); default self
+  --by WHAT          self, total, line (self time of single lines) or bytes (allocated on the heap); default self
   --unsealed         the farm without a secret
   --help
 `;
@@ -46,19 +46,21 @@ async function main() {
   await driver.ask('hold', { first: 0, step: 1, isEager: operation === 'touch each' });
   const how = { operation, outstanding: Number(values.outstanding), from: 0 };
   await driver.ask('load', { ...how, seconds: 1 });
+  const isOfBytes = values.by === 'bytes';
   const profiled = farm.workers[Number(values.process) - 1];
-  await profiled.ask('startProfile');
+  await profiled.ask('startProfile', { isOfBytes });
   const { done, errors, elapsed, cpuMicros, p50 } = await driver.ask('load', {
     ...how,
     seconds: Number(values.seconds),
   });
-  const profile = await profiled.ask('endProfile');
+  const profile = await profiled.ask('endProfile', { isOfBytes });
   await farm.end();
   process.stdout.write(
     `${operation}, ${values.outstanding} outstanding, process ${values.process}: ${Math.round(done / elapsed)}/s, ` +
       `${errors} failed, p50 ${p50.toFixed(0)} µs, driver's CPU ${(cpuMicros / done).toFixed(1)} µs each\n`,
   );
-  print(profile, values.by, Number(values.top));
+  if (isOfBytes) printBytes(profile, Number(values.top), done);
+  else print(profile, values.by, Number(values.top));
 }
 
 function print(profile, by, top) {
@@ -70,6 +72,21 @@ function print(profile, by, top) {
   for (const { name, self, total } of sorted) {
     process.stdout.write(`${percent(self)}${by === 'line' ? '' : ` ${percent(total)}`}  ${name}\n`);
   }
+}
+
+function printBytes({ head }, top, done) {
+  const bytes = new Map();
+  let all = 0;
+  const visit = ({ callFrame, selfSize, children }) => {
+    const name = nameOf(callFrame);
+    bytes.set(name, (bytes.get(name) ?? 0) + selfSize);
+    all += selfSize;
+    children.forEach(visit);
+  };
+  visit(head);
+  process.stdout.write(`${Math.round(all / done)} bytes on the heap for each operation, of which in\n`);
+  const sorted = [...bytes].sort(([, a], [, b]) => b - a).slice(0, top);
+  for (const [name, size] of sorted) process.stdout.write(`${`${Math.round(size / done)}`.padStart(7)}  ${name}\n`);
 }
 
 /** Share of the time that is not idle, in each function and in what it calls. */

@@ -54,15 +54,20 @@ answerCommands(
       }
     },
     load: ({ operation, ...how }) => load(operations[operation], how),
-    /** V8's sampling profiler, until `endProfile`. */
-    async startProfile() {
+    /** V8's sampling profiler, of time or of bytes allocated, until `endProfile`. */
+    async startProfile({ isOfBytes }) {
       inspector.connect();
+      if (isOfBytes) {
+        const garbageToo = { includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true };
+        await inspector.post('HeapProfiler.startSampling', { samplingInterval: 16_384, ...garbageToo });
+        return;
+      }
       await inspector.post('Profiler.enable');
       await inspector.post('Profiler.setSamplingInterval', { interval: 200 });
       await inspector.post('Profiler.start');
     },
-    async endProfile() {
-      const { profile } = await inspector.post('Profiler.stop');
+    async endProfile({ isOfBytes }) {
+      const { profile } = await inspector.post(isOfBytes ? 'HeapProfiler.stopSampling' : 'Profiler.stop');
       return profile;
     },
     clear: () => opened?.store.clear(),
