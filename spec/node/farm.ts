@@ -1,5 +1,6 @@
 import { PaxosNode } from '../../lib/node/node.js';
 import type { NodeOptions } from '../../lib/node/options.js';
+import { type Runtime, systemRuntime } from '../../lib/node/runtime.js';
 import type { Change, State } from '../../lib/paxos/index.js';
 import { Hub } from './hub.js';
 
@@ -9,9 +10,9 @@ export class Farm {
   readonly nodes: PaxosNode[] = [];
   readonly warnings: { readonly node: string; readonly code: string; readonly message: string }[] = [];
 
-  add(options: NodeOptions = {}): PaxosNode {
+  add(options: NodeOptions = {}, runtime: Runtime = systemRuntime): PaxosNode {
     const name = `node-${this.nodes.length + 1}`;
-    const node = new PaxosNode({ secret: false, transport: this.hub.transport(), name, ...options });
+    const node = new PaxosNode({ secret: false, transport: this.hub.transport(), name, ...options }, runtime);
     node.on('warning', (warning) => this.warnings.push({ node: name, ...warning }));
     this.nodes.push(node);
     return node;

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { ConfigError, NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
+import { systemRuntime } from '../../lib/node/runtime.js';
+import { Acceptor, InvariantError } from '../../lib/paxos/index.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
 let farm: Farm;
@@ -185,6 +187,67 @@ describe('the cost', () => {
     expect(written).toBeGreaterThanOrEqual(20);
     expect(written).toBeLessThanOrEqual(22);
     expect(farm.hub.sent.filter(({ to }) => to === 1).length).toBeLessThanOrEqual(60);
+  });
+});
+
+describe('trouble', () => {
+  it('a process with more calls than it can hold refuses the rest at once', async () => {
+    const alone = farm.add({ timeout: 200 });
+    const calls = Array.from({ length: 8200 }, (_, index) => alone.read(`b/${index}`));
+    const outcomes = await Promise.allSettled(calls);
+    const codes = outcomes.map((each) => (each.status === 'rejected' ? each.reason.code : 'fulfilled'));
+    expect(codes.filter((code) => code === 'ERR_OVERLOADED')).toHaveLength(8);
+    expect(codes.filter((code) => code === 'ERR_NO_QUORUM')).toHaveLength(8192);
+  });
+
+  it('a process whose clock is off neither counts nor writes, and says so', async () => {
+    const [a, b] = await farm.start(3, { maxClockSkewMs: 1000, timeout: 500 });
+    if (a === undefined || b === undefined) throw new Error('three nodes were started');
+    const late = farm.add(
+      { maxClockSkewMs: 1000, timeout: 500 },
+      { ...systemRuntime, wallMs: () => Date.now() + 2200 },
+    );
+    await late.ready();
+    await until(() => farm.warnings.some(({ node, code }) => node === 'node-4' && code === 'clock'));
+    await expect(late.change('b/k', setText('x', inAnHour()))).rejects.toThrow(/clock is 2\.\d s ahead of a majority/);
+    await a.change('b/k', setText('y', inAnHour()));
+    expect(textOf(await b.read('b/k'))).toBe('y');
+  });
+
+  it('two farms that meet become the older one, and keep what only the younger held', async () => {
+    let isCut = true;
+    const side = (port: number): boolean => port <= 3;
+    farm.hub.fate = ({ from, to }) => (isCut && side(from) !== side(to) ? { delaysMs: [] } : { delaysMs: [0] });
+    const [older] = await farm.start(3);
+    const [younger] = await farm.start(3);
+    if (older === undefined || younger === undefined) throw new Error('two farms were started');
+    await older.change('b/both', setText('of the older', inAnHour()));
+    await younger.change('b/both', setText('of the younger', inAnHour()));
+    await younger.change('b/one', setText('of the younger', inAnHour()));
+    isCut = false;
+    await until(() => younger.status().state === 'learner');
+    await until(async () => textOf(await older.read('b/one')) === 'of the younger');
+    expect(textOf(await younger.read('b/both'))).toBe('of the older');
+    expect(farm.warnings.filter(({ code }) => code === 'farms-met').length).toBeGreaterThanOrEqual(1);
+  });
+
+  it('an acceptor that breaks a rule of the protocol stops voting, and the others go on', async () => {
+    const [a, b] = await farm.start(3);
+    if (a === undefined || b === undefined) throw new Error('three nodes were started');
+    jest.spyOn(Acceptor.prototype, 'receive').mockImplementationOnce(() => {
+      throw new InvariantError('made up by this test');
+    });
+    await a.change('b/k', setText('x', inAnHour()));
+    expect(farm.warnings.filter(({ code }) => code === 'halted')).toHaveLength(1);
+    expect(textOf(await b.read('b/k'))).toBe('x');
+  });
+
+  it('a network that can not be opened fails every call with the reason', async () => {
+    const transport = { ...farm.hub.transport(), open: () => Promise.reject(new ConfigError('port 7707 is taken')) };
+    const node = farm.add({ transport });
+    await expect(node.ready()).rejects.toThrow('port 7707 is taken');
+    await expect(node.read('b/k')).rejects.toThrow('port 7707 is taken');
+    expect(node.status()).toMatchObject({ state: 'failed', isReady: false });
   });
 });
 
