@@ -1,5 +1,5 @@
 /** Connections that this node opens to others, one each, to send frames. */
-import { connect, type Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { formatEndpoint } from './endpoints.js';
 import { messageOf } from './failures.js';
 import { frameHeader } from './frames.js';
@@ -108,12 +108,13 @@ export class OutgoingStreams {
 
   #connect(destination: Destination): Socket | undefined {
     if (performance.now() < destination.retryMs) return undefined;
-    let socket: Socket;
+    const { host, port } = destination.to;
+    const socket = new Socket();
     try {
-      const { host, port } = destination.to;
-      socket = connect({ host, port, noDelay: true, keepAlive: true });
+      socket.connect({ host, port });
     } catch (error) {
-      // A port out of range, in a hello that somebody sent.
+      // A port out of range, in a hello that somebody sent. The socket has its handle already, which would live on.
+      socket.destroy();
       this.#failed(destination, messageOf(error));
       return undefined;
     }
@@ -121,7 +122,10 @@ export class OutgoingStreams {
     this.#sockets.add(socket);
     let reason = 'the other side closed it';
     socket.setTimeout(this.#limits.connectMs);
-    socket.once('connect', () => this.#setPatience(destination, socket));
+    socket.once('connect', () => {
+      socket.setNoDelay(true).setKeepAlive(true);
+      this.#setPatience(destination, socket);
+    });
     socket.on('timeout', () => {
       reason = socket.connecting ? 'no answer' : 'the other side does not read';
       socket.destroy();
