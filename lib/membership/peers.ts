@@ -49,7 +49,7 @@ export class PeerTable {
   /** It was heard over a connection, which says nothing of where its datagrams come from. */
   hearAgain(process: number, nowMs: number): void {
     const peer = this.#peers.get(process);
-    if (peer !== undefined) peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
+    if (peer !== undefined) renew(peer, nowMs);
   }
 
   /** An authentic datagram came from it. */
@@ -61,7 +61,7 @@ export class PeerTable {
       this.#peers.set(process, peer);
     } else {
       if (peer.address.host !== address.host || peer.address.port !== address.port) peer.address = address;
-      peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
+      renew(peer, nowMs);
     }
     return peer;
   }
@@ -85,4 +85,9 @@ export class PeerTable {
     }
     if (silent !== undefined) this.#peers.delete(silent.process);
   }
+}
+
+/** Its last answers come by another socket than its good-bye, and may be read after that: they don't bring it back. */
+function renew(peer: Peer, nowMs: number): void {
+  if (peer.introduction?.phase !== 'leaving') peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
 }
