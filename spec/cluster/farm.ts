@@ -141,6 +141,11 @@ export class Server {
     this.#child.send({ type: 'open', gate });
   }
 
+  /** Stops it, or lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal);
+  }
+
   /** Has it close its server and its store, and end by itself. */
   async close(): Promise<void> {
     this.#child.send({ type: 'close' });

@@ -76,8 +76,10 @@ tell({ type: 'listening', port: server.address().port });
 
 /** Closes what keeps the process alive, and leaves it to end by itself. */
 async function close() {
+  const closed = once(server, 'close');
   server.close();
-  server.closeIdleConnections();
+  // The requests under way come first: their sessions are saved when they end.
+  await closed;
   await store.close();
   tell({ type: 'closed' });
   process.removeAllListeners('disconnect');
@@ -167,11 +169,13 @@ function fieldsOf({ cookie: _, ...fields }) {
 }
 
 /** Keeps a request between the loading of its session and its end until the spec opens the gate that it names. */
-async function passGate({ query: { gate } }) {
+async function passGate(request) {
+  const { gate } = request.query;
   if (gate === undefined) return;
   tell({ type: 'arrived', gate });
   await gateOf(gate).opened;
   gates.delete(gate);
+  if (!server.listening) request.res.set('connection', 'close');
 }
 
 /** @param {string} name */

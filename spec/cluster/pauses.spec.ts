@@ -1,0 +1,93 @@
+import { beforeAll, expect, it } from '@jest/globals';
+import { Browser, endAll, Farm, type Server, until } from './farm.js';
+
+let farm: Farm;
+let first: Server;
+let second: Server;
+let third: Server;
+
+endAll();
+beforeAll(async () => {
+  farm = new Farm({ options: { touchAfter: 0 } });
+  await farm.start({}, {}, {});
+  [first, second, third] = [farm.at(0), farm.at(1), farm.at(2)];
+}, 60_000);
+
+/** Writes to sessions by two servers until it is ended; gives what went wrong, and the last count of each session. */
+function write(): { end(): Promise<{ failures: string[]; browsers: Browser[]; counts: number[]; slowestMs: number }> } {
+  const failures: string[] = [];
+  const browsers = Array.from({ length: 6 }, () => new Browser());
+  const counts = browsers.map(() => 0);
+  let slowestMs = 0;
+  let isOver = false;
+  const writing = Promise.all(
+    browsers.map(async (browser, at) => {
+      const server = at % 2 === 0 ? first : second;
+      while (!isOver) {
+        const startMs = performance.now();
+        const count = (counts[at] ?? 0) + 1;
+        const { status } = await browser.post(server, `/web/save?field=count&value=${count}`);
+        if (status !== 200) failures.push(`${status}`);
+        counts[at] = count;
+        slowestMs = Math.max(slowestMs, performance.now() - startMs);
+      }
+    }),
+  );
+  return {
+    end: async () => {
+      isOver = true;
+      await writing;
+      return { failures, browsers, counts, slowestMs };
+    },
+  };
+}
+
+it('a server that was stopped, and goes on, shows at once what it missed', async () => {
+  const stopped = new Browser();
+  await stopped.login(third, 'somebody');
+  const slow = await stopped.begin(third, '/web/set?field=late&value=1');
+  const writing = write();
+  third.signal('SIGSTOP');
+  const ended = slow.end();
+  await stopped.post(first, '/web/logout');
+  await until('the others have noticed', async () => (await first.status()).voters.some(({ isUp }) => !isUp));
+  const { failures, browsers, counts, slowestMs } = await writing.end();
+  const reads = Promise.all(browsers.map((browser) => browser.read(third)));
+  third.signal('SIGCONT');
+  expect((await reads).map(({ count }) => Number(count))).toEqual(counts);
+  expect(failures).toEqual([]);
+  expect(slowestMs).toBeLessThan(2000);
+  // What it had loaded before does not come back by it either.
+  expect((await ended).status).toBe(200);
+  for (const server of farm.servers) expect(await stopped.read(server)).toEqual({});
+  expect(third.events.filter(({ event }) => event === 'disconnect')).toEqual([]);
+  await until('it counts again', async () => (await first.status()).voters.every(({ isUp }) => isUp));
+  expect(await third.errors()).toEqual([]);
+}, 60_000);
+
+it('a server that closes is not missed', async () => {
+  const leaving = new Browser();
+  await leaving.login(third, 'somebody');
+  const slow = await leaving.begin(third, '/web/set?field=last&value=1');
+  const writing = write();
+  const closing = third.close();
+  await until('it takes no new requests', () =>
+    third.request('/status').then(
+      () => false,
+      () => true,
+    ),
+  );
+  expect((await slow.end()).status).toBe(200);
+  await closing;
+  expect(third.exit).toBe(0);
+  const closedMs = performance.now();
+  await until('the others know', async () => (await first.status()).voters.some(({ isUp }) => !isUp));
+  // From its good-bye, not from its silence: that takes three seconds.
+  expect(performance.now() - closedMs).toBeLessThan(2500);
+  const { failures, browsers, counts, slowestMs } = await writing.end();
+  expect(failures).toEqual([]);
+  expect(slowestMs).toBeLessThan(2000);
+  expect(await leaving.read(first)).toEqual({ user: 'somebody', last: '1' });
+  const reads = await Promise.all(browsers.map((browser) => browser.read(second)));
+  expect(reads.map(({ count }) => Number(count))).toEqual(counts);
+}, 60_000);
