@@ -114,7 +114,7 @@ export class Acceptor {
       request: request.request,
       ballot,
       report: reportOf(next, request.held),
-      horizon: next.horizon,
+      horizon: record?.horizon ?? 0,
       floor: this.#floor,
     };
   }

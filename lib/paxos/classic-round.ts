@@ -71,6 +71,8 @@ export class ClassicRound implements Exchange {
   readonly #retransmission: Retransmission;
   #phase: 'prepare' | 'accept' | 'back-off' = 'prepare';
   #ballot: Ballot = NO_BALLOT;
+  /** The bound that the promises are asked for with. */
+  #bound = 0;
   #message: AcceptorRequest | null = null;
   #promises: Tally<Promised>;
   #accepted: Tally<true>;
@@ -153,9 +155,10 @@ export class ClassicRound implements Exchange {
     this.#ballot = ballots.next(now.wallMs);
     this.#promises = new Tally(electorate);
     this.#refusals = new Tally(electorate);
-    const bound = this.#changes().reduce((latest, change) => Math.max(latest, change.bound), 0);
+    this.#bound = this.#changes().reduce((latest, change) => Math.max(latest, change.bound), 0);
+    const held = heldName(own);
     return this.#send(
-      { type: 'prepare', request: this.request, key, ballot: this.#ballot, bound, held: heldName(own) },
+      { type: 'prepare', request: this.request, key, ballot: this.#ballot, bound: this.#bound, held },
       now,
     );
   }
@@ -199,8 +202,17 @@ export class ClassicRound implements Exchange {
   #canAnswerAtOnce(found: Proposal | null, isChosen: boolean, evaluation: Evaluation, now: Instant): boolean {
     // A voter that was not heard may hold, or yet take, the accept of a write that nobody was told about: what seals
     // against it has to be a tombstone above it.
-    if (found === null) return !evaluation.seals || this.#promises.isComplete;
+    if (found === null) return this.#promises.isComplete || !(evaluation.seals || this.#isBoundAlive(now));
     return isChosen && !isExpired(found, now) && (!evaluation.seals || this.#promises.isComplete);
+  }
+
+  /**
+   * Whether something may be on its way, built on a value that has expired and been forgotten since: it would show that
+   * value again to those who ask after this operation was told that there is none.
+   */
+  #isBoundAlive(now: Instant): boolean {
+    const latest = [...this.#promises.answers].reduce((horizon, promise) => Math.max(horizon, promise.horizon), 0);
+    return latest > 0 && (!now.isTrusted || latest + this.#setup.maxClockSkewMs > now.wallMs);
   }
 
   #proposeAgain(found: Proposal, attempted: Ballot, promises: readonly Promised[], now: Instant): Outgoing | null {
@@ -223,7 +235,8 @@ export class ClassicRound implements Exchange {
     const proposal = { value, attributes, until, birth, dataBallot, accepted, operation, lineage, lineageFrom };
     this.#accepted = new Tally(this.#setup.electorate);
     this.#refusals = new Tally(this.#setup.electorate);
-    const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), proposal.until);
+    const own = Math.max(this.#bound, proposal.until);
+    const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), own);
     return this.#send({ type: 'accept', request: this.request, key: this.#setup.key, proposal, horizon }, now);
   }
 

@@ -77,6 +77,7 @@ export interface Promised {
   readonly request: number;
   readonly ballot: Ballot;
   readonly report: Report | null;
+  /** The record's horizon before this promise; 0 where there was no record. */
   readonly horizon: number;
   /** No operation above it has been forgotten by this acceptor. */
   readonly floor: Ballot;

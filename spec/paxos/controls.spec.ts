@@ -34,6 +34,7 @@ const bySchedule: readonly (readonly [Mutation, string, string, string])[] = [
   [mutants.tombstoneWithoutHorizon, 'horizon', 'C get k: -', 'C get k: v'],
   [mutants.promiseWithoutBound, 'horizon', 'C get k: -', 'C get k: v'],
   [mutants.promiseWithoutBound, 'bare-promise', 'C get k: -', 'C get k: v'],
+  [mutants.promiseWithoutBound, 'forgotten-touch', 'C get k: -', 'C get k: v'],
   [mutants.barePromiseForgotten, 'bare-promise', 'C get k: -', 'C get k: v'],
   [mutants.floorNotRaised, 'floor', '1-> nack 2 0.0A stale promised=10.0B', '1-> accepted 0.0A'],
   [mutants.acceptsBelowPromise, 'duel', '1-> nack 2 0.0A stale promised=0.0B', '1-> accepted 0.0A'],
