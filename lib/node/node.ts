@@ -258,6 +258,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       network: {
         transport: this.#transport.status(),
         sealing: this.#link?.sealing ?? null,
+        outbox: this.#link?.outbox ?? null,
         ...(this.#link?.counters ?? { malformed: 0, tooOld: 0, notForUs: 0, unknownType: 0, unsent: 0 }),
       },
     };

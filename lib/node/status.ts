@@ -1,5 +1,5 @@
 import type { TransportStatus } from '../transport/index.js';
-import type { OpenerCounters } from '../wire/index.js';
+import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
 
 export interface VoterStatus {
@@ -65,5 +65,7 @@ export interface NodeStatus {
   readonly network: {
     readonly transport: TransportStatus;
     readonly sealing: OpenerCounters | null;
+    /** Messages and bytes on their way out. */
+    readonly outbox: OutboxStatus | null;
   } & Readonly<LinkCounters>;
 }

@@ -21,6 +21,8 @@ import {
   REASONS,
   REPORT_COMMITTED,
   REPORT_IS_HELD,
+  SAME,
+  SAME_OPERATION,
   TYPE,
 } from './format.js';
 import type { Envelope, Message } from './messages.js';
@@ -234,24 +236,31 @@ function proposal(value: unknown, isHeld: boolean): Proposal {
   const f = array(value, 'proposal');
   // What is held is not sent; the proposer puts in what it named.
   if (isHeld && (f[3] !== null || f[4] !== null)) throw new Malformed('isHeld');
+  const accepted = ballot(f, 0);
+  const proposing = operation(f[2]);
   return {
-    accepted: ballot(f, 0),
-    operation: operation(f[2]),
+    accepted,
+    operation: proposing,
     value: f[3] === null ? null : bytes(f[3], 'value'),
     attributes: isHeld ? NO_BYTES : bytes(f[4], 'attributes'),
     until: natural(f[5], 'until'),
-    birth: ballot(f, 6),
-    dataBallot: ballot(f, 8),
-    lineage: lineage(f[10]),
-    lineageFrom: ballot(f, 11),
+    birth: nearBallot(f, 6, accepted),
+    dataBallot: nearBallot(f, 8, accepted),
+    lineage: lineage(f[10], accepted, proposing),
+    lineageFrom: nearBallot(f, 11, accepted),
   };
 }
 
-function lineage(value: unknown): LineageEntry[] {
+function lineage(value: unknown, accepted: Ballot, proposing: string): LineageEntry[] {
   const f = list(value, LINEAGE_FIELDS, LIMITS.lineage, 'lineage');
   const entries: LineageEntry[] = [];
-  for (let i = 0; i < f.length; i += LINEAGE_FIELDS)
-    entries.push({ operation: operation(f[i]), ballot: ballot(f, i + 1) });
+  for (let i = 0; i < f.length; i += LINEAGE_FIELDS) {
+    const named = operation(f[i]);
+    entries.push({
+      operation: named === SAME_OPERATION ? proposing : named,
+      ballot: nearBallot(f, i + 1, accepted),
+    });
+  }
   return entries;
 }
 
@@ -308,6 +317,16 @@ function holder(value: unknown): Holder | null {
 function ballot(fields: Fields, at: number): Ballot {
   const round = natural(fields[at], 'round');
   const proposer = integer(fields[at + 1], 0, LIMITS.number48, 'proposer');
+  return round === 0 && proposer === 0 ? NO_BALLOT : { round, proposer };
+}
+
+/** A ballot that may say of its parts that they are those of `accepted`. */
+function nearBallot(fields: Fields, at: number, accepted: Ballot): Ballot {
+  const isSameRound = fields[at] === SAME;
+  const isSameProposer = fields[at + 1] === SAME;
+  if (isSameRound && isSameProposer) return accepted;
+  const round = isSameRound ? accepted.round : natural(fields[at], 'round');
+  const proposer = isSameProposer ? accepted.proposer : integer(fields[at + 1], 0, LIMITS.number48, 'proposer');
   return round === 0 && proposer === 0 ? NO_BALLOT : { round, proposer };
 }
 

@@ -32,6 +32,11 @@ export const EFFECTS = ['changed', 'touched', 'removed', 'none'] as const;
 export const REASONS = ['stale', 'clock'] as const;
 export const PHASES = ['seeking', 'voter', 'learner', 'leaving'] as const;
 
+/** In a proposal's other ballots: the round, or the proposer, of the ballot at which it was accepted. */
+export const SAME = -1;
+/** In a proposal's lineage: the operation that proposed it. No operation's own name is empty. */
+export const SAME_OPERATION = '';
+
 /** Options of msgpackr. Shared structures (`useRecords`) would misread after a lost datagram. */
 export const PACK_OPTIONS = { useRecords: false, variableMapSize: true } as const;
 

@@ -15,7 +15,7 @@ export const key = fc
   )
   .filter((text) => Buffer.byteLength(text) <= 1024);
 
-export const operation = fc.string({ unit: 'grapheme-ascii', maxLength: 40 });
+export const operation = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 40 });
 const name = fc.string({ unit: 'grapheme', maxLength: 20 });
 
 const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.constant(Uint8Array.from({ length: 256 }, (_, i) => i)));

@@ -113,7 +113,7 @@ describe('an outbox', () => {
       [5, 5, [2, 5]],
       [6, 6, [4]],
     ]);
-    expect(outbox.status).toEqual({ waiting: 0, dropped: 0, messages: 5, datagrams: 3 });
+    expect(outbox.status).toEqual({ waiting: 0, lazy: 0, dropped: 0, messages: 5, datagrams: 3 });
     outbox.flush(emit);
     expect(sent.length).toBe(3);
   });
@@ -233,16 +233,47 @@ describe('an outbox', () => {
     expect(sent[0]).toMatchObject({ envelope: envelope(5), messages: [message] });
   });
 
-  it('drops and counts what is beyond the bound', () => {
-    const outbox = outboxOf({ maxWaiting: 1000 });
+  it('drops and counts what is beyond the bounds; lazy messages never take the room of others', () => {
+    const outbox = outboxOf({ maxWaiting: 1000, maxLazy: 500 });
     expect(outbox.add(5, messageOf(600))).toBe('queued');
-    expect(outbox.addLazy(messageOf(400))).toBe('queued');
-    expect(outbox.add(6, encodeMessage(who(1)))).toBe('full');
+    expect(outbox.addLazy(messageOf(500))).toBe('queued');
     expect(outbox.addLazy(encodeMessage(who(1)))).toBe('full');
-    expect(outbox.status).toMatchObject({ waiting: 1000, dropped: 2 });
+    expect(outbox.add(6, messageOf(400))).toBe('queued');
+    expect(outbox.add(6, encodeMessage(who(1)))).toBe('full');
+    expect(outbox.status).toMatchObject({ waiting: 1000, lazy: 500, dropped: 2 });
     outbox.flush(emit);
-    expect(outbox.status).toMatchObject({ waiting: 400 });
+    expect(outbox.status).toMatchObject({ waiting: 0, lazy: 500 });
     expect(outbox.add(6, messageOf(600))).toBe('queued');
+  });
+
+  it('keeps up with lazy messages under load: no more of them wait than fit in a datagram', () => {
+    const outbox = outboxOf();
+    const commits = Array.from({ length: 500 }, (_, i) => commit(`key-${i}`));
+    for (const [index, each] of commits.entries()) {
+      outbox.addLazy(encodeMessage(each));
+      // As many full datagrams to everybody as there are commits, and one that leaves little room.
+      if (index % 50 === 49) {
+        outbox.add(EVERYBODY, messageOf(outbox.maxMessageSize - 10));
+        outbox.flush(emit);
+        expect(outbox.status.lazy).toBeLessThan(outbox.maxMessageSize);
+      }
+    }
+    outbox.flushLazy(emit);
+    expect(outbox.isLazyPending).toBe(false);
+    const received = sent.flatMap(({ messages }) => messages.filter(({ type }) => type === 'commit'));
+    expect(received).toEqual(commits);
+  });
+
+  it('fills each of several datagrams to everybody with lazy messages', () => {
+    const outbox = outboxOf();
+    for (let i = 0; i < 4; i += 1) outbox.addLazy(encodeMessage(commit(`key-${i}`)));
+    const roomForTwo = 2 * encodeMessage(commit('key-0')).length;
+    for (let i = 0; i < 2; i += 1) outbox.add(EVERYBODY, messageOf(outbox.maxMessageSize - roomForTwo));
+    outbox.flush(emit);
+    expect(sent.map(({ messages }) => messages.map(({ type }) => type))).toEqual([
+      ['accept', 'commit', 'commit'],
+      ['accept', 'commit', 'commit'],
+    ]);
   });
 
   it('takes what is added while it flushes into the next flush', () => {

@@ -40,7 +40,7 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
   ],
   [
     { type: 'accept', request: 1, key: 'k', proposal: PROPOSAL, horizon: 6 },
-    `950201a16b069d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005070000`,
+    `950201a16b069d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005ff0000`,
   ],
   [{ type: 'commit', key: 'k', ballot: ballot(2, 3), operation: '7.1', effect: 'removed' }, '9603a16b0203a3372e3102'],
   [
