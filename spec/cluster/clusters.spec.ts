@@ -56,6 +56,20 @@ it('a process with another secret never joins, and says why it can see nobody', 
   }
 }, 60_000);
 
+it('servers that seal with different ones of the same secrets are one farm, as while a secret is changed', async () => {
+  const [old, fresh] = [drawSecret(), drawSecret()];
+  const farm = new Farm();
+  await farm.start(
+    { options: { secret: [old, fresh] } },
+    { options: { secret: [fresh, old] } },
+    { options: { secret: [old, fresh] } },
+  );
+  for (const server of farm.servers) {
+    await server.store('set', 'sid', { cookie: {}, user: server.pid });
+    for (const other of farm.servers) expect(await other.store('get', 'sid')).toMatchObject({ user: server.pid });
+  }
+}, 60_000);
+
 async function processesOf(servers: readonly Server[]): Promise<string[]> {
   const statuses = await Promise.all(servers.map((server) => server.status()));
   return statuses.map(({ process }) => process).sort();

@@ -91,3 +91,33 @@ it('a server that closes is not missed', async () => {
   const reads = await Promise.all(browsers.map((browser) => browser.read(second)));
   expect(reads.map(({ count }) => Number(count))).toEqual(counts);
 }, 60_000);
+
+it('five voters bear the loss of two at once, with all writers on one session', async () => {
+  const five = new Farm({ options: { clusterSize: 5 } });
+  await five.start({}, {}, {}, {}, {});
+  const survivors = five.servers.slice(0, 3);
+  const browser = new Browser();
+  await browser.login(five.at(4), 'somebody');
+  const failures: string[] = [];
+  const expected: Record<string, string> = { user: 'somebody' };
+  let isOver = false;
+  const writing = survivors.map(async (server, at) => {
+    for (let count = 1; !isOver || count <= 20; count += 1) {
+      const field = `${at}-${count % 10}`;
+      const { status, text } = await browser.post(server, `/web/save?field=${field}&value=${count}`);
+      if (status !== 200) failures.push(text);
+      expected[field] = String(count);
+    }
+  });
+  await until('they write', () => Object.keys(expected).length > 10);
+  await Promise.all([five.at(3).kill(), five.at(4).kill()]);
+  await until('the others have noticed', async () => {
+    const { voters, isReady } = await five.at(0).status();
+    expect(isReady).toBe(true);
+    return voters.filter(({ isUp }) => isUp).length === 3;
+  });
+  isOver = true;
+  await Promise.all(writing);
+  expect(failures).toEqual([]);
+  for (const server of survivors) expect(await browser.read(server)).toEqual(expected);
+}, 60_000);

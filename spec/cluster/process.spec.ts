@@ -72,6 +72,18 @@ describe('a process alone that waits for two others', () => {
   }, 30_000);
 });
 
+it('a process alone whose clusterSize is 1 needs nobody', async () => {
+  const farm = new Farm({ options: { clusterSize: 1 } });
+  const [server] = await farm.start({});
+  if (server === undefined) throw new Error('one was started');
+  const browser = new Browser();
+  await browser.login(server, 'somebody');
+  expect(await browser.read(server)).toEqual({ user: 'somebody' });
+  await browser.post(server, '/web/logout');
+  expect(await browser.read(server)).toEqual({});
+  expect(await server.store('length')).toBe(0);
+}, 30_000);
+
 describe('the end of a process', () => {
   const options: PaxosStoreOptions = { transport: drawMulticast(), secret: drawSecret() };
   const farm = new Farm({ options });
