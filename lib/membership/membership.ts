@@ -67,6 +67,9 @@ export class Membership {
   readonly #peers: PeerTable;
   #streamPort = 0;
   #view: View | null = null;
+  /** Derived from the view, since they are asked for at each operation. */
+  #electorate: Electorate | null = null;
+  #otherVoters: readonly number[] = [];
   #slot = 0;
   #bound: { readonly view: View; readonly coordinator: number; readonly sinceMs: number } | null = null;
   #seekingSinceMs: number | null = null;
@@ -108,7 +111,7 @@ export class Membership {
 
   /** The voters, as known at each moment; `null` while there is no view. */
   get electorate(): Electorate | null {
-    return this.#view === null ? null : { size: this.#view.holders.length, isVoter: (from) => this.isVoter(from) };
+    return this.#electorate;
   }
 
   isVoter({ process, slot, generation }: Answerer): boolean {
@@ -117,11 +120,8 @@ export class Membership {
   }
 
   /** The other voters' process numbers. */
-  get otherVoters(): number[] {
-    const holders = this.#view?.holders ?? [];
-    return holders.flatMap((holder) =>
-      holder === null || holder.process === this.#setup.process ? [] : holder.process,
-    );
+  get otherVoters(): readonly number[] {
+    return this.#otherVoters;
   }
 
   /** Slots whose holder was heard of late, this process's own included. */
@@ -329,7 +329,7 @@ export class Membership {
 
   #enter(view: View, now: MembershipInstant): Directive[] {
     const left = this.#view;
-    this.#view = view;
+    this.#setView(view);
     this.#bound = null;
     this.#hasSeenVoters = true;
     this.#voterHeardMs = now.monotonicMs;
@@ -352,9 +352,17 @@ export class Membership {
     if (this.#view === null) return [];
     const merged = mergeViews(this.#view, view);
     if (merged === this.#view) return [];
-    this.#view = merged;
+    this.#setView(merged);
     if (this.#slot === 0) this.#slot = slotOf(merged, this.#setup.process);
     return [{ kind: 'grown' }, this.#hello(0)];
+  }
+
+  #setView(view: View): void {
+    this.#view = view;
+    this.#electorate = { size: view.holders.length, isVoter: (from) => this.isVoter(from) };
+    this.#otherVoters = view.holders.flatMap((holder) =>
+      holder === null || holder.process === this.#setup.process ? [] : holder.process,
+    );
   }
 
   #checkSettings(hello: Hello, from: number): Directive[] {

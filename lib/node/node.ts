@@ -111,6 +111,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #cancelHousekeeping: () => void = () => undefined;
   #lastHousekeepingMs = 0;
   #startedAtMs = 0;
+  /** Measured at each housekeeping, not at each operation. */
+  #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
   #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
 
@@ -152,7 +154,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       own: (key) => this.#own(key),
       transmit: (outgoing) => this.#transmit(outgoing),
       committed: (commit) => this.#committed(commit),
-      retransmitMs: () => this.#retransmitMs(),
+      retransmitMs: () => this.#retransmitMs,
       random,
       noQuorum: () => this.#noQuorum(),
       impediment: () => this.#impediment(),
@@ -253,7 +255,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       learners: this.#learners(view),
       records: this.#acceptor.size,
       clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
-      retransmitMs: this.#retransmitMs(),
+      retransmitMs: this.#retransmitMs,
       operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
       network: {
         transport: this.#transport.status(),
@@ -372,6 +374,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (membership.view !== null) {
       this.#checkClock();
       this.#collect();
+      this.#retransmitMs = this.#measureRetransmitMs();
     }
     for (const peer of this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS)) this.#clock.drop(peer.process);
     // After a pause of this process everybody seems silent; their words wait in the socket.
@@ -648,9 +651,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   /** The time-out of the slowest voter among the fastest that make a quorum. */
-  #retransmitMs(): number {
-    const voters = this.#membership.otherVoters;
-    const timeouts = voters.flatMap((process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? []);
+  #measureRetransmitMs(): number {
+    const timeouts = this.#membership.otherVoters.flatMap(
+      (process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? [],
+    );
     timeouts.sort((a, b) => a - b);
     const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.slot > 0 ? 1 : 0);
     const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);

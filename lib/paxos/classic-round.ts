@@ -74,9 +74,10 @@ export class ClassicRound implements Exchange {
   /** The bound that the promises are asked for with. */
   #bound = 0;
   #message: AcceptorRequest | null = null;
-  #promises: Tally<Promised>;
-  #accepted: Tally<true>;
-  #refusals: Tally<true>;
+  /** Of the attempt under way; made when they are needed, since most attempts are refused by nobody. */
+  #promises: Tally<Promised> | null = null;
+  #accepted: Tally<true> | null = null;
+  #refusals: Tally<true> | null = null;
   #attempts: Attempt[] = [];
   /** What the attempt under way will answer, once chosen. */
   #results: readonly MemberResult[] = [];
@@ -89,9 +90,6 @@ export class ClassicRound implements Exchange {
     this.#setup = setup;
     this.request = setup.request;
     this.#retransmission = new Retransmission(setup.retransmitMs);
-    this.#promises = new Tally(setup.electorate);
-    this.#accepted = new Tally(setup.electorate);
-    this.#refusals = new Tally(setup.electorate);
   }
 
   get outcome(): RoundOutcome | null {
@@ -129,7 +127,7 @@ export class ClassicRound implements Exchange {
     if (this.isOver || this.#isLate(now) || now.monotonicMs < this.wakeAtMs) return null;
     if (this.#phase === 'back-off') return this.#prepare(now);
     // Somebody refused and the rest keep silent: asking again at this ballot helps less than a higher one.
-    if (this.#refusals.count > 0) return this.#backOff(now);
+    if ((this.#refusals?.count ?? 0) > 0) return this.#backOff(now);
     return this.#repeat(now);
   }
 
@@ -154,7 +152,7 @@ export class ClassicRound implements Exchange {
     this.#phase = 'prepare';
     this.#ballot = ballots.next(now.wallMs);
     this.#promises = new Tally(electorate);
-    this.#refusals = new Tally(electorate);
+    this.#refusals = null;
     this.#bound = this.#changes().reduce((latest, change) => Math.max(latest, change.bound), 0);
     const held = heldName(own);
     return this.#send(
@@ -164,15 +162,16 @@ export class ClassicRound implements Exchange {
   }
 
   #onPromised(from: Answerer, answer: Promised, now: Instant): Outgoing | null {
-    if (this.#phase !== 'prepare' || !sameBallot(answer.ballot, this.#ballot)) return null;
+    const promises = this.#promises;
+    if (this.#phase !== 'prepare' || promises === null || !sameBallot(answer.ballot, this.#ballot)) return null;
     const report = completeReport(answer.report, this.#setup.own);
-    if (report === undefined || !this.#promises.add(from, { ...answer, report })) return null;
-    return this.#promises.isMajority ? this.#propose(now) : null;
+    if (report === undefined || !promises.add(from, { ...answer, report })) return null;
+    return promises.isMajority ? this.#propose(promises, now) : null;
   }
 
   /** Phase 1 is complete: what the promises show decides what is proposed, or answered at once. */
-  #propose(now: Instant): Outgoing | null {
-    const promises = [...this.#promises.answers];
+  #propose(tally: Tally<Promised>, now: Instant): Outgoing | null {
+    const promises = [...tally.answers];
     const reports: (Report | null)[] = promises.map((promise) => promise.report);
     const { proposal: found, isChosen } = pick(reports, majorityOf(this.#setup.electorate.size));
     // With no record left anywhere, whatever was done to this key before lies at or below the floors.
@@ -188,7 +187,7 @@ export class ClassicRound implements Exchange {
     }
 
     const evaluation = evaluate(found, this.#changes(), this.#ballot, now);
-    if (!evaluation.isWrite && first === undefined && this.#canAnswerAtOnce(found, isChosen, evaluation, now)) {
+    if (!evaluation.isWrite && first === undefined && this.#canAnswerAtOnce(found, isChosen, evaluation, tally, now)) {
       return this.#end({ kind: 'chosen', results: evaluation.results, commit: null });
     }
     this.#results = evaluation.results;
@@ -199,19 +198,25 @@ export class ClassicRound implements Exchange {
   }
 
   /** An answer that changes nothing needs no second phase if what it rests on is certain already. */
-  #canAnswerAtOnce(found: Proposal | null, isChosen: boolean, evaluation: Evaluation, now: Instant): boolean {
+  #canAnswerAtOnce(
+    found: Proposal | null,
+    isChosen: boolean,
+    { seals }: Evaluation,
+    promises: Tally<Promised>,
+    now: Instant,
+  ): boolean {
     // A voter that was not heard may hold, or yet take, the accept of a write that nobody was told about: what seals
     // against it has to be a tombstone above it.
-    if (found === null) return this.#promises.isComplete || !(evaluation.seals || this.#isBoundAlive(now));
-    return isChosen && !isExpired(found, now) && (!evaluation.seals || this.#promises.isComplete);
+    if (found === null) return promises.isComplete || !(seals || this.#isBoundAlive(promises, now));
+    return isChosen && !isExpired(found, now) && (!seals || promises.isComplete);
   }
 
   /**
    * Whether something may be on its way, built on a value that has expired and been forgotten since: it would show that
    * value again to those who ask after this operation was told that there is none.
    */
-  #isBoundAlive(now: Instant): boolean {
-    const latest = [...this.#promises.answers].reduce((horizon, promise) => Math.max(horizon, promise.horizon), 0);
+  #isBoundAlive(promises: Tally<Promised>, now: Instant): boolean {
+    const latest = [...promises.answers].reduce((horizon, promise) => Math.max(horizon, promise.horizon), 0);
     return latest > 0 && (!now.isTrusted || latest + this.#setup.maxClockSkewMs > now.wallMs);
   }
 
@@ -234,16 +239,17 @@ export class ClassicRound implements Exchange {
     const accepted = this.#ballot;
     const proposal = { value, attributes, until, birth, dataBallot, accepted, operation, lineage, lineageFrom };
     this.#accepted = new Tally(this.#setup.electorate);
-    this.#refusals = new Tally(this.#setup.electorate);
+    this.#refusals = null;
     const own = Math.max(this.#bound, proposal.until);
     const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), own);
     return this.#send({ type: 'accept', request: this.request, key: this.#setup.key, proposal, horizon }, now);
   }
 
   #onAccepted(from: Answerer, ballot: Ballot): null {
-    if (this.#phase !== 'accept' || !sameBallot(ballot, this.#ballot)) return null;
-    this.#accepted.add(from, true);
-    if (!this.#accepted.isMajority) return null;
+    const accepted = this.#accepted;
+    if (this.#phase !== 'accept' || accepted === null || !sameBallot(ballot, this.#ballot)) return null;
+    accepted.add(from, true);
+    if (!accepted.isMajority) return null;
     const commit: Commit = {
       type: 'commit',
       key: this.#setup.key,
@@ -257,6 +263,7 @@ export class ClassicRound implements Exchange {
   #onNack(from: Answerer, phase: 1 | 2, ballot: Ballot, now: Instant): Outgoing | null {
     const current = this.#phase === 'prepare' ? 1 : 2;
     if (this.#phase === 'back-off' || phase !== current || !sameBallot(ballot, this.#ballot)) return null;
+    this.#refusals ??= new Tally(this.#setup.electorate);
     this.#refusals.add(from, true);
     const { size } = this.#setup.electorate;
     return size - this.#refusals.count < majorityOf(size) ? this.#backOff(now) : null;
@@ -283,7 +290,7 @@ export class ClassicRound implements Exchange {
     this.#retransmission.again(now.monotonicMs);
     const answered = this.#phase === 'prepare' ? this.#promises : this.#accepted;
     const slots: number[] = [];
-    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!answered.has(slot)) slots.push(slot);
+    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!answered?.has(slot)) slots.push(slot);
     return { message: this.#message, slots };
   }
 
