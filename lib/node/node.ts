@@ -150,7 +150,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       maxClockSkewMs,
       lineageKeepMs: 2 * timeoutMs,
       now: () => this.#now(),
-      electorate: () => this.#membership.electorate,
+      electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
       own: (key) => this.#own(key),
       transmit: (outgoing) => this.#transmit(outgoing),
       committed: (commit) => this.#committed(commit),
@@ -213,7 +213,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   async ids(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<string[]> {
     const refusal = this.#refusal();
     if (refusal !== null) throw refusal;
-    if (this.#membership.view === null) await this.#viewWithin(timeoutMs);
+    await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
     const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, timeoutMs));
     const nowMs = this.nowMs();
@@ -596,7 +596,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   #checkQuorum(monotonicMs: number): void {
-    const isConnected = this.#membership.hasQuorum(monotonicMs);
+    const isConnected = this.#opinion.isTrusted && this.#membership.hasQuorum(monotonicMs);
     if (isConnected === this.#isConnected || this.#isClosing) return;
     this.#isConnected = isConnected;
     if (isConnected) {
@@ -719,9 +719,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
   }
 
-  async #viewWithin(timeoutMs: number): Promise<void> {
+  async #electorateWithin(timeoutMs: number): Promise<void> {
     const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
-    while (this.#membership.view === null) {
+    while (this.#membership.view === null || !this.#opinion.isTrusted) {
       const refusal = this.#refusal() ?? (this.#runtime.monotonicMs() >= deadlineMs ? this.#noQuorum() : null);
       if (refusal !== null) throw refusal;
       await this.#pause(TICK_MS);

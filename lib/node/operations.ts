@@ -21,7 +21,6 @@ import {
   QuorumRead,
   type RegisterRecord,
   type State,
-  visible,
 } from '../paxos/index.js';
 
 /** What the operations of a process need of the node around them. */
@@ -30,7 +29,7 @@ export interface OperationsContext {
   readonly maxClockSkewMs: number;
   readonly lineageKeepMs: number;
   now(): Instant;
-  /** `null` until the farm is found. */
+  /** `null` until the farm is found, and while this process's clock is not known to be right: nothing starts then. */
   electorate(): Electorate | null;
   /** This process's own record, if it votes. */
   own(key: string): RegisterRecord | undefined;
@@ -273,28 +272,23 @@ export class Operations {
 
   #startRead(queue: KeyQueue, batch: Batch): void {
     const { key } = queue;
-    const read = new QuorumRead({ ...this.#setup(batch.calls), key, own: this.#context.own(key) });
+    const { maxClockSkewMs } = this.#context;
+    const read = new QuorumRead({ ...this.#setup(batch.calls), key, maxClockSkewMs, own: this.#context.own(key) });
     this.#run(read, () => {
       const { outcome } = read;
       if (outcome?.kind === 'no-quorum') return this.#finish(queue, batch, null);
-      const now = this.#context.now();
-      if (outcome?.kind === 'chosen' && !this.#isExpiryOpen(outcome.proposal, now)) {
-        const state = outcome.proposal === null ? ABSENT : visible(outcome.proposal, now);
+      if (outcome?.kind === 'chosen' && !isOver(outcome.proposal, this.#context.now())) {
+        const state = outcome.proposal ?? ABSENT;
         return this.#finish(
           queue,
           batch,
           batch.calls.map(() => ({ kind: 'decided', result: null, state })),
         );
       }
-      // Half done, or about to be answered "expired": a classic round makes it one thing for everybody first.
+      // Half done, or about to be answered "expired": a classic round makes it one thing for everybody first. However
+      // long ago it expired: a touch may be on its way that one acceptor has taken.
       this.#startRound(queue, batch);
     });
-  }
-
-  /** Whether the value's time is up, but so lately that another node's clock may show it as visible still. */
-  #isExpiryOpen(proposal: Proposal | null, now: Instant): boolean {
-    if (proposal === null || proposal.value === null || proposal.until > now.wallMs) return false;
-    return !now.isTrusted || proposal.until > now.wallMs - this.#context.maxClockSkewMs;
   }
 
   #startRound(queue: KeyQueue, batch: Batch): void {
@@ -430,4 +424,9 @@ export class Operations {
 function takeBatch(waiting: Call[]): Call[] {
   const removing = waiting.findIndex((call) => call.change.mayRemove);
   return waiting.splice(0, Math.min(removing < 0 ? waiting.length : removing + 1, MAX_BATCH));
+}
+
+/** Whether a value that no tombstone has ended has outlived its time. */
+function isOver(proposal: Proposal | null, now: Instant): boolean {
+  return proposal !== null && proposal.value !== null && proposal.until <= now.wallMs;
 }

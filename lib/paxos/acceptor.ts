@@ -151,7 +151,12 @@ export class Acceptor {
   #read(request: Read): AcceptorAnswer {
     const record = this.#table.get(request.key);
     const report = record === undefined ? null : reportOf(record, request.held);
-    return { type: 'held', request: request.request, report: report && withoutLineage(report) };
+    return {
+      type: 'held',
+      request: request.request,
+      report: report && withoutLineage(report),
+      horizon: record?.horizon ?? 0,
+    };
   }
 
   /** @returns whether this is news: the value named is held here, and was not known to be chosen. */

@@ -207,8 +207,8 @@ export class ClassicRound implements Exchange {
   ): boolean {
     // A voter that was not heard may hold, or yet take, the accept of a write that nobody was told about: what seals
     // against it has to be a tombstone above it.
-    if (found === null) return promises.isComplete || !(seals || this.#isBoundAlive(promises, now));
-    return isChosen && !isExpired(found, now) && (!seals || promises.isComplete);
+    if (seals) return false;
+    return found === null ? !this.#isBoundAlive(promises, now) : isChosen && !isExpired(found, now);
   }
 
   /**

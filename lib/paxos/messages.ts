@@ -108,6 +108,8 @@ export interface Held {
   readonly type: 'held';
   readonly request: number;
   readonly report: Report | null;
+  /** Latest `until` that this acceptor has promised or accepted for the key; 0 without a record. */
+  readonly horizon: number;
 }
 
 export interface EnumeratedKey {

@@ -14,6 +14,7 @@ import type { Proposal, RegisterRecord } from './record.js';
 
 export interface QuorumReadSetup extends ExchangeSetup {
   readonly key: string;
+  readonly maxClockSkewMs: number;
   /** This process's own record of the key, if it votes. */
   readonly own: RegisterRecord | undefined;
 }
@@ -34,6 +35,8 @@ export class QuorumRead implements Exchange {
   readonly #setup: QuorumReadSetup;
   readonly #retransmission: Retransmission;
   readonly #reports: Tally<Report | null>;
+  /** The latest `until` that any answer knows to have been promised. */
+  #horizon = 0;
   #outcome: ReadOutcome | null = null;
 
   constructor(setup: QuorumReadSetup) {
@@ -81,11 +84,23 @@ export class QuorumRead implements Exchange {
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
     if (this.isOver || this.#isLate(now) || answer.type !== 'held') return null;
     const report = completeReport(answer.report, this.#setup.own);
-    if (report === undefined || !this.#reports.add(from, report) || !this.#reports.isMajority) return null;
+    if (report === undefined || !this.#reports.add(from, report)) return null;
+    this.#horizon = Math.max(this.#horizon, answer.horizon);
+    if (!this.#reports.isMajority) return null;
     const { proposal, isChosen } = pick(this.#reports.answers, majorityOf(this.#setup.electorate.size));
-    if (proposal === null || isChosen) this.#outcome = { kind: 'chosen', proposal };
+    if (proposal === null)
+      this.#outcome = this.#isBoundAlive(now) ? { kind: 'unsettled' } : { kind: 'chosen', proposal };
+    else if (isChosen) this.#outcome = { kind: 'chosen', proposal };
     else if (this.#reports.isComplete) this.#outcome = { kind: 'unsettled' };
     return null;
+  }
+
+  /**
+   * Whether a write may be on its way that was built on a value which has expired and been forgotten since: it would
+   * show that value again after this read has found nothing. A classic round shuts it out first.
+   */
+  #isBoundAlive(now: Instant): boolean {
+    return this.#horizon > 0 && (!now.isTrusted || this.#horizon + this.#setup.maxClockSkewMs > now.wallMs);
   }
 
   #question(slots: readonly number[] | null): Outgoing {

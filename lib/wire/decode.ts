@@ -198,7 +198,7 @@ function toMessage(f: Fields): Message | null {
         promised: ballot(f, 6),
       };
     case TYPE.held:
-      return { type: 'held', request: request(f[1]), report: report(f[2]) };
+      return { type: 'held', request: request(f[1]), report: report(f[2]), horizon: natural(f[3], 'horizon') };
     case TYPE.enumerated:
       return {
         type: 'enumerated',

@@ -65,7 +65,7 @@ function toFields(message: Message): Field[] {
       return [TYPE.nack, request, phase, round, proposer, REASONS.indexOf(reason), promised.round, promised.proposer];
     }
     case 'held':
-      return [TYPE.held, message.request, reportFields(message.report)];
+      return [TYPE.held, message.request, reportFields(message.report), message.horizon];
     case 'enumerated':
       return [TYPE.enumerated, message.request, message.shard, message.nextShard, enumeratedFields(message.keys)];
     case 'hello': {

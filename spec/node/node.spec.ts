@@ -207,8 +207,8 @@ describe('trouble', () => {
       { maxClockSkewMs: 1000, timeout: 500 },
       { ...systemRuntime, wallMs: () => Date.now() + 2200 },
     );
-    await late.ready();
     await until(() => farm.warnings.some(({ node, code }) => node === 'node-4' && code === 'clock'));
+    expect(late.status().isReady).toBe(false);
     await expect(late.change('b/k', setText('x', inAnHour()))).rejects.toThrow(/clock is 2\.\d s ahead of a majority/);
     await a.change('b/k', setText('y', inAnHour()));
     expect(textOf(await b.read('b/k'))).toBe('y');

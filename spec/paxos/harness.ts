@@ -235,7 +235,8 @@ export class Farm {
   read(process: Process, key: string, label = 'get'): Operation {
     const operation = this.#operation(process, key, label, OBSERVE);
     const deadlineMs = this.#elapsedMs + this.timeoutMs;
-    const read = new QuorumRead({ ...this.#setup(deadlineMs), key, own: this.#own(process, key) });
+    const { maxClockSkewMs } = this;
+    const read = new QuorumRead({ ...this.#setup(deadlineMs), key, maxClockSkewMs, own: this.#own(process, key) });
     this.#run(operation, read, () => {
       const now = this.now(process.clock);
       if (read.outcome?.kind === 'no-quorum') this.#end(operation, { kind: 'no-quorum' });

@@ -66,8 +66,9 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
         committed: true,
         isHeld: true,
       },
+      horizon: 6,
     },
-    `93090192039d${ROUND_HEX}07a3372e31c0c0cb433fffffffffffff03010401900000`,
+    `94090192039d${ROUND_HEX}07a3372e31c0c0cb433fffffffffffff0301040190000006`,
   ],
   [
     {
@@ -152,10 +153,11 @@ describe('messages', () => {
 
   it('leave out what the asker holds', () => {
     const report = { proposal: PROPOSAL, committed: false, isHeld: true };
-    expect(decodeMessage(encodeMessage({ type: 'held', request: 1, report }))).toEqual({
+    expect(decodeMessage(encodeMessage({ type: 'held', request: 1, report, horizon: 6 }))).toEqual({
       type: 'held',
       request: 1,
       report: { ...report, proposal: { ...PROPOSAL, value: null, attributes: new Uint8Array(0) } },
+      horizon: 6,
     });
   });
 
