@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { drawMulticast, drawSecret, endAll, Farm, type Server, until } from './farm.js';
+import { drawMulticast, drawSecret, endAll, Farm, type Server } from './farm.js';
+import { until } from './waiting.js';
 
 endAll();
 

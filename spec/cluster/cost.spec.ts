@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from '@jest/globals';
 import type { NodeStatus } from '../../lib/index.js';
-import { each, endAll, Farm, pause } from './farm.js';
+import { endAll, Farm } from './farm.js';
+import { each, pause } from './waiting.js';
 
 /** A node says hello twice a second, at the most 0.45 s apart. */
 const HELLO_MS = 450;

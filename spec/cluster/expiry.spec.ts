@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { Browser, endAll, Farm, pause, type Server, until } from './farm.js';
+import { Browser } from './browser.js';
+import { endAll, Farm, type Server } from './farm.js';
 import { multicast, peers } from './networks.js';
+import { pause, until } from './waiting.js';
 
 /** How long after its end a session may still be seen: clocks of processes tick in whole milliseconds. */
 const LATE_MS = 5;

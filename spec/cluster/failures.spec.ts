@@ -1,5 +1,7 @@
 import { beforeAll, expect, it } from '@jest/globals';
-import { Browser, endAll, Farm, type Server, until } from './farm.js';
+import { Browser } from './browser.js';
+import { endAll, Farm, type Server } from './farm.js';
+import { until } from './waiting.js';
 
 let farm: Farm;
 let first: Server;

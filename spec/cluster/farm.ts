@@ -5,9 +5,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll } from '@jest/globals';
 import type { MulticastOptions, NodeStatus, PaxosStoreOptions } from '../../lib/index.js';
+import { PATIENCE_MS, until } from './waiting.js';
 
-/** Longest wait for anything; a busy machine may take its time. */
-const PATIENCE_MS = 20_000;
 /** What of a server's output is kept. */
 const MAX_OUTPUT = 100_000;
 
@@ -249,104 +248,6 @@ export class Farm {
   end(): Promise<unknown> {
     return Promise.all(this.servers.map((server) => server.kill()));
   }
-}
-
-let gates = 0;
-
-/** A browser: it keeps the session's cookie, whichever server it talks to. */
-export class Browser {
-  cookie: string | undefined;
-
-  /** @param path with its query, below `/web` or `/resave` */
-  async post(server: Server, path: string): Promise<Answer> {
-    return this.#keep(await server.request(path, { method: 'POST', headers: this.#headers() }));
-  }
-
-  async read(server: Server, app = '/web'): Promise<Record<string, unknown>> {
-    const { text } = await this.#keep(await server.request(`${app}/read`, { headers: this.#headers() }));
-    return JSON.parse(text) as Record<string, unknown>;
-  }
-
-  /** Gives the session's id. */
-  async login(server: Server, user: string, app = '/web', id = ''): Promise<string> {
-    const query = new URLSearchParams({ user, id });
-    const { text } = await this.post(server, `${app}/login?${query}`);
-    return (JSON.parse(text) as { readonly id: string }).id;
-  }
-
-  /** A slow request: resolves when it has loaded its session. */
-  async begin(server: Server, path: string): Promise<SlowRequest> {
-    gates += 1;
-    const gate = `gate-${gates}`;
-    let early: unknown = null;
-    const answer = this.post(server, `${path}${path.includes('?') ? '&' : '?'}gate=${gate}`);
-    answer.then(
-      ({ status }) => {
-        early = status;
-      },
-      (error: unknown) => {
-        early = error;
-      },
-    );
-    await until('a slow request has loaded its session', () => {
-      if (early !== null && !server.arrived.has(gate)) throw new Error(`It ended before it was slow: ${early}`);
-      return server.arrived.has(gate);
-    });
-    return {
-      end: () => {
-        server.open(gate);
-        return answer;
-      },
-    };
-  }
-
-  #headers(): Record<string, string> {
-    return this.cookie === undefined ? {} : { cookie: this.cookie };
-  }
-
-  async #keep(response: Response): Promise<Answer> {
-    const [set] = response.headers.getSetCookie();
-    if (set !== undefined) this.cookie = set.split(';', 1)[0];
-    // To its end: express-session sends the head while it saves, and keeps the last byte back until that is done.
-    return { status: response.status, text: await response.text() };
-  }
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
-export interface SlowRequest {
-  /** Lets it save its session and answer. */
-  end(): Promise<Answer>;
-}
-
-/** Calls `run` for 0..count−1, so many at a time. */
-export async function each(count: number, atATime: number, run: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < count) {
-      next += 1;
-      await run(next - 1);
-    }
-  };
-  await Promise.all(Array.from({ length: atATime }, worker));
-}
-
-/** Waits until `condition` holds. @throws its error, or one that says what was waited for */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
-  while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}.`);
-    await pause(10);
-  }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 /** A UDP port that is likely free: below the range from which the system takes its own. */

@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { NodeStatus } from '../../lib/index.js';
-import { Browser, drawMulticast, endAll, Farm, until } from './farm.js';
+import { Browser } from './browser.js';
+import { drawMulticast, endAll, Farm } from './farm.js';
+import { until } from './waiting.js';
 
 const DATAGRAMS = 3500;
 /** Sent without a look at whether the servers keep up. */

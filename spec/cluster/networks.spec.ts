@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { Browser, endAll, Farm } from './farm.js';
+import { Browser } from './browser.js';
+import { endAll, Farm } from './farm.js';
 import { broadcast, findMulticastV6, multicastV6, type Network } from './networks.js';
 
 endAll();

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sign } from 'cookie-signature';
 import type { PaxosStoreOptions } from '../../lib/index.js';
-import { Browser, drawMulticast, drawSecret, endAll, Farm, until } from './farm.js';
+import { Browser } from './browser.js';
+import { drawMulticast, drawSecret, endAll, Farm } from './farm.js';
+import { until } from './waiting.js';
 
 endAll();
 
