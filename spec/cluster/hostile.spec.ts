@@ -35,10 +35,11 @@ afterAll(() => {
 });
 
 it('strangers can neither read nor write sessions, nor disturb those who do', async () => {
-  await makeTraffic();
-  const captured = [...heard, ...farm.servers.flatMap(({ sent }) => sent.map(({ bytes }) => bytes))];
-  expect(heard.length).toBeGreaterThan(200);
-  expect(captured.length).toBeGreaterThan(2 * heard.length);
+  // The busier they are, the more messages share a datagram.
+  while (heard.length < 300) await makeTraffic();
+  const sent = farm.servers.flatMap((server) => server.sent);
+  expect(sent.filter(({ to }) => to !== `${group}:${port}`).length).toBeGreaterThan(100);
+  const captured = [...heard, ...sent.map(({ bytes }) => bytes)];
   for (const secret of [MARKER, 'sid-', 'somebody', 'a-name-not-to-be-read', 'server-1']) {
     expect(captured.filter((datagram) => datagram.includes(secret))).toEqual([]);
   }
