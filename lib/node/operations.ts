@@ -12,7 +12,6 @@ import {
   Enumeration,
   type EnumerationOutcome,
   type Exchange,
-  type ExchangeSetup,
   type Instant,
   type MemberResult,
   type OperationId,
@@ -20,6 +19,7 @@ import {
   type Proposal,
   QuorumRead,
   type RegisterRecord,
+  type RoundContext,
   type State,
 } from '../paxos/index.js';
 
@@ -106,6 +106,7 @@ const OBSERVE: Change<null> = {
 export class Operations {
   readonly #context: OperationsContext;
   readonly #prefix: string;
+  readonly #rounds: RoundContext;
   readonly #queues = new Map<string, KeyQueue>();
   readonly #ready: KeyQueue[] = [];
   readonly #exchanges = new Map<number, { readonly exchange: Exchange; readonly onOver: () => void }>();
@@ -121,6 +122,13 @@ export class Operations {
   constructor(context: OperationsContext) {
     this.#context = context;
     this.#prefix = `${context.ballots.proposer.toString(36)}.`;
+    this.#rounds = {
+      ballots: context.ballots,
+      maxClockSkewMs: context.maxClockSkewMs,
+      lineageKeepMs: context.lineageKeepMs,
+      isDone: (operation) => operation.startsWith(this.#prefix) && !this.#doubtful.has(operation),
+      random: () => context.random(),
+    };
   }
 
   /** Whether somebody waits for an answer. */
@@ -160,7 +168,13 @@ export class Operations {
     return new Promise((resolve, reject) => {
       const impediment = this.#context.electorate() === null ? this.#noQuorum() : this.#context.impediment();
       if (impediment !== null) return reject(impediment);
-      const exchange = new Enumeration({ ...this.#setupUntil(this.#deadline(timeoutMs)), prefix });
+      const exchange = new Enumeration({
+        request: this.#nextRequest(),
+        electorate: this.#context.electorate() ?? NOBODY,
+        deadlineMs: this.#deadline(timeoutMs),
+        retransmitMs: this.#context.retransmitMs(),
+        prefix,
+      });
       this.#run(exchange, () => {
         const { outcome } = exchange;
         if (outcome?.kind === 'complete') resolve(outcome);
@@ -273,7 +287,15 @@ export class Operations {
   #startRead(queue: KeyQueue, batch: Batch): void {
     const { key } = queue;
     const { maxClockSkewMs } = this.#context;
-    const read = new QuorumRead({ ...this.#setup(batch.calls), key, maxClockSkewMs, own: this.#context.own(key) });
+    const read = new QuorumRead({
+      request: this.#nextRequest(),
+      electorate: this.#context.electorate() ?? NOBODY,
+      deadlineMs: latestDeadline(batch.calls),
+      retransmitMs: this.#context.retransmitMs(),
+      key,
+      maxClockSkewMs,
+      own: this.#context.own(key),
+    });
     this.#run(read, () => {
       const { outcome } = read;
       if (outcome?.kind === 'no-quorum') return this.#finish(queue, batch, null);
@@ -296,16 +318,15 @@ export class Operations {
     const { key } = queue;
     batch.calls = batch.calls.filter((call) => !call.isSettled);
     const round = new ClassicRound({
-      ...this.#setup(batch.calls),
+      request: this.#nextRequest(),
+      electorate: this.#context.electorate() ?? NOBODY,
+      deadlineMs: latestDeadline(batch.calls),
+      retransmitMs: this.#context.retransmitMs(),
+      context: this.#rounds,
       key,
       operation: batch.operation,
       changes: () => batch.calls.map((call) => call.change),
-      ballots: this.#context.ballots,
-      maxClockSkewMs: this.#context.maxClockSkewMs,
-      lineageKeepMs: this.#context.lineageKeepMs,
-      isDone: (operation) => operation.startsWith(this.#prefix) && !this.#doubtful.has(operation),
       own: this.#context.own(key),
-      random: () => this.#context.random(),
     });
     batch.round = round;
     this.#run(round, () => {
@@ -316,15 +337,9 @@ export class Operations {
     });
   }
 
-  #setup(calls: readonly Call[]): ExchangeSetup {
-    const deadlineMs = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs), 0);
-    return this.#setupUntil(deadlineMs);
-  }
-
-  #setupUntil(deadlineMs: number): ExchangeSetup {
+  #nextRequest(): number {
     this.#request += 1;
-    const retransmitMs = this.#context.retransmitMs();
-    return { request: this.#request, electorate: this.#context.electorate() ?? NOBODY, deadlineMs, retransmitMs };
+    return this.#request;
   }
 
   #run(exchange: Exchange, onOver: () => void): void {
@@ -429,4 +444,8 @@ function takeBatch(waiting: Call[]): Call[] {
 /** Whether a value that no tombstone has ended has outlived its time. */
 function isOver(proposal: Proposal | null, now: Instant): boolean {
   return proposal !== null && proposal.value !== null && proposal.until <= now.wallMs;
+}
+
+function latestDeadline(calls: readonly Call[]): number {
+  return calls.reduce((latest, call) => Math.max(latest, call.deadlineMs), 0);
 }

@@ -16,21 +16,26 @@ import { pick } from './pick.js';
 import { type Answerer, majorityOf, Tally } from './quorum.js';
 import { ABSENT, type OperationId, type Proposal, type RegisterRecord, type State } from './record.js';
 
-export interface ClassicRoundSetup extends ExchangeSetup {
-  readonly key: string;
-  readonly operation: OperationId;
-  /** The changes to make, as one step; asked for anew at each attempt until an accept has been sent. */
-  readonly changes: () => readonly Change<unknown>[];
+/** What all rounds of a process share. */
+export interface RoundContext {
   readonly ballots: BallotSource;
   readonly maxClockSkewMs: number;
   /** Age in ms at which operations drop out of the lineage. */
   readonly lineageKeepMs: number;
   /** Whether an operation is an earlier one of this process, and its caller was told what became of it. */
   readonly isDone: (operation: OperationId) => boolean;
-  /** This process's own record of the key, if it votes. */
-  readonly own: RegisterRecord | undefined;
   /** In 0..1, for the back-off. */
   readonly random: () => number;
+}
+
+export interface ClassicRoundSetup extends ExchangeSetup {
+  readonly context: RoundContext;
+  readonly key: string;
+  readonly operation: OperationId;
+  /** The changes to make, as one step; asked for anew at each attempt until an accept has been sent. */
+  readonly changes: () => readonly Change<unknown>[];
+  /** This process's own record of the key, if it votes. */
+  readonly own: RegisterRecord | undefined;
 }
 
 export type RoundOutcome =
@@ -140,7 +145,7 @@ export class ClassicRound implements Exchange {
       case 'accepted':
         return this.#onAccepted(from, answer.ballot);
       case 'nack':
-        this.#setup.ballots.observe(answer.promised.round, now.wallMs, this.#setup.maxClockSkewMs);
+        this.#setup.context.ballots.observe(answer.promised.round, now.wallMs, this.#setup.context.maxClockSkewMs);
         return this.#onNack(from, answer.phase, answer.ballot, now);
       default:
         return null;
@@ -148,9 +153,9 @@ export class ClassicRound implements Exchange {
   }
 
   #prepare(now: Instant): Outgoing {
-    const { key, electorate, ballots, own } = this.#setup;
+    const { key, electorate, context, own } = this.#setup;
     this.#phase = 'prepare';
-    this.#ballot = ballots.next(now.wallMs);
+    this.#ballot = context.ballots.next(now.wallMs);
     this.#promises = new Tally(electorate);
     this.#refusals = null;
     this.#bound = this.#changes().reduce((latest, change) => Math.max(latest, change.bound), 0);
@@ -192,8 +197,10 @@ export class ClassicRound implements Exchange {
     }
     this.#results = evaluation.results;
     this.#effect = effectOf(found, evaluation);
-    const { operation, lineageKeepMs, isDone } = this.#setup;
-    const lineage = evaluation.isWrite ? extendLineage(past, operation, this.#ballot, lineageKeepMs, isDone) : past;
+    const { operation, context } = this.#setup;
+    const lineage = evaluation.isWrite
+      ? extendLineage(past, operation, this.#ballot, context.lineageKeepMs, context.isDone)
+      : past;
     return this.#accept(evaluation.state, lineage, promises, now);
   }
 
@@ -217,7 +224,7 @@ export class ClassicRound implements Exchange {
    */
   #isBoundAlive(promises: Tally<Promised>, now: Instant): boolean {
     const latest = [...promises.answers].reduce((horizon, promise) => Math.max(horizon, promise.horizon), 0);
-    return latest > 0 && (!now.isTrusted || latest + this.#setup.maxClockSkewMs > now.wallMs);
+    return latest > 0 && (!now.isTrusted || latest + this.#setup.context.maxClockSkewMs > now.wallMs);
   }
 
   #proposeAgain(found: Proposal, attempted: Ballot, promises: readonly Promised[], now: Instant): Outgoing | null {
@@ -274,7 +281,7 @@ export class ClassicRound implements Exchange {
     this.#phase = 'back-off';
     this.#conflicts += 1;
     const range = Math.min(MAX_BACK_OFF_MS, (this.#setup.retransmitMs / 8) * 2 ** Math.min(this.#conflicts, 10));
-    this.#backOffUntilMs = now.monotonicMs + this.#setup.random() * range;
+    this.#backOffUntilMs = now.monotonicMs + this.#setup.context.random() * range;
     return null;
   }
 

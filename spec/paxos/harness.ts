@@ -347,13 +347,15 @@ export class Farm {
       key,
       operation: operation.id,
       changes: () => [change],
-      ballots: process.ballots,
-      maxClockSkewMs: this.maxClockSkewMs,
-      lineageKeepMs: 2 * this.maxClockSkewMs,
-      isDone: (id) =>
-        this.#shortensLineage && this.operations.some((other) => other.id === id && isKnownTo(process, other)),
+      context: {
+        ballots: process.ballots,
+        maxClockSkewMs: this.maxClockSkewMs,
+        lineageKeepMs: 2 * this.maxClockSkewMs,
+        isDone: (id) =>
+          this.#shortensLineage && this.operations.some((other) => other.id === id && isKnownTo(process, other)),
+        random: this.#random,
+      },
       own: this.#own(process, key),
-      random: this.#random,
     });
     this.#run(operation, round, () => {
       const { outcome } = round;
