@@ -1,0 +1,144 @@
+import type { FaultKind } from './plan.js';
+import type { Host } from './process.js';
+import type { Random } from './random.js';
+import type { Simulation } from './simulation.js';
+
+/** How long a fault lasts, in ms: from hardly to longer than every time-out. */
+function lastingOf(random: Random): number {
+  return random.pick([50, 500, 2000, 6000]) * random.between(0.2, 1.8);
+}
+
+/** From one host to another. */
+type Way = readonly [Host, Host];
+
+function reversed([from, to]: Way): Way {
+  return [to, from];
+}
+
+/** Lets things go wrong, one after the other and several at a time, until it is ended. */
+export class Faults {
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+  readonly #undo = new Set<() => void>();
+  #isOver = false;
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
+    this.#random = simulation.world.random.fork('faults');
+  }
+
+  begin(): void {
+    const { world, plan } = this.#simulation;
+    if (plan.faults.length === 0) return;
+    const next = (): void => {
+      if (this.#isOver) return;
+      const kind = this.#random.pick(plan.faults);
+      if (kind !== undefined) this.#strike(kind);
+      world.after(this.#random.around(plan.faultMs), next);
+    };
+    world.after(this.#random.around(plan.faultMs), next);
+  }
+
+  /** Everything heals. What is paused comes back by itself. */
+  end(): void {
+    this.#isOver = true;
+    for (const undo of [...this.#undo]) undo();
+  }
+
+  #strike(kind: FaultKind): void {
+    const { network, servers, hosts } = this.#simulation;
+    const random = this.#random;
+    const host = random.pick(hosts);
+    const server = random.pick(servers);
+    if (host === undefined || server === undefined) return;
+    const others = hosts.filter((each) => each !== host);
+    const out = others.map((other): Way => [host, other]);
+    switch (kind) {
+      case 'partition': {
+        const side = random.some(hosts);
+        const rest = hosts.filter((each) => !side.includes(each));
+        const ways = side.flatMap((a) => rest.map((b): Way => [a, b]));
+        this.#cut(kind, [...ways, ...ways.map(reversed)]);
+        return;
+      }
+      case 'one way':
+        this.#cut(kind, random.some(out).slice(0, 1));
+        return;
+      case 'isolate':
+        this.#cut(kind, [...out, ...out.map(reversed)]);
+        return;
+      case 'deafen':
+        this.#cut(kind, out.map(reversed));
+        return;
+      case 'mute':
+        this.#cut(kind, out);
+        return;
+      case 'pause': {
+        const ms = lastingOf(random);
+        this.#say(kind, `${server.process.name} ${ms.toFixed(0)}`);
+        server.process.pause(ms);
+        return;
+      }
+      case 'kill':
+      case 'stop':
+        if (!this.#simulation.mayDie(server)) return;
+        this.#say(kind, server.process.name);
+        this.#simulation.end(server, kind === 'kill', random.between(0, 3000));
+        return;
+      case 'step of a clock': {
+        const steppedMs = this.#simulation.drawOffset(random);
+        if (host.isWild) return;
+        this.#say(kind, `h${host.id} ${steppedMs.toFixed(0)}`);
+        host.offsetMs = steppedMs;
+        return;
+      }
+      case 'leap of a clock': {
+        const wild = hosts.filter((each) => each.isWild).length;
+        // A majority of clocks is right: without that nothing is promised.
+        if (host.isWild || wild >= this.#simulation.mayBeWrong) return;
+        const before = host.offsetMs;
+        const leapMs = random.pick([3000, 30_000, 3_600_000, 86_400_000]) * random.between(-1, 1);
+        this.#say(kind, `h${host.id} ${leapMs.toFixed(0)}`);
+        host.isWild = true;
+        host.offsetMs += leapMs;
+        this.#later(() => {
+          host.isWild = false;
+          host.offsetMs = before;
+        });
+        return;
+      }
+      case 'weather': {
+        const before = network.weather;
+        network.weather = this.#simulation.drawWeather(random);
+        this.#say(kind, JSON.stringify(network.weather));
+        this.#later(() => {
+          network.weather = before;
+        });
+        return;
+      }
+    }
+  }
+
+  #cut(kind: FaultKind, ways: readonly Way[]): void {
+    if (ways.length === 0) return;
+    this.#say(kind, ways.map(([a, b]) => `${a.id}>${b.id}`).join());
+    const heals = ways.map(([a, b]) => this.#simulation.network.cut(a.id, b.id));
+    this.#later(() => {
+      for (const heal of heals) heal();
+    });
+  }
+
+  #later(heal: () => void): void {
+    const undo = (): void => {
+      cancel();
+      if (this.#undo.delete(undo)) heal();
+    };
+    const cancel = this.#simulation.world.after(lastingOf(this.#random), undo);
+    this.#undo.add(undo);
+  }
+
+  #say(kind: FaultKind, details: string): void {
+    this.#simulation.world.count(kind);
+    this.#simulation.world.note(`fault: ${kind} ${details}`);
+  }
+}

@@ -1,0 +1,74 @@
+import type { Random } from './random.js';
+
+/** What a seed decides of a run before it begins. */
+export interface Plan {
+  readonly clusterSize: number;
+  readonly learners: number;
+  readonly clientsPerProcess: number;
+  readonly maxClockSkewMs: number;
+  readonly timeoutMs: number;
+  /** How long the clients work. */
+  readonly workMs: number;
+  /** Mean time between two calls of one client. */
+  readonly thinkMs: number;
+  /** How often a fault begins, on average. */
+  readonly faultMs: number;
+  readonly faults: readonly FaultKind[];
+  readonly badWeather: boolean;
+  readonly stallChance: number;
+  /** One voter's process is started after the farm was formed by the others. */
+  readonly isOneLate: boolean;
+}
+
+export type FaultKind =
+  | 'partition'
+  | 'one way'
+  | 'isolate'
+  | 'deafen'
+  | 'mute'
+  | 'pause'
+  | 'kill'
+  | 'stop'
+  | 'step of a clock'
+  | 'leap of a clock'
+  | 'weather';
+
+const KINDS: readonly FaultKind[] = [
+  'partition',
+  'one way',
+  'isolate',
+  'deafen',
+  'mute',
+  'pause',
+  'pause',
+  'kill',
+  'stop',
+  'step of a clock',
+  'leap of a clock',
+  'weather',
+];
+
+export function planOf(random: Random): Plan {
+  const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
+  const maxClockSkewMs = random.pick([1000, 2000, 2000, 4000]);
+  const learners = random.integer(3);
+  const clientsPerProcess = 1 + random.integer(3);
+  const clients = (clusterSize + learners) * clientsPerProcess;
+  const workMs = random.pick([10_000, 20_000, 40_000]);
+  // Some 700 calls in all.
+  const thinkMs = Math.max(2, (workMs * clients) / 700);
+  return {
+    clusterSize,
+    learners,
+    clientsPerProcess,
+    maxClockSkewMs,
+    timeoutMs: random.pick([300, 500, 900]),
+    workMs,
+    thinkMs,
+    faultMs: random.pick([300, 1000, 3000]),
+    faults: random.chance(0.1) ? [] : random.some(KINDS),
+    badWeather: random.chance(0.7),
+    stallChance: random.chance(0.3) ? 2e-4 : 0,
+    isOneLate: clusterSize >= 3 && random.chance(0.15),
+  };
+}

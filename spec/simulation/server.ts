@@ -1,0 +1,60 @@
+import { PaxosNode } from '../../lib/node/node.js';
+import { PaxosStore } from '../../lib/session/store.js';
+import type { Process } from './process.js';
+import type { Simulation } from './simulation.js';
+
+/** Longest life of a session in ms. */
+export const SESSION_LIFE_MS = 12_000;
+
+/** A web server: a process with a node and a session store of the real code. */
+export class Server {
+  readonly process: Process;
+  readonly node: PaxosNode;
+  readonly store: PaxosStore;
+  readonly #simulation: Simulation;
+  /** Operations of its clients that have not been answered, by what they are. */
+  readonly pending = new Set<string>();
+  /** What has to be noted once it is dead. */
+  readonly wills = new Set<() => void>();
+  isStopping = false;
+
+  constructor(simulation: Simulation, process: Process, bootstrap: boolean, mayVote: boolean) {
+    this.#simulation = simulation;
+    this.process = process;
+    const { plan, network, world } = simulation;
+    this.node = new PaxosNode(
+      {
+        secret: false,
+        name: process.name,
+        clusterSize: plan.clusterSize,
+        timeout: plan.timeoutMs,
+        maxClockSkewMs: plan.maxClockSkewMs,
+        transport: network.transport(process),
+        bootstrap,
+        slot: mayVote ? 'auto' : false,
+      },
+      process.runtime,
+    );
+    this.node.on('warning', ({ code, message }) => {
+      world.count(`warning ${code}`);
+      world.note(`${process.name} warns: ${code}`);
+      if (code === 'halted' || code === 'malformed' || code === 'farms-met') simulation.object(`${code}: ${message}`);
+    });
+    this.store = new PaxosStore({ node: this.node, ttl: SESSION_LIFE_MS / 1000, touchAfter: 1 });
+  }
+
+  get isLive(): boolean {
+    return !this.process.isDead && !this.isStopping;
+  }
+
+  get isVoter(): boolean {
+    return this.node.status().slot > 0;
+  }
+
+  /** Waits on this process: for ever, if it dies. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#simulation.world.at(this.process.nowMs + ms, this.process, resolve);
+    });
+  }
+}

@@ -1,0 +1,270 @@
+import { Faults } from './faults.js';
+import { Histories } from './histories.js';
+import { FAIR_WEATHER, Network, type Weather } from './network.js';
+import { type Plan, planOf } from './plan.js';
+import { Host, Process } from './process.js';
+import type { Random } from './random.js';
+import { RegisterClients } from './register-clients.js';
+import { Server } from './server.js';
+import { SessionClients } from './session-clients.js';
+import { Witness } from './witness.js';
+import { World } from './world.js';
+
+/** What came of a run. */
+export interface Report {
+  readonly seed: number;
+  /** SHA-256 of all that happened. */
+  readonly hash: string;
+  readonly violations: readonly string[];
+  readonly counts: ReadonlyMap<string, number>;
+  /** Keys whose history was too tangled to be judged. */
+  readonly undecided: number;
+  /** Operations of the clients. */
+  readonly operations: number;
+  readonly virtualMs: number;
+  readonly trace: string;
+}
+
+/** A farm is formed within that time, whatever the weather. */
+const FORMATION_MS = 60_000;
+/** After the last fault: the longest pause, delay and suspicion are over, and all clocks are heard anew. */
+const HEALING_MS = 25_000;
+/** Longest life that a client gives to a value, and the lag of a session's expiry. */
+const LONGEST_LIFE_MS = 62_000;
+
+/** One run: a farm of the real code, its clients and its faults, all made from one seed. */
+export class Simulation {
+  readonly world: World;
+  readonly plan: Plan;
+  readonly network: Network;
+  readonly histories = new Histories();
+  readonly hosts: Host[] = [];
+  /** Those that run. */
+  readonly servers: Server[] = [];
+  readonly #seed: number;
+  readonly #registers: RegisterClients;
+  readonly #sessions: SessionClients;
+  readonly #witness: Witness;
+  readonly #violations: string[] = [];
+  /** Those that voted first: their memory is what the farm rests on. */
+  #voters: Server[] = [];
+  #isWorking = false;
+  #clients = 0;
+
+  constructor(seed: number, isTraced: boolean) {
+    this.#seed = seed;
+    this.world = new World(seed, isTraced);
+    this.plan = planOf(this.world.random.fork('plan'));
+    this.network = new Network(this.world);
+    this.#witness = new Witness(this.world, (what) => this.object(what));
+    this.#registers = new RegisterClients(this);
+    this.#sessions = new SessionClients(this);
+  }
+
+  /** How far a clock that is trusted may be from true time: see the leaps in `faults.ts`. */
+  get skewMs(): number {
+    const leaps = this.plan.faults.includes('leap of a clock') ? this.plan.maxClockSkewMs / 2 : 0;
+    return this.plan.maxClockSkewMs / 4 + leaps + 100;
+  }
+
+  /** Hosts whose clocks may be wrong at a time. */
+  get mayBeWrong(): number {
+    return Math.floor((this.plan.clusterSize - 1) / 2);
+  }
+
+  object(what: string): void {
+    this.#violations.push(what);
+    this.world.note(`VIOLATION ${what}`);
+  }
+
+  drawOffset(random: Random): number {
+    return random.between(-1, 1) * (this.plan.maxClockSkewMs / 4);
+  }
+
+  drawWeather(random: Random): Weather {
+    const often = (values: readonly number[]): number => random.pick(values) ?? 0;
+    return {
+      lossOfBroadcasts: often([0, 0, 0.02, 0.1, 0.3]),
+      lossOfAnswers: often([0, 0, 0.02, 0.1, 0.3]),
+      duplication: often([0, 0, 0.05, 0.3]),
+      corruption: often([0, 0, 0.02]),
+      replay: often([0, 0, 0.02, 0.1]),
+      meanDelayMs: often([0.2, 1, 5, 20]),
+      longDelay: often([0, 0, 0.01, 0.1]),
+      longDelayMs: often([50, 300, 2000]),
+    };
+  }
+
+  /** Whether its memory can be done without. */
+  mayDie(server: Server): boolean {
+    if (!this.#voters.includes(server)) return true;
+    const left = this.#voters.filter((voter) => voter !== server && voter.isLive).length;
+    return left > this.plan.clusterSize / 2;
+  }
+
+  /** Ends a process, at once or with a good-bye; another one is started in its place. */
+  end(server: Server, isKilled: boolean, restartAfterMs: number): void {
+    if (!server.isLive) return;
+    server.isStopping = true;
+    const died = (): void => {
+      if (server.process.isDead) return;
+      server.process.isDead = true;
+      this.network.drop(server.process);
+      for (const will of server.wills) will();
+      this.servers.splice(this.servers.indexOf(server), 1);
+      this.world.note(`${server.process.name} is dead`);
+      this.world.after(restartAfterMs, () => this.#employ(this.#start(server.process.host, false)));
+    };
+    if (isKilled) {
+      died();
+      return;
+    }
+    // In the process's own time; a good-bye that takes too long is cut short.
+    this.world.at(
+      this.world.nowMs,
+      server.process,
+      () => void server.store.close().then(() => server.node.close().then(died)),
+    );
+    this.world.after(8000, died);
+  }
+
+  async run(): Promise<Report> {
+    const uninstall = this.#witness.install();
+    try {
+      await this.#run();
+    } finally {
+      uninstall();
+    }
+    const { broken, undecided } = this.histories.judge(this.skewMs);
+    for (const history of broken) this.object(`not linearizable: ${history}`);
+    return {
+      seed: this.#seed,
+      hash: this.world.trace.digest(),
+      violations: this.#violations,
+      counts: this.world.counts,
+      undecided,
+      operations: this.#operations,
+      virtualMs: this.world.nowMs,
+      trace: this.world.trace.text,
+    };
+  }
+
+  get #operations(): number {
+    return this.world.counts.get('calls') ?? 0;
+  }
+
+  async #run(): Promise<void> {
+    const { world, plan, network } = this;
+    world.note(JSON.stringify(plan));
+    const random = world.random.fork('simulation');
+    for (let id = 1; id <= plan.clusterSize + plan.learners; id += 1) {
+      const host = new Host(id, 1 + random.between(-1, 1) * 1e-4);
+      host.offsetMs = this.drawOffset(random);
+      this.hosts.push(host);
+    }
+    if (plan.badWeather) network.weather = this.drawWeather(random);
+    if (!(await this.#form())) {
+      this.object('no farm was formed');
+      return;
+    }
+
+    this.#isWorking = true;
+    for (const server of [...this.servers]) this.#employ(server);
+    for (const host of this.hosts.slice(plan.clusterSize)) this.#employ(this.#start(host, false));
+    const faults = new Faults(this);
+    faults.begin();
+    world.stallChance = plan.stallChance;
+    await world.runUntil(world.nowMs + plan.workMs);
+
+    this.#isWorking = false;
+    faults.end();
+    world.stallChance = 0;
+    network.weather = FAIR_WEATHER;
+    await world.runUntil(world.nowMs + HEALING_MS);
+    await this.#checkAnswers();
+    await world.runUntil(world.nowMs + LONGEST_LIFE_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000);
+    this.#checkMemory();
+  }
+
+  /** The first start: all voters, or all but one that comes when the others have begun. */
+  async #form(): Promise<boolean> {
+    const { world, plan } = this;
+    const founders = this.hosts.slice(0, plan.clusterSize - (plan.isOneLate ? 1 : 0));
+    for (const host of founders) this.#start(host, plan.isOneLate);
+    const untilMs = world.nowMs + FORMATION_MS;
+    const isDone = (): boolean => this.servers.every((server) => server.node.status().isReady && server.isVoter);
+    while (!isDone() && world.nowMs < untilMs) await world.runUntil(world.nowMs + 100);
+    if (plan.isOneLate) {
+      for (const host of this.hosts.slice(founders.length, plan.clusterSize)) this.#start(host, false);
+      while (!isDone() && world.nowMs < untilMs) await world.runUntil(world.nowMs + 100);
+    }
+    this.#voters = [...this.servers];
+    return isDone();
+  }
+
+  #start(host: Host, bootstrap: boolean): Server {
+    const process = new Process(this.world, host, this.network.nextPort);
+    const before = this.world.running;
+    this.world.running = process;
+    this.world.note(`${process.name} starts`);
+    // Processes that were never voters could form a second farm, cut off from the first: that is not what is looked for.
+    const server = new Server(this, process, bootstrap, host.id <= this.plan.clusterSize);
+    this.world.running = before;
+    this.servers.push(server);
+    return server;
+  }
+
+  #employ(server: Server): void {
+    for (let count = 0; count < this.plan.clientsPerProcess; count += 1) {
+      this.#clients += 1;
+      void this.#client(server, `${this.#clients}`);
+    }
+  }
+
+  async #client(server: Server, name: string): Promise<void> {
+    const random = this.world.random.fork(`client ${name}`);
+    for (;;) {
+      await server.sleep(random.around(this.plan.thinkMs));
+      if (!this.#isWorking || server.isStopping) return;
+      this.world.count('calls');
+      if (random.chance(0.5)) await this.#registers.step(server, random);
+      else await this.#sessions.step(server, random, name);
+    }
+  }
+
+  /** When faults stop, every process answers again, and nothing hangs. */
+  async #checkAnswers(): Promise<void> {
+    for (const server of [...this.servers]) {
+      for (const label of server.pending) this.object(`${label} was never answered`);
+      const { inFlight, waiting } = server.node.status().operations;
+      if (inFlight + waiting > 0) this.object(`${server.process.name} has ${inFlight}+${waiting} operations left`);
+      if (!server.node.status().isReady) this.object(`${server.process.name} is not ready though all is well`);
+      let isAnswered = true;
+      this.world.at(this.world.nowMs, server.process, () => {
+        for (const key of this.#registers.hotKeys) {
+          isAnswered = false;
+          void this.#registers.call(server, key, 'get', 0).then((isDone) => {
+            if (!isDone) this.object(`${server.process.name} can't read ${key} though all is well`);
+          });
+          void this.#registers.call(server, `reg/last${server.process.port}`, 'set', 1000).then((isDone) => {
+            isAnswered = true;
+            if (!isDone) this.object(`${server.process.name} can't write though all is well`);
+          });
+        }
+      });
+      await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
+      if (!isAnswered) this.object(`${server.process.name} does not answer`);
+    }
+  }
+
+  /** When all values have expired, nothing of them is left. */
+  #checkMemory(): void {
+    const allowed = this.plan.isOneLate ? 1 : 0;
+    for (const { node, process } of this.servers) {
+      const { slot, records, operations } = node.status();
+      if (slot > 0 && records > allowed)
+        this.object(`${process.name} still holds ${records} records: ${this.#witness.held(process.name)}`);
+      if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import {
+  Acceptor,
+  type AcceptorAnswer,
+  type AcceptorRequest,
+  type Ballot,
+  BallotSource,
+  compareBallots,
+  formatBallot,
+  higherBallot,
+  NO_BALLOT,
+} from '../../lib/paxos/index.js';
+import type { World } from './world.js';
+
+/** What an acceptor was seen to bind itself to, its forgetting notwithstanding. */
+interface Bond {
+  promised: Ballot;
+  readonly accepted: Set<string>;
+}
+
+/**
+ * Stands beside every acceptor and proposer of the run, and objects as soon as an invariant of docs/protocol.md is
+ * broken: a ballot issued twice (1), an acceptance below a promise (2), two values at one ballot (3). It believes
+ * requests and answers only, never what the code under test says of itself.
+ */
+export class Witness {
+  readonly #world: World;
+  readonly #object: (what: string) => void;
+  readonly #issued = new Set<string>();
+  readonly #values = new Map<string, string>();
+  readonly #bonds = new WeakMap<Acceptor, Map<string, Bond>>();
+  readonly #names = new Map<Acceptor, string>();
+
+  constructor(world: World, object: (what: string) => void) {
+    this.#world = world;
+    this.#object = object;
+  }
+
+  /** @returns ends it */
+  install(): () => void {
+    const witness = this;
+    const { receive } = Acceptor.prototype;
+    const { next } = BallotSource.prototype;
+    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
+      const answer = receive.call(this, request, now);
+      witness.#heard(this, request, answer);
+      return answer;
+    };
+    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
+      const ballot = next.call(this, wallMs);
+      witness.#issue(ballot);
+      return ballot;
+    };
+    return () => {
+      Acceptor.prototype.receive = receive;
+      BallotSource.prototype.next = next;
+    };
+  }
+
+  /** What a process's acceptor still holds of all that it was asked for, for people. */
+  held(process: string): string {
+    const lines = [...this.#names].flatMap(([acceptor, name]) => {
+      if (name !== process) return [];
+      return [...(this.#bonds.get(acceptor)?.keys() ?? [])].flatMap((key) => {
+        const record = acceptor.record(key);
+        if (record === undefined) return [];
+        const { promised, proposal, committed, horizon } = record;
+        const value = proposal === null ? 'a promise' : describeValue(proposal.value);
+        return [`${key}: ${value} at ${formatBallot(promised)}${committed ? ' committed' : ''} until ${horizon}`];
+      });
+    });
+    return lines.join('; ');
+  }
+
+  #issue(ballot: Ballot): void {
+    const name = nameOf(ballot);
+    if (this.#issued.has(name)) this.#object(`ballot ${formatBallot(ballot)} was issued twice`);
+    this.#issued.add(name);
+  }
+
+  #heard(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
+    this.#tell(acceptor, request, answer);
+    if (request.type === 'prepare' && answer?.type === 'promised') {
+      const bond = this.#bond(acceptor, request.key);
+      if (compareBallots(request.ballot, bond.promised) < 0) this.#object(`${request.key}: promised below a promise`);
+      bond.promised = higherBallot(bond.promised, request.ballot);
+    }
+    if (request.type !== 'accept' || answer?.type !== 'accepted') return;
+    const { key, proposal } = request;
+    const name = `${key} ${nameOf(proposal.accepted)}`;
+    const bytes = proposal.value === null ? '-' : Buffer.from(proposal.value).toString('latin1');
+    const value = `${proposal.operation} ${proposal.until} ${bytes}`;
+    const known = this.#values.get(name);
+    if (known !== undefined && known !== value)
+      this.#object(`${key}: two values at ${formatBallot(proposal.accepted)}`);
+    this.#values.set(name, value);
+    const bond = this.#bond(acceptor, key);
+    if (!bond.accepted.has(name) && compareBallots(proposal.accepted, bond.promised) < 0) {
+      this.#object(`${key}: accepted ${formatBallot(proposal.accepted)} below ${formatBallot(bond.promised)}`);
+    }
+    bond.accepted.add(name);
+    bond.promised = higherBallot(bond.promised, proposal.accepted);
+  }
+
+  #bond(acceptor: Acceptor, key: string): Bond {
+    const bonds = this.#bonds.get(acceptor) ?? new Map<string, Bond>();
+    this.#bonds.set(acceptor, bonds);
+    const bond = bonds.get(key) ?? { promised: NO_BALLOT, accepted: new Set() };
+    bonds.set(key, bond);
+    return bond;
+  }
+
+  #tell(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
+    const name = this.#names.get(acceptor) ?? this.#world.running?.name ?? '?';
+    this.#names.set(acceptor, name);
+    this.#world.note(`${name}: ${describeRequest(request)} -> ${answer === null ? '' : describeAnswer(answer)}`);
+  }
+}
+
+function nameOf({ round, proposer }: Ballot): string {
+  return `${round}.${proposer}`;
+}
+
+function describeValue(value: Uint8Array | null): string {
+  return value === null ? 'nothing' : JSON.stringify(Buffer.from(value).toString().slice(0, 60));
+}
+
+function describeRequest(request: AcceptorRequest): string {
+  switch (request.type) {
+    case 'prepare':
+      return `prepare ${request.key} ${formatBallot(request.ballot)} bound ${request.bound}`;
+    case 'accept': {
+      const { accepted, value, until, operation } = request.proposal;
+      return `accept ${request.key} ${formatBallot(accepted)} ${describeValue(value)} until ${until} by ${operation}`;
+    }
+    case 'read':
+      return `read ${request.key}`;
+    case 'commit':
+      return `commit ${request.key} ${formatBallot(request.ballot)}`;
+    case 'enumerate':
+      return `enumerate ${request.prefix} ${request.shard}`;
+  }
+}
+
+function describeAnswer(answer: AcceptorAnswer): string {
+  switch (answer.type) {
+    case 'promised':
+    case 'held': {
+      if (answer.report === null) return `${answer.type} nothing`;
+      const { proposal, committed, isHeld } = answer.report;
+      const value = isHeld ? 'the same' : describeValue(proposal.value);
+      return `${answer.type} ${formatBallot(proposal.accepted)} ${value}${committed ? ' committed' : ''}`;
+    }
+    case 'nack':
+      return `nack ${answer.reason} ${formatBallot(answer.promised)}`;
+    case 'accepted':
+      return 'accepted';
+    case 'enumerated':
+      return `${answer.keys.length} keys`;
+  }
+}
