@@ -14,7 +14,7 @@ import { extendLineage, fateOf, type Lineage } from './lineage.js';
 import type { AcceptorAnswer, AcceptorRequest, Commit, Effect, Promised, Report } from './messages.js';
 import { pick } from './pick.js';
 import { type Answerer, majorityOf, Tally } from './quorum.js';
-import { ABSENT, type OperationId, type Proposal, type RegisterRecord, type State } from './record.js';
+import { ABSENT, isSameProposal, type OperationId, type Proposal, type RegisterRecord, type State } from './record.js';
 
 /** What all rounds of a process share. */
 export interface RoundContext {
@@ -193,7 +193,7 @@ export class ClassicRound implements Exchange {
 
     const evaluation = evaluate(found, this.#changes(), this.#ballot, now);
     if (!evaluation.isWrite && first === undefined && this.#canAnswerAtOnce(found, isChosen, evaluation, tally, now)) {
-      return this.#end({ kind: 'chosen', results: evaluation.results, commit: null });
+      return this.#end({ kind: 'chosen', results: evaluation.results, commit: this.#unheardCommit(found, reports) });
     }
     this.#results = evaluation.results;
     this.#effect = effectOf(found, evaluation);
@@ -202,6 +202,20 @@ export class ClassicRound implements Exchange {
       ? extendLineage(past, operation, this.#ballot, context.lineageKeepMs, context.isDone)
       : past;
     return this.#accept(evaluation.state, lineage, promises, now);
+  }
+
+  /**
+   * Tells those who hold a value that is chosen and have not heard so: they may not forget it before, and would ask
+   * for it to be settled again and again.
+   */
+  #unheardCommit(found: Proposal | null, reports: readonly (Report | null)[]): Commit | null {
+    if (found === null) return null;
+    const { accepted, operation } = found;
+    const isUnheard = reports.some(
+      (report) => report !== null && !report.committed && isSameProposal(report.proposal, accepted, operation),
+    );
+    if (!isUnheard) return null;
+    return { type: 'commit', key: this.#setup.key, ballot: accepted, operation, effect: 'none' };
   }
 
   /** An answer that changes nothing needs no second phase if what it rests on is certain already. */
