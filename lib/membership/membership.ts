@@ -195,6 +195,8 @@ export class Membership {
     const peer = this.#peers.get(from);
     if (peer === undefined) return [];
     const isNew = peer.introduction === null;
+    // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
+    if (peer.introduction?.phase === 'leaving') return [];
     const { name, streamPort, clusterSize, wish, phase, bound } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
     peer.introduction = { name, streamPort, clusterSize, wish, phase, bound, incarnation };

@@ -695,7 +695,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const remedy =
       this.#membership.view === null
         ? this.#aloneMessage()
-        : 'Start the missing servers, or restore the network between them and this one.';
+        : 'Restore the network to the missing processes. If they ended, others do not vote in their place: restart the whole farm (its sessions end).';
     return new NoQuorumError(
       `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${list(seen)}. Missing: ${list(missing)}. Nothing was written. ${remedy}`,
       seen,

@@ -199,6 +199,24 @@ describe('later', () => {
       if (directive.kind === 'send') company.deliver({ from: 3, to: 1, message: directive.message });
     }
     expect(first?.membership.slotsHeard(company.nowMs)).toEqual([1, 2]);
+    // An earlier hello of it that comes late does not bring it back.
+    const late = third?.membership;
+    company.deliver({
+      from: 3,
+      to: 1,
+      message: {
+        type: 'hello',
+        name: 'host-3',
+        streamPort: 0,
+        clusterSize: 3,
+        maxClockSkewMs: 10_000,
+        wish: 0,
+        phase: 'voter',
+        bound: 0,
+        view: late?.view ?? null,
+      },
+    });
+    expect(first?.peers.get(3)?.introduction?.phase).toBe('leaving');
     expect(second?.membership.hasQuorum(company.nowMs)).toBe(true);
   });
 });
