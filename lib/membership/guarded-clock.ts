@@ -63,6 +63,20 @@ export class GuardedClock {
   }
 
   /**
+   * Shows what the machine's clock shows, whoever agrees: as at the start, while nothing rests on this clock yet. A
+   * machine that came up with a wrong clock would have this process keep it, hear only what seems old, and never join.
+   */
+  follow(machineMs: number, monotonicMs: number): void {
+    const leapMs = machineMs - this.wallMs(monotonicMs);
+    this.#anchorWallMs = machineMs;
+    this.#anchorMonotonicMs = monotonicMs;
+    for (const sample of this.#samples.values()) {
+      sample.bestMs -= leapMs;
+      sample.previousMs -= leapMs;
+    }
+  }
+
+  /**
    * Looks at the machine's clock, follows it if a majority does, and tells what the voters' clocks say of ours.
    *
    * @param machineMs what the machine's clock shows
@@ -84,12 +98,7 @@ export class GuardedClock {
     const agreeing = (shiftMs: number): number =>
       own + offsets.filter((offset) => Math.abs(offset - shiftMs) <= this.#toleranceMs).length;
     if (leapMs !== 0 && agreeing(leapMs) >= majority) {
-      this.#anchorWallMs = machineMs;
-      this.#anchorMonotonicMs = monotonicMs;
-      for (const sample of this.#samples.values()) {
-        sample.bestMs -= leapMs;
-        sample.previousMs -= leapMs;
-      }
+      this.follow(machineMs, monotonicMs);
       return this.#opinion(
         offsets.map((offset) => offset - leapMs),
         own,

@@ -368,8 +368,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   #keepHouse(): void {
-    const now = this.#now();
     const membership = this.#membership;
+    if (membership.view === null) this.#clock.follow(this.#runtime.wallMs(), this.#runtime.monotonicMs());
+    const now = this.#now();
     this.#obey(membership.tick(now));
     if (membership.view !== null) {
       this.#checkClock();

@@ -193,3 +193,11 @@ test('who is gone, or holds no slot, does not count', () => {
   expect(clock.check(T0, 0, [2], true, 3).isTrusted).toBe(false);
   expect(clock.check(T0, 0, [], true, 3).isTrusted).toBe(false);
 });
+
+test('follows the machine, and sees the others in that light, when told to', () => {
+  const clock = new GuardedClock(T0 + 3_600_000, 0, SKEW_MS);
+  clock.hear(2, T0, 0);
+  clock.follow(T0 + 100, 100);
+  expect(clock.wallMs(100)).toBe(T0 + 100);
+  expect(clock.check(T0 + 100, 100, [2], true, 2)).toMatchObject({ isTrusted: true, isOff: false });
+});

@@ -31,6 +31,19 @@ describe('a first start', () => {
     expect(new Set(nodes.map((node) => node.status().incarnation)).size).toBe(1);
   });
 
+  it.each([-3_600_000, 3_600_000])(
+    'joins once its clock, wrong by %d ms at its start, is set right',
+    async (wrongMs) => {
+      await farm.start(3);
+      let offMs = wrongMs;
+      const late = farm.add({}, { ...systemRuntime, wallMs: () => Date.now() + offMs });
+      await expect(late.read('test/x', { timeoutMs: 500 })).rejects.toThrow(NoQuorumError);
+      offMs = 0;
+      await late.ready();
+      await late.change('test/x', setText('v', inAnHour()));
+    },
+  );
+
   it('gives fixed slots to those who ask for them', async () => {
     const nodes = [farm.add({ slot: 3 }), farm.add(), farm.add({ slot: 1 })];
     await Promise.all(nodes.map((node) => node.ready()));
