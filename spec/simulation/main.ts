@@ -1,13 +1,16 @@
-/** `npm run simulate -- [--seed S] [--runs N] [--minutes M] [--trace FILE]` */
+/** `npm run simulate -- [--seed S] [--runs N] [--minutes M] [--trace FILE] [--mutant NAME] [--mutants]` */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { mutants } from './mutants.js';
 import { type Report, Simulation } from './simulation.js';
 
-const USAGE = `npm run simulate -- [--seed S] [--runs N] [--minutes M] [--trace FILE]
+const USAGE = `npm run simulate -- [--seed S] [--runs N] [--minutes M] [--trace FILE] [--mutant NAME]
   --seed S      the first run's seed; default 1
   --runs N      seeds S to S+N-1; default 1, or no end beside --minutes
   --minutes M   stops beginning runs after that time
   --trace FILE  writes what happened in the last run, line by line
+  --mutant NAME breaks a rule of the protocol in every run
+  --mutants     lists the rules that can be broken
 `;
 
 async function main(): Promise<number> {
@@ -17,12 +20,26 @@ async function main(): Promise<number> {
       runs: { type: 'string' },
       minutes: { type: 'string' },
       trace: { type: 'string' },
+      mutant: { type: 'string' },
+      mutants: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) {
     process.stdout.write(USAGE);
     return 0;
+  }
+  if (values.mutants) {
+    process.stdout.write(mutants.map(({ name }) => `${name}\n`).join(''));
+    return 0;
+  }
+  if (values.mutant !== undefined) {
+    const mutant = mutants.find(({ name }) => name === values.mutant);
+    if (mutant === undefined) {
+      process.stdout.write(`There is no mutant ${values.mutant}; see --mutants.\n`);
+      return 2;
+    }
+    mutant.install();
   }
   const first = Number(values.seed);
   const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);
@@ -68,9 +85,8 @@ async function main(): Promise<number> {
 }
 
 async function simulate(seed: number, traceFile: string | undefined): Promise<Report> {
-  const simulation = new Simulation(seed, traceFile !== undefined);
   try {
-    const report = await simulation.run();
+    const report = await new Simulation(seed, traceFile !== undefined).run();
     if (traceFile !== undefined) writeFileSync(traceFile, report.trace);
     return report;
   } catch (error) {

@@ -259,11 +259,10 @@ export class Simulation {
 
   /** When all values have expired, nothing of them is left. */
   #checkMemory(): void {
-    const allowed = this.plan.isOneLate ? 1 : 0;
     for (const { node, process } of this.servers) {
-      const { slot, records, operations } = node.status();
-      if (slot > 0 && records > allowed)
-        this.object(`${process.name} still holds ${records} records: ${this.#witness.held(process.name)}`);
+      const { operations } = node.status();
+      const held = this.#witness.held(process.name);
+      if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
       if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
     }
   }

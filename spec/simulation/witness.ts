@@ -56,19 +56,18 @@ export class Witness {
     };
   }
 
-  /** What a process's acceptor still holds of all that it was asked for, for people. */
-  held(process: string): string {
-    const lines = [...this.#names].flatMap(([acceptor, name]) => {
+  /** What a process's acceptor still holds of all that it was asked for, but for who holds the slots. */
+  held(process: string): string[] {
+    return [...this.#names].flatMap(([acceptor, name]) => {
       if (name !== process) return [];
       return [...(this.#bonds.get(acceptor)?.keys() ?? [])].flatMap((key) => {
         const record = acceptor.record(key);
-        if (record === undefined) return [];
+        if (record === undefined || key.startsWith('/slot/')) return [];
         const { promised, proposal, committed, horizon } = record;
         const value = proposal === null ? 'a promise' : describeValue(proposal.value);
         return [`${key}: ${value} at ${formatBallot(promised)}${committed ? ' committed' : ''} until ${horizon}`];
       });
     });
-    return lines.join('; ');
   }
 
   #issue(ballot: Ballot): void {
