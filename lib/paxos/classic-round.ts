@@ -1,14 +1,7 @@
 import { type Ballot, type BallotSource, higherBallot, NO_BALLOT, sameBallot } from './ballot.js';
 import type { Change } from './change.js';
-import { type Evaluation, evaluate, isExpired, type MemberResult } from './evaluate.js';
-import {
-  completeReport,
-  type Exchange,
-  type ExchangeSetup,
-  heldName,
-  type Outgoing,
-  Retransmission,
-} from './exchange.js';
+import { type Evaluation, evaluate, isBoundAlive, isExpired, type MemberResult } from './evaluate.js';
+import { BoundedExchange, completeReport, type ExchangeSetup, heldName, type Outgoing } from './exchange.js';
 import type { Instant } from './instant.js';
 import { extendLineage, fateOf, type Lineage } from './lineage.js';
 import type { AcceptorAnswer, AcceptorRequest, Commit, Effect, Promised, Report } from './messages.js';
@@ -70,10 +63,8 @@ const MAX_BACK_OFF_MS = 250;
  * used again after a time-out lost acknowledged writes elsewhere). Once an accept has been sent, the operation's
  * answer comes from what the lineage shows, so it is applied once or the caller is told that nobody knows.
  */
-export class ClassicRound implements Exchange {
-  readonly request: number;
+export class ClassicRound extends BoundedExchange<RoundOutcome> {
   readonly #setup: ClassicRoundSetup;
-  readonly #retransmission: Retransmission;
   #phase: 'prepare' | 'accept' | 'back-off' = 'prepare';
   #ballot: Ballot = NO_BALLOT;
   /** The bound that the promises are asked for with. */
@@ -89,20 +80,10 @@ export class ClassicRound implements Exchange {
   #effect: Effect = 'none';
   #conflicts = 0;
   #backOffUntilMs = 0;
-  #outcome: RoundOutcome | null = null;
 
   constructor(setup: ClassicRoundSetup) {
+    super(setup);
     this.#setup = setup;
-    this.request = setup.request;
-    this.#retransmission = new Retransmission(setup.retransmitMs);
-  }
-
-  get outcome(): RoundOutcome | null {
-    return this.#outcome;
-  }
-
-  get isOver(): boolean {
-    return this.#outcome !== null;
   }
 
   /** Whether an accept has been sent: from then on the operation can't be said not to have happened. */
@@ -115,21 +96,20 @@ export class ClassicRound implements Exchange {
     return this.#conflicts;
   }
 
-  get wakeAtMs(): number {
-    const nextMs = this.#phase === 'back-off' ? this.#backOffUntilMs : this.#retransmission.wakeAtMs;
-    return Math.min(nextMs, this.#setup.deadlineMs);
+  protected override get nextMs(): number {
+    return this.#phase === 'back-off' ? this.#backOffUntilMs : super.nextMs;
   }
 
-  get sentAtMs(): number | null {
-    return this.#phase === 'back-off' ? null : this.#retransmission.sentAtMs;
+  override get sentAtMs(): number | null {
+    return this.#phase === 'back-off' ? null : super.sentAtMs;
   }
 
   start(now: Instant): Outgoing | null {
-    return this.#isLate(now) ? null : this.#prepare(now);
+    return this.isPast(now) ? null : this.#prepare(now);
   }
 
   tick(now: Instant): Outgoing | null {
-    if (this.isOver || this.#isLate(now) || now.monotonicMs < this.wakeAtMs) return null;
+    if (this.isPast(now) || now.monotonicMs < this.wakeAtMs) return null;
     if (this.#phase === 'back-off') return this.#prepare(now);
     // Somebody refused and the rest keep silent: asking again at this ballot helps less than a higher one.
     if ((this.#refusals?.count ?? 0) > 0) return this.#backOff(now);
@@ -137,8 +117,7 @@ export class ClassicRound implements Exchange {
   }
 
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
-    // The deadline is looked at before each step, not by timers alone: this process may have been paused.
-    if (this.isOver || this.#isLate(now)) return null;
+    if (this.isPast(now)) return null;
     switch (answer.type) {
       case 'promised':
         return this.#onPromised(from, answer, now);
@@ -186,14 +165,18 @@ export class ClassicRound implements Exchange {
     const first = this.#attempts[0];
     if (first !== undefined) {
       const fate = fateOf(past, this.#setup.operation, first.ballot);
-      if (fate.kind === 'unknown') return this.#end({ kind: 'unknown' });
+      if (fate.kind === 'unknown') return this.end({ kind: 'unknown' });
       // Found is not chosen: it may be a minority's, and die. So it is proposed again, and answered when that is chosen.
       if (fate.kind === 'applied' && found !== null) return this.#proposeAgain(found, fate.ballot, promises, now);
     }
 
     const evaluation = evaluate(found, this.#changes(), this.#ballot, now);
-    if (!evaluation.isWrite && first === undefined && this.#canAnswerAtOnce(found, isChosen, evaluation, tally, now)) {
-      return this.#end({ kind: 'chosen', results: evaluation.results, commit: this.#unheardCommit(found, reports) });
+    if (
+      !evaluation.isWrite &&
+      first === undefined &&
+      this.#canAnswerAtOnce(found, isChosen, evaluation, promises, now)
+    ) {
+      return this.end({ kind: 'chosen', results: evaluation.results, commit: this.#unheardCommit(found, reports) });
     }
     this.#results = evaluation.results;
     this.#effect = effectOf(found, evaluation);
@@ -223,35 +206,28 @@ export class ClassicRound implements Exchange {
     found: Proposal | null,
     isChosen: boolean,
     { seals }: Evaluation,
-    promises: Tally<Promised>,
+    promises: readonly Promised[],
     now: Instant,
   ): boolean {
     // A voter that was not heard may hold, or yet take, the accept of a write that nobody was told about: what seals
     // against it has to be a tombstone above it.
     if (seals) return false;
-    return found === null ? !this.#isBoundAlive(promises, now) : isChosen && !isExpired(found, now);
-  }
-
-  /**
-   * Whether something may be on its way, built on a value that has expired and been forgotten since: it would show that
-   * value again to those who ask after this operation was told that there is none.
-   */
-  #isBoundAlive(promises: Tally<Promised>, now: Instant): boolean {
-    const latest = [...promises.answers].reduce((horizon, promise) => Math.max(horizon, promise.horizon), 0);
-    return latest > 0 && (!now.isTrusted || latest + this.#setup.context.maxClockSkewMs > now.wallMs);
+    if (found !== null) return isChosen && !isExpired(found, now);
+    const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), 0);
+    return !isBoundAlive(horizon, this.#setup.context.maxClockSkewMs, now);
   }
 
   #proposeAgain(found: Proposal, attempted: Ballot, promises: readonly Promised[], now: Instant): Outgoing | null {
     const attempt = this.#attempts.find(({ ballot }) => sameBallot(ballot, attempted));
     // A lineage entry of this operation can only name a ballot that this operation issued.
-    if (attempt === undefined) return this.#end({ kind: 'unknown' });
+    if (attempt === undefined) return this.end({ kind: 'unknown' });
     this.#results = attempt.results;
     this.#effect = attempt.effect;
     return this.#accept(found, found, promises, now);
   }
 
   #accept(state: State, past: Lineage, promises: readonly Promised[], now: Instant): Outgoing | null {
-    if (this.#attempts.length >= MAX_ATTEMPTS) return this.#end({ kind: 'unknown' });
+    if (this.#attempts.length >= MAX_ATTEMPTS) return this.end({ kind: 'unknown' });
     this.#phase = 'accept';
     this.#attempts.push({ ballot: this.#ballot, results: this.#results, effect: this.#effect });
     const { value, attributes, until, birth, dataBallot } = state;
@@ -278,7 +254,7 @@ export class ClassicRound implements Exchange {
       operation: this.#setup.operation,
       effect: this.#effect,
     };
-    return this.#end({ kind: 'chosen', results: this.#results, commit });
+    return this.end({ kind: 'chosen', results: this.#results, commit });
   }
 
   #onNack(from: Answerer, phase: 1 | 2, ballot: Ballot, now: Instant): Outgoing | null {
@@ -301,33 +277,24 @@ export class ClassicRound implements Exchange {
 
   #send(message: AcceptorRequest, now: Instant): Outgoing {
     this.#message = message;
-    this.#retransmission.first(now.monotonicMs);
+    this.retransmission.first(now.monotonicMs);
     return { message, slots: null };
   }
 
   /** The same bytes again, to those who have not answered. */
   #repeat(now: Instant): Outgoing | null {
     if (this.#message === null) return null;
-    this.#retransmission.again(now.monotonicMs);
+    this.retransmission.again(now.monotonicMs);
     const answered = this.#phase === 'prepare' ? this.#promises : this.#accepted;
-    const slots: number[] = [];
-    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!answered?.has(slot)) slots.push(slot);
-    return { message: this.#message, slots };
+    return { message: this.#message, slots: answered?.missing ?? null };
   }
 
   #changes(): readonly Change<unknown>[] {
     return this.#setup.changes();
   }
 
-  #isLate(now: Instant): boolean {
-    if (now.monotonicMs < this.#setup.deadlineMs) return false;
-    this.#end({ kind: this.isExposed ? 'unknown' : 'no-quorum' });
-    return true;
-  }
-
-  #end(outcome: RoundOutcome): null {
-    this.#outcome = outcome;
-    return null;
+  protected expire(): RoundOutcome {
+    return { kind: this.isExposed ? 'unknown' : 'no-quorum' };
   }
 }
 

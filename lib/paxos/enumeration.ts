@@ -1,5 +1,5 @@
 import { compareBallots } from './ballot.js';
-import { type Exchange, type ExchangeSetup, type Outgoing, Retransmission } from './exchange.js';
+import { BoundedExchange, type ExchangeSetup, type Outgoing } from './exchange.js';
 import type { Instant } from './instant.js';
 import type { AcceptorAnswer, Enumerated, EnumeratedKey } from './messages.js';
 import { type Answerer, majorityOf, Tally } from './quorum.js';
@@ -23,56 +23,38 @@ export type EnumerationOutcome =
 export const MAX_ENUMERATED = 5_000_000;
 
 /** The union of what a majority of acceptors hold, page by page. */
-export class Enumeration implements Exchange {
-  readonly request: number;
+export class Enumeration extends BoundedExchange<EnumerationOutcome> {
   readonly #setup: EnumerationSetup;
-  readonly #retransmission: Retransmission;
   readonly #settled: EnumeratedKey[] = [];
   readonly #unsettled: string[] = [];
   #shard = 0;
   #pages: Tally<Enumerated>;
-  #outcome: EnumerationOutcome | null = null;
 
   constructor(setup: EnumerationSetup) {
+    super(setup);
     this.#setup = setup;
-    this.request = setup.request;
-    this.#retransmission = new Retransmission(setup.retransmitMs);
     this.#pages = new Tally(setup.electorate);
   }
 
-  get outcome(): EnumerationOutcome | null {
-    return this.#outcome;
-  }
-
-  get isOver(): boolean {
-    return this.#outcome !== null;
-  }
-
-  get wakeAtMs(): number {
-    return Math.min(this.#retransmission.wakeAtMs, this.#setup.deadlineMs);
-  }
-
   /** Pages take their time to make: they would spoil the measurement of round trips. */
-  get sentAtMs(): null {
+  override get sentAtMs(): null {
     return null;
   }
 
   start(now: Instant): Outgoing | null {
-    if (this.#isLate(now)) return null;
-    this.#retransmission.first(now.monotonicMs);
+    if (this.isPast(now)) return null;
+    this.retransmission.first(now.monotonicMs);
     return this.#question(null);
   }
 
   tick(now: Instant): Outgoing | null {
-    if (this.isOver || this.#isLate(now) || now.monotonicMs < this.wakeAtMs) return null;
-    this.#retransmission.again(now.monotonicMs);
-    const slots: number[] = [];
-    for (let slot = 1; slot <= this.#setup.electorate.size; slot += 1) if (!this.#pages.has(slot)) slots.push(slot);
-    return this.#question(slots);
+    if (this.isPast(now) || now.monotonicMs < this.wakeAtMs) return null;
+    this.retransmission.again(now.monotonicMs);
+    return this.#question(this.#pages.missing);
   }
 
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
-    if (this.isOver || this.#isLate(now)) return null;
+    if (this.isPast(now)) return null;
     if (answer.type !== 'enumerated' || answer.shard !== this.#shard || answer.nextShard <= answer.shard) return null;
     if (!this.#pages.add(from, answer) || !this.#pages.isMajority) return null;
     const pages = [...this.#pages.answers];
@@ -81,11 +63,10 @@ export class Enumeration implements Exchange {
     this.#merge(pages, next);
     this.#shard = next;
     if (next >= SHARDS || this.#settled.length + this.#unsettled.length > MAX_ENUMERATED) {
-      this.#outcome = { kind: 'complete', settled: this.#settled, unsettled: this.#unsettled };
-      return null;
+      return this.end({ kind: 'complete', settled: this.#settled, unsettled: this.#unsettled });
     }
     this.#pages = new Tally(this.#setup.electorate);
-    this.#retransmission.first(now.monotonicMs);
+    this.retransmission.first(now.monotonicMs);
     return this.#question(null);
   }
 
@@ -114,9 +95,7 @@ export class Enumeration implements Exchange {
     return { message: { type: 'enumerate', request: this.request, prefix, shard: this.#shard }, slots };
   }
 
-  #isLate(now: Instant): boolean {
-    if (now.monotonicMs < this.#setup.deadlineMs) return false;
-    this.#outcome = { kind: 'no-quorum' };
-    return true;
+  protected expire(): EnumerationOutcome {
+    return { kind: 'no-quorum' };
   }
 }

@@ -24,6 +24,18 @@ export function isExpired(state: State, now: Instant): boolean {
   return state.value !== null && now.isTrusted && state.until <= now.wallMs;
 }
 
+/**
+ * Whether something may be on its way that was built on a value which has expired, and been forgotten by some, since:
+ * it would show that value again to those who ask after "there is none" was answered. What is found absent while this
+ * holds becomes a tombstone first.
+ *
+ * @param horizon the latest `until` that a majority's answers know to have been promised; 0 for none
+ * @param maxClockSkewMs S
+ */
+export function isBoundAlive(horizon: number, maxClockSkewMs: number, now: Instant): boolean {
+  return horizon > 0 && (!now.isTrusted || horizon + maxClockSkewMs > now.wallMs);
+}
+
 /** The state as users see it: absent once expired. */
 export function visible(state: State, now: Instant): State {
   return isExpired(state, now) ? { ...ABSENT, birth: state.birth, dataBallot: state.dataBallot } : state;

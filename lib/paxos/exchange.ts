@@ -37,6 +37,62 @@ export interface ExchangeSetup {
   readonly retransmitMs: number;
 }
 
+/** An exchange as far as all have it in common: it ends once, by its outcome or by its deadline. */
+export abstract class BoundedExchange<Outcome> implements Exchange {
+  readonly request: number;
+  protected readonly retransmission: Retransmission;
+  readonly #deadlineMs: number;
+  #outcome: Outcome | null = null;
+
+  constructor({ request, deadlineMs, retransmitMs }: ExchangeSetup) {
+    this.request = request;
+    this.#deadlineMs = deadlineMs;
+    this.retransmission = new Retransmission(retransmitMs);
+  }
+
+  get outcome(): Outcome | null {
+    return this.#outcome;
+  }
+
+  get isOver(): boolean {
+    return this.#outcome !== null;
+  }
+
+  get wakeAtMs(): number {
+    return Math.min(this.nextMs, this.#deadlineMs);
+  }
+
+  get sentAtMs(): number | null {
+    return this.retransmission.sentAtMs;
+  }
+
+  abstract start(now: Instant): Outgoing | null;
+  abstract receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null;
+  abstract tick(now: Instant): Outgoing | null;
+
+  /** What it comes to when the time is up. */
+  protected abstract expire(): Outcome;
+
+  /** Monotonic ms at which there is something to do before the deadline. */
+  protected get nextMs(): number {
+    return this.retransmission.wakeAtMs;
+  }
+
+  protected end(outcome: Outcome): null {
+    this.#outcome = outcome;
+    return null;
+  }
+
+  /**
+   * Whether it is over, the deadline included. Asked before each step, not by timers alone: this process may have been
+   * paused, and what a step sends after the caller was told of a failure could still take effect.
+   */
+  protected isPast(now: Instant): boolean {
+    if (this.#outcome === null && now.monotonicMs >= this.#deadlineMs) this.#outcome = this.expire();
+    return this.#outcome !== null;
+  }
+}
+
 /** Longest wait between two transmissions of one request. */
 const MAX_RETRANSMIT_MS = 500;
 

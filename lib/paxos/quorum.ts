@@ -54,12 +54,10 @@ export class Tally<A> {
     return this.#answers.values();
   }
 
-  /** Slots that have answered. */
-  get slots(): IterableIterator<number> {
-    return this.#answers.keys();
-  }
-
-  has(slot: number): boolean {
-    return this.#answers.has(slot);
+  /** Slots that have not answered. */
+  get missing(): number[] {
+    const slots: number[] = [];
+    for (let slot = 1; slot <= this.#electorate.size; slot += 1) if (!this.#answers.has(slot)) slots.push(slot);
+    return slots;
   }
 }
