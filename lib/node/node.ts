@@ -1,14 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import debugging from 'debug';
-import {
-  ClosedError,
-  ConfigError,
-  NoQuorumError,
-  type PaxosError,
-  ValueTooLargeError,
-  type VoterName,
-} from '../errors.js';
+import { ClosedError, ConfigError, type PaxosError } from '../errors.js';
 import {
   type ClockOpinion,
   type Directive,
@@ -16,7 +9,6 @@ import {
   Membership,
   type Peer,
   PeerTable,
-  SILENCE_MS,
   type View,
 } from '../membership/index.js';
 import {
@@ -40,12 +32,15 @@ import { MemoryTable } from '../storage/memory.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
 import { claimChange, slotKey } from './claim.js';
+import { Diagnosis } from './diagnosis.js';
+import { handOver } from './hand-over.js';
+import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings } from './options.js';
 import type { CommitEvent, Consistency, OperationOptions, Registers } from './registers.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
-import type { NodeStatus } from './status.js';
+import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
 import { type NodeWarning, Warnings } from './warnings.js';
 import { Watchers } from './watchers.js';
 
@@ -98,6 +93,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
   readonly #watchers = new Watchers();
+  readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
   readonly #started: Promise<void>;
   #link: Link | null = null;
@@ -143,6 +139,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       },
       this.#peers,
     );
+    this.#diagnosis = new Diagnosis({
+      settings: this.#settings,
+      membership: this.#membership,
+      peers: this.#peers,
+      monotonicMs: () => runtime.monotonicMs(),
+      clock: () => this.#opinion,
+      network: () => this.#transport.status().description,
+      foreignSeals: () => this.#link?.sealing.unknownKey ?? 0,
+    });
     this.#acceptor = new Acceptor(this.#table, { maxClockSkewMs });
     this.#ballots = new BallotSource(this.#process);
     this.#operations = new Operations({
@@ -156,7 +161,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       committed: (commit) => this.#committed(commit),
       retransmitMs: () => this.#retransmitMs,
       random,
-      noQuorum: () => this.#noQuorum(),
+      noQuorum: () => this.#diagnosis.noQuorum(),
       impediment: () => this.#impediment(),
     });
     this.#warnings = new Warnings(
@@ -207,7 +212,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
     const refusal = this.#refusal();
     if (refusal !== null) return Promise.reject(refusal);
-    return this.#track(this.#operations.change(key, this.#limited(change), timeoutMs ?? this.#settings.timeoutMs));
+    return this.#track(
+      this.#operations.change(key, limited(change, this.#settings.maxValueSize), timeoutMs ?? this.#settings.timeoutMs),
+    );
   }
 
   async ids(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<string[]> {
@@ -251,8 +258,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       quorum: majorityOf(clusterSize),
       incarnation: view === null ? null : view.incarnation.toString(36),
       formedAtMs: view === null ? null : view.formedAtMs,
-      voters: this.#voters(view),
-      learners: this.#learners(view),
+      voters: voterStatus(this.#membership, this.#peers, this.#process, this.#runtime.monotonicMs()),
+      learners: learnerStatus(view, this.#peers),
       records: this.#acceptor.size,
       clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
       retransmitMs: this.#retransmitMs,
@@ -369,7 +376,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #keepHouse(): void {
     const membership = this.#membership;
-    if (membership.view === null) this.#clock.follow(this.#runtime.wallMs(), this.#runtime.monotonicMs());
+    if (this.#followsMachine()) this.#clock.follow(this.#runtime.wallMs(), this.#runtime.monotonicMs());
     const now = this.#now();
     this.#obey(membership.tick(now));
     if (membership.view !== null) {
@@ -385,13 +392,22 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#warnAlone(now.monotonicMs);
   }
 
+  /**
+   * Whether nothing rests on this process's clock. A learner may have joined with a wrong one, by which it finds some
+   * voters too old to be heard: those could never agree to its being set right.
+   */
+  #followsMachine(): boolean {
+    const { view, slot } = this.#membership;
+    return view === null || (slot === 0 && !this.#opinion.isTrusted && this.#operations.inFlight === 0);
+  }
+
   #checkClock(): void {
     const { view, otherVoters, slot } = this.#membership;
     if (view === null) return;
     const monotonicMs = this.#runtime.monotonicMs();
     const machineMs = this.#runtime.wallMs();
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
-    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#clockMessage());
+    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
   }
 
   /** Drives the operations while there are any. */
@@ -555,7 +571,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
   #moved(): void {
-    this.#operations.abort(this.#noQuorum());
+    this.#operations.abort(this.#diagnosis.noQuorum());
     const orphans = this.#table.drain();
     this.#warnings.warn(
       'farms-met',
@@ -564,26 +580,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     void this.#handOver(orphans);
   }
 
-  /** Writes what was held in a farm given up into the one joined, as ordinary writes where there is nothing. */
   async #handOver(orphans: readonly (readonly [string, RegisterRecord])[]): Promise<void> {
-    let lost = 0;
-    for (const [key, { proposal }] of orphans) {
-      if (proposal === null || proposal.value === null || proposal.until <= this.nowMs() || key.startsWith('/'))
-        continue;
-      const { value, attributes, until } = proposal;
-      const change: Change<null> = {
-        bound: until,
-        mayRemove: false,
-        seals: false,
-        apply: (current) => ({ write: current.value === null ? { value, attributes, until } : null, result: null }),
-      };
-      try {
-        await this.change(key, change);
-      } catch (error) {
-        lost += 1;
-        debug('hand-over of %s failed: %s', key, error);
-      }
-    }
+    const lost = await handOver(
+      orphans,
+      () => this.nowMs(),
+      (key, change) => this.change(key, change),
+    );
     if (lost > 0) this.#warnings.warn('hand-over', `${lost} records of the farm given up could not be handed over.`);
   }
 
@@ -604,7 +606,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#endReady(null);
       this.emit('connect');
     } else {
-      this.#warnings.warn('quorum-lost', this.#noQuorum().message);
+      this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
       this.emit('disconnect');
     }
   }
@@ -662,68 +664,19 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), MAX_RETRANSMIT_MS);
   }
 
-  #limited<R>(change: Change<R>): Change<R> {
-    const { maxValueSize } = this.#settings;
-    return {
-      ...change,
-      apply: (current) => {
-        const decision = change.apply(current);
-        const { value, attributes } = decision.write ?? { value: null, attributes: null };
-        const size = (value?.length ?? 0) + (attributes?.length ?? 0);
-        if (size <= maxValueSize) return decision;
-        throw new ValueTooLargeError(
-          `The value has ${size} bytes; at most ${maxValueSize} are taken. Store less, or raise the option maxValueSize everywhere.`,
-        );
-      },
-    };
-  }
-
   #refusal(): PaxosError | null {
     return this.#isClosing ? closedError() : this.#failure;
   }
 
   #impediment(): PaxosError | null {
-    if (!this.#opinion.isOff) return null;
-    return new NoQuorumError(this.#clockMessage(), ...this.#seenAndMissing());
-  }
-
-  #noQuorum(): NoQuorumError {
-    const [seen, missing] = this.#seenAndMissing();
-    const { clusterSize, cluster } = this.#settings;
-    const list = (names: readonly VoterName[]): string =>
-      names.map(({ slot, name }) => (slot === 0 ? (name ?? '') : `slot ${slot} (${name ?? 'vacant'})`)).join(', ') ||
-      'none';
-    const remedy =
-      this.#membership.view === null
-        ? this.#aloneMessage()
-        : 'Restore the network to the missing processes. If they ended, others do not vote in their place: restart the whole farm (its sessions end).';
-    return new NoQuorumError(
-      `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${list(seen)}. Missing: ${list(missing)}. Nothing was written. ${remedy}`,
-      seen,
-      missing,
-    );
-  }
-
-  #seenAndMissing(): [VoterName[], VoterName[]] {
-    const { view } = this.#membership;
-    if (view === null) {
-      const { name, clusterSize } = this.#settings;
-      // Without a farm there are no slots held yet; what there is of company is told by name.
-      const others = [...this.#peers].flatMap((peer) => peer.introduction?.name ?? []).slice(0, clusterSize - 1);
-      const seen = [name, ...others].map((each) => ({ slot: 0, name: each }));
-      const count = Math.max(0, clusterSize - seen.length);
-      const missing = Array.from({ length: count }, () => ({ slot: 0, name: 'a voter never heard of' }));
-      return [seen, missing];
-    }
-    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs(), SILENCE_MS));
-    const names = view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
-    return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
+    return this.#opinion.isOff ? this.#diagnosis.clockOff() : null;
   }
 
   async #electorateWithin(timeoutMs: number): Promise<void> {
     const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
     while (this.#membership.view === null || !this.#opinion.isTrusted) {
-      const refusal = this.#refusal() ?? (this.#runtime.monotonicMs() >= deadlineMs ? this.#noQuorum() : null);
+      const refusal =
+        this.#refusal() ?? (this.#runtime.monotonicMs() >= deadlineMs ? this.#diagnosis.noQuorum() : null);
       if (refusal !== null) throw refusal;
       await this.#pause(TICK_MS);
     }
@@ -737,32 +690,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return phase === 'leaving' ? 'closed' : phase;
   }
 
-  #voters(view: View | null): NodeStatus['voters'] {
-    const heard = new Set(this.#membership.slotsHeard(this.#runtime.monotonicMs()));
-    return (view?.holders ?? []).map((holder, index) => {
-      const peer = holder === null ? undefined : this.#peers.get(holder.process);
-      return {
-        slot: index + 1,
-        name: holder?.name ?? null,
-        process: holder === null ? null : holder.process.toString(36),
-        generation: holder?.generation ?? 0,
-        isSelf: holder?.process === this.#process,
-        isUp: heard.has(index + 1),
-        address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
-        roundTripMs: peer?.roundTrip.meanMs ?? null,
-      };
-    });
-  }
-
-  #learners(view: View | null): NodeStatus['learners'] {
-    const voters = new Set(view?.holders.map((holder) => holder?.process));
-    return [...this.#peers].flatMap((peer) => {
-      if (voters.has(peer.process) || peer.introduction?.phase !== 'learner') return [];
-      const { host, port } = peer.address;
-      return [{ name: peer.introduction.name, process: peer.process.toString(36), address: `${host}:${port}` }];
-    });
-  }
-
   // ---- warnings
 
   #giveWarning(warning: NodeWarning): void {
@@ -774,37 +701,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #warnAlone(monotonicMs: number): void {
     if (this.#membership.view !== null || monotonicMs - this.#startedAtMs < ALONE_MS) return;
-    this.#warnings.warn('alone', this.#aloneMessage());
-  }
-
-  /** Why there is no farm yet, from what was and was not heard. */
-  #aloneMessage(): string {
-    const { clusterSize, cluster } = this.#settings;
-    const sealing = this.#link?.sealing;
-    const where = this.#transport.status().description;
-    if (sealing !== undefined && sealing.unknownKey > 0) {
-      return `Datagrams arrive that are sealed with another secret (${sealing.unknownKey} so far, ${where}): set the same secret in all processes of cluster '${cluster}'.`;
-    }
-    const heard = [...this.#peers].length;
-    if (heard === 0) {
-      return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.`;
-    }
-    return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); the first start waits for ${clusterSize} voters: start the others.`;
-  }
-
-  #clockMessage(): string {
-    const { aheadMs } = this.#opinion;
-    const off = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
-    return `This host's clock is ${off} a majority of the voters'; it does not write until they agree. Set the clocks by NTP.`;
+    this.#warnings.warn('alone', this.#diagnosis.alone());
   }
 
   #warnAge(process: number, who: string, ageMs: number): void {
-    const peer = this.#peers.get(process)?.introduction?.name ?? who;
-    const seconds = (Math.abs(ageMs) / 1000).toFixed(1);
-    this.#warnings.warn(
-      'clock',
-      `By this host's clock, what ${peer} sends is ${seconds} s ${ageMs > 0 ? 'old' : 'early'}, and does not count: set the clocks of both hosts by NTP.`,
-    );
+    this.#warnings.warn('clock', this.#diagnosis.age(process, who, ageMs));
   }
 }
 

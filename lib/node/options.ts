@@ -23,7 +23,7 @@ export interface NodeOptions {
   readonly timeout?: number | undefined;
   /** S: ms by which the clocks of two hosts may differ, 20..600 000. Default 10 000. */
   readonly maxClockSkewMs?: number | undefined;
-  /** Largest value in bytes, 1..67 108 864. Default 1 MiB. */
+  /** Largest value in bytes, 1..6 291 456 (6 MiB). Default 1 MiB. */
   readonly maxValueSize?: number | undefined;
   /**
    * At the first start of a farm: ms until a bare majority of the voters may form it without the others, which then
@@ -97,7 +97,7 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
     wish: wishOf(slot, clusterSize),
     timeoutMs,
     maxClockSkewMs,
-    maxValueSize: integer('maxValueSize', options.maxValueSize, 2 ** 20, 1, 2 ** 26),
+    maxValueSize: integer('maxValueSize', options.maxValueSize, 2 ** 20, 1, 6 * 2 ** 20),
     formationGraceMs: integer('formationGraceMs', options.formationGraceMs, 30_000, 1000, 3_600_000),
     isBootstrap: bootstrap,
     name,

@@ -1,3 +1,4 @@
+import type { Membership, PeerTable, View } from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
@@ -68,4 +69,36 @@ export interface NodeStatus {
     /** Messages and bytes on their way out. */
     readonly outbox: OutboxStatus | null;
   } & Readonly<LinkCounters>;
+}
+
+/** @param process this process */
+export function voterStatus(
+  membership: Membership,
+  peers: PeerTable,
+  process: number,
+  monotonicMs: number,
+): VoterStatus[] {
+  const heard = new Set(membership.slotsHeard(monotonicMs));
+  return (membership.view?.holders ?? []).map((holder, index) => {
+    const peer = holder === null ? undefined : peers.get(holder.process);
+    return {
+      slot: index + 1,
+      name: holder?.name ?? null,
+      process: holder === null ? null : holder.process.toString(36),
+      generation: holder?.generation ?? 0,
+      isSelf: holder?.process === process,
+      isUp: heard.has(index + 1),
+      address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
+      roundTripMs: peer?.roundTrip.meanMs ?? null,
+    };
+  });
+}
+
+export function learnerStatus(view: View | null, peers: PeerTable): LearnerStatus[] {
+  const voters = new Set(view?.holders.map((holder) => holder?.process));
+  return [...peers].flatMap((peer) => {
+    if (voters.has(peer.process) || peer.introduction?.phase !== 'learner') return [];
+    const { host, port } = peer.address;
+    return [{ name: peer.introduction.name, process: peer.process.toString(36), address: `${host}:${port}` }];
+  });
 }

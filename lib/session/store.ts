@@ -167,7 +167,11 @@ export class PaxosStore extends session.Store {
     const node = this.#node;
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
-    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
+    const onWarning = (warning: NodeWarning): void => {
+      // Nobody listens: what a person should know goes where Node's own warnings go.
+      if (this.emit('warning', warning)) return;
+      process.emitWarning(warning.message, { type: 'ConnectPaxosWarning', code: warning.code });
+    };
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('warning', onWarning);

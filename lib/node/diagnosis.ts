@@ -1,0 +1,93 @@
+import { NoQuorumError, type VoterName } from '../errors.js';
+import { type ClockOpinion, type Membership, type PeerTable, SILENCE_MS } from '../membership/index.js';
+import { majorityOf } from '../paxos/index.js';
+import type { NodeSettings } from './options.js';
+
+/** What a diagnosis is made from. */
+export interface DiagnosisSetup {
+  readonly settings: NodeSettings;
+  readonly membership: Membership;
+  readonly peers: PeerTable;
+  monotonicMs(): number;
+  clock(): ClockOpinion;
+  /** `multicast 239.255.77.77:7707` */
+  network(): string;
+  /** Datagrams that came and were sealed with a secret that is not ours. */
+  foreignSeals(): number;
+}
+
+/** Says to people what is wrong, and what to do: from what was heard and what was not. */
+export class Diagnosis {
+  readonly #setup: DiagnosisSetup;
+
+  constructor(setup: DiagnosisSetup) {
+    this.#setup = setup;
+  }
+
+  /** For an operation of which nothing has happened. */
+  noQuorum(): NoQuorumError {
+    const [seen, missing] = this.#seenAndMissing();
+    const { clusterSize, cluster } = this.#setup.settings;
+    const remedy =
+      this.#setup.membership.view === null
+        ? this.alone()
+        : 'Restore the network to the missing processes. If they ended, others do not vote in their place: restart the whole farm (its sessions end).';
+    return new NoQuorumError(
+      `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${listOf(seen)}. Missing: ${listOf(missing)}. Nothing was written. ${remedy}`,
+      seen,
+      missing,
+    );
+  }
+
+  /** For an operation refused because of this host's clock. */
+  clockOff(): NoQuorumError {
+    return new NoQuorumError(this.clock(), ...this.#seenAndMissing());
+  }
+
+  clock(): string {
+    const { aheadMs } = this.#setup.clock();
+    const off = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+    return `This host's clock is ${off} a majority of the voters'; it does not write until they agree. Set the clocks by NTP.`;
+  }
+
+  /** Why there is no farm yet. */
+  alone(): string {
+    const { clusterSize, cluster } = this.#setup.settings;
+    const where = this.#setup.network();
+    const foreign = this.#setup.foreignSeals();
+    if (foreign > 0) {
+      return `Datagrams arrive that are sealed with another secret (${foreign} so far, ${where}): set the same secret in all processes of cluster '${cluster}'.`;
+    }
+    const heard = this.#setup.peers.size;
+    if (heard === 0) {
+      return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.`;
+    }
+    return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); the first start waits for ${clusterSize} voters: start the others.`;
+  }
+
+  /** @param who what to call the process if it has not said its name */
+  age(process: number, who: string, ageMs: number): string {
+    const name = this.#setup.peers.get(process)?.introduction?.name ?? who;
+    const seconds = (Math.abs(ageMs) / 1000).toFixed(1);
+    return `By this host's clock, what ${name} sends is ${seconds} s ${ageMs > 0 ? 'old' : 'early'}, and does not count: set the clocks of both hosts by NTP.`;
+  }
+
+  #seenAndMissing(): [VoterName[], VoterName[]] {
+    const { membership, peers, settings } = this.#setup;
+    if (membership.view === null) {
+      // Without a farm there are no slots held yet; what there is of company is told by name.
+      const others = [...peers].flatMap((peer) => peer.introduction?.name ?? []).slice(0, settings.clusterSize - 1);
+      const seen = [settings.name, ...others].map((each) => ({ slot: 0, name: each }));
+      const count = Math.max(0, settings.clusterSize - seen.length);
+      return [seen, Array.from({ length: count }, () => ({ slot: 0, name: 'a voter never heard of' }))];
+    }
+    const heard = new Set(membership.slotsHeard(this.#setup.monotonicMs(), SILENCE_MS));
+    const names = membership.view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
+    return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
+  }
+}
+
+function listOf(names: readonly VoterName[]): string {
+  if (names.length === 0) return 'none';
+  return names.map(({ slot, name }) => (slot === 0 ? (name ?? '') : `slot ${slot} (${name ?? 'vacant'})`)).join(', ');
+}
