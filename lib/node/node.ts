@@ -12,7 +12,6 @@ import {
   type View,
 } from '../membership/index.js';
 import {
-  Acceptor,
   type AcceptorAnswer,
   type AcceptorRequest,
   type Answerer,
@@ -21,14 +20,11 @@ import {
   type Changed,
   type Commit,
   type Instant,
-  InvariantError,
   majorityOf,
   type Outgoing,
   type RegisterRecord,
   type State,
-  visible,
 } from '../paxos/index.js';
-import { MemoryTable } from '../storage/memory.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
 import { claimChange, slotKey } from './claim.js';
@@ -41,6 +37,7 @@ import { checkNodeOptions, type NodeOptions, type NodeSettings } from './options
 import type { CommitEvent, Consistency, OperationOptions, Registers } from './registers.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
+import { Voter } from './voter.js';
 import { type NodeWarning, Warnings } from './warnings.js';
 import { Watchers } from './watchers.js';
 
@@ -54,12 +51,8 @@ const TICK_MS = 10;
 const FIRST_RETRANSMIT_MS = 100;
 const MIN_RETRANSMIT_MS = 30;
 const MAX_RETRANSMIT_MS = 1000;
-/** Registers looked at for forgetting in one housekeeping: 20 000 a second. */
-const COLLECT_LIMIT = 1000;
 /** Half-done registers settled at a time. */
 const MAX_SETTLING = 64;
-/** Each voter leaves what is half done to the one before it for so long. */
-const SETTLE_STEP_MS = 1000;
 /** Silence after which a peer without a slot is forgotten. */
 const FORGET_PEER_MS = 60_000;
 /** Time alone after which it is said why. */
@@ -88,8 +81,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #clock: GuardedClock;
   readonly #peers = new PeerTable();
   readonly #membership: Membership;
-  readonly #acceptor: Acceptor;
-  readonly #table = new MemoryTable();
+  readonly #voter: Voter;
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
   readonly #watchers = new Watchers();
@@ -100,7 +92,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #failure: PaxosError | null = null;
   #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
   #isConnected = false;
-  #isHalted = false;
   #isClosing = false;
   #isTicking = false;
   #closed: Promise<void> | null = null;
@@ -148,7 +139,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       network: () => this.#transport.status().description,
       foreignSeals: () => this.#link?.sealing.unknownKey ?? 0,
     });
-    this.#acceptor = new Acceptor(this.#table, { maxClockSkewMs });
+    this.#voter = new Voter({
+      maxClockSkewMs,
+      slot: () => this.#membership.slot,
+      halted: (reason) =>
+        this.#warnings.warn(
+          'halted',
+          `This process stops voting, for a rule of the protocol does not hold: ${reason}. Please report it, with this line; restart the process.`,
+        ),
+    });
     this.#ballots = new BallotSource(this.#process);
     this.#operations = new Operations({
       ballots: this.#ballots,
@@ -156,7 +155,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       lineageKeepMs: 2 * timeoutMs,
       now: () => this.#now(),
       electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
-      own: (key) => this.#own(key),
+      own: (key) => this.#voter.record(key),
       transmit: (outgoing) => this.#transmit(outgoing),
       committed: (commit) => this.#committed(commit),
       retransmitMs: () => this.#retransmitMs,
@@ -203,7 +202,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const refusal = this.#refusal();
     if (refusal !== null) return Promise.reject(refusal);
     if (consistency === 'local' && !this.#operations.isUnderWay(key)) {
-      const local = this.#localState(key);
+      const local = this.#voter.localState(key, this.#now());
       if (local !== null) return Promise.resolve(local);
     }
     return this.#track(this.#operations.read(key, timeoutMs ?? this.#settings.timeoutMs));
@@ -260,7 +259,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       formedAtMs: view === null ? null : view.formedAtMs,
       voters: voterStatus(this.#membership, this.#peers, this.#process, this.#runtime.monotonicMs()),
       learners: learnerStatus(view, this.#peers),
-      records: this.#acceptor.size,
+      records: this.#voter.size,
       clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
       retransmitMs: this.#retransmitMs,
       operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
@@ -466,12 +465,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (request.type === 'prepare') this.#observe(request.ballot.round, now);
     if (request.type === 'accept') this.#observe(request.proposal.accepted.round, now);
     if (request.type === 'commit') {
-      // A learner holds no record that could tell it whether this is news.
-      const isNews = this.#membership.slot === 0 || this.#isHalted || this.#acceptor.commit(request);
-      if (isNews) this.#watchers.tell(request, false);
+      if (this.#voter.commit(request)) this.#watchers.tell(request, false);
       return;
     }
-    const answer = this.#ask(request, now);
+    const answer = this.#voter.ask(request, now);
     if (answer !== null) this.#link?.send(from, answer);
   }
 
@@ -491,23 +488,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#ballots.observe(round, now.wallMs, this.#settings.maxClockSkewMs);
   }
 
-  /** This process's own acceptor; `null` if it does not vote. */
-  #ask(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
-    if (this.#membership.slot === 0 || this.#isHalted) return null;
-    try {
-      return this.#acceptor.receive(request, now);
-    } catch (error) {
-      if (!(error instanceof InvariantError)) throw error;
-      // An acceptor that has seen the impossible must not vote again: better no quorum than a wrong one.
-      this.#isHalted = true;
-      this.#warnings.warn(
-        'halted',
-        `This process stops voting, for a rule of the protocol does not hold: ${error.message}. Please report it, with this line; restart the process.`,
-      );
-      return null;
-    }
-  }
-
   // ---- what goes out
 
   #transmit({ message, slots }: Outgoing): void {
@@ -516,7 +496,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (others === null) this.#link?.send(0, message);
     else this.#sendToSlots(others, message);
     if (own === 0 || (slots !== null && !slots.includes(own))) return;
-    const answer = this.#ask(message, this.#now());
+    const answer = this.#voter.ask(message, this.#now());
     if (answer === null) return;
     this.#operations.receive({ process: this.#process, slot: own, generation: this.#membership.generation }, answer);
   }
@@ -531,7 +511,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   #committed(commit: Commit): void {
-    if (this.#membership.slot > 0 && !this.#isHalted) this.#acceptor.commit(commit);
+    this.#voter.commit(commit);
     this.#link?.sendLazy(commit);
     this.#watchers.tell(commit, true);
   }
@@ -572,7 +552,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
   #moved(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
-    const orphans = this.#table.drain();
+    const orphans = this.#voter.drain();
     this.#warnings.warn(
       'farms-met',
       `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
@@ -612,10 +592,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   #collect(): void {
-    const { slot } = this.#membership;
     // A node that leaves starts nothing new; the others settle what it leaves half done.
-    if (slot === 0 || this.#isClosing) return;
-    const unsettled = this.#acceptor.collect(this.#now(), COLLECT_LIMIT, (slot - 1) * SETTLE_STEP_MS);
+    const unsettled = this.#isClosing ? [] : this.#voter.collect(this.#now());
     for (const key of unsettled) {
       if (this.#settling >= MAX_SETTLING) break;
       this.#settling += 1;
@@ -633,18 +611,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #now(): Instant {
     const monotonicMs = this.#runtime.monotonicMs();
     return { monotonicMs, wallMs: Math.floor(this.#clock.wallMs(monotonicMs)), isTrusted: this.#opinion.isTrusted };
-  }
-
-  #own(key: string): RegisterRecord | undefined {
-    return this.#membership.slot === 0 || this.#isHalted ? undefined : this.#acceptor.record(key);
-  }
-
-  /** What this process's memory alone can answer: a value known to be chosen and not expired. */
-  #localState(key: string): State | null {
-    const record = this.#own(key);
-    if (record?.proposal == null || !record.committed) return null;
-    const state = visible(record.proposal, this.#now());
-    return state.value === null ? null : state;
   }
 
   #locate(to: number): { datagram: Peer['address']; stream: Peer['address'] } | null {
