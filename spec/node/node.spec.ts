@@ -44,6 +44,24 @@ describe('a first start', () => {
     },
   );
 
+  it('is of use once its clock is set right, though by it all others had been too old to be heard', async () => {
+    await farm.start(3);
+    let offMs = 6000;
+    let monotonicAheadMs = 0;
+    const runtime = {
+      ...systemRuntime,
+      wallMs: () => Date.now() + offMs,
+      monotonicMs: () => systemRuntime.monotonicMs() + monotonicAheadMs,
+    };
+    const late = farm.add({}, runtime);
+    await until(() => late.status().state === 'learner');
+    // In place of waiting until what was heard before is no longer relied on; its clock goes ahead by as much.
+    monotonicAheadMs = 11_000;
+    offMs = 0;
+    await until(() => late.status().isReady && late.status().clock.isTrusted);
+    await late.change('test/x', setText('v', inAnHour()));
+  });
+
   it('gives fixed slots to those who ask for them', async () => {
     const nodes = [farm.add({ slot: 3 }), farm.add(), farm.add({ slot: 1 })];
     await Promise.all(nodes.map((node) => node.ready()));
