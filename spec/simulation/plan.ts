@@ -54,7 +54,7 @@ export function planOf(random: Random): Plan {
   const learners = random.integer(3);
   const clientsPerProcess = 1 + random.integer(3);
   const clients = (clusterSize + learners) * clientsPerProcess;
-  const workMs = random.pick([10_000, 20_000, 40_000]);
+  const workMs = random.pick([2000, 4000, 10_000, 40_000]);
   // Some 700 calls in all.
   const thinkMs = Math.max(2, (workMs * clients) / 700);
   return {
@@ -65,7 +65,7 @@ export function planOf(random: Random): Plan {
     timeoutMs: random.pick([300, 500, 900]),
     workMs,
     thinkMs,
-    faultMs: random.pick([300, 1000, 3000]),
+    faultMs: random.pick([workMs / 100, workMs / 30, workMs / 10]),
     faults: random.chance(0.1) ? [] : random.some(KINDS),
     badWeather: random.chance(0.7),
     stallChance: random.chance(0.3) ? 2e-4 : 0,

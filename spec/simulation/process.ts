@@ -54,8 +54,9 @@ export class Process {
     return Math.floor(EPOCH_MS + this.nowMs * this.host.rate + this.host.offsetMs);
   }
 
+  /** Pauses don't add up: of several the longest counts. */
   pause(ms: number): void {
-    this.busyUntilMs = this.nowMs + ms;
+    this.busyUntilMs = Math.max(this.busyUntilMs, this.#world.nowMs + ms);
   }
 
   /** Whether one more datagram fits in the queue of a paused process. */
@@ -74,7 +75,7 @@ export class Process {
         const ms = this.#random.around(800);
         this.#world.count('stall within a step');
         this.#world.note(`${this.name} stalls ${ms.toFixed(0)}`);
-        this.pause(ms);
+        this.busyUntilMs = this.nowMs + ms;
       }
       return (this.nowMs - this.#bootedMs) * this.host.rate;
     },
