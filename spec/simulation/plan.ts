@@ -7,7 +7,7 @@ export interface Plan {
   readonly clientsPerProcess: number;
   readonly maxClockSkewMs: number;
   readonly timeoutMs: number;
-  /** How long the clients work. */
+  /** How long the clients work, if nothing holds them up. */
   readonly workMs: number;
   /** Mean time between two calls of one client. */
   readonly thinkMs: number;
@@ -55,8 +55,7 @@ export function planOf(random: Random): Plan {
   const clientsPerProcess = 1 + random.integer(3);
   const clients = (clusterSize + learners) * clientsPerProcess;
   const workMs = random.pick([2000, 4000, 10_000, 40_000]);
-  // Some 700 calls in all.
-  const thinkMs = Math.max(2, (workMs * clients) / 700);
+  const thinkMs = (workMs * clients) / 700;
   return {
     clusterSize,
     learners,

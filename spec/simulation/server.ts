@@ -41,10 +41,17 @@ export class Server {
       if (code === 'halted' || code === 'malformed' || code === 'farms-met') simulation.object(`${code}: ${message}`);
     });
     this.store = new PaxosStore({ node: this.node, ttl: SESSION_LIFE_MS / 1000, touchAfter: 1 });
+    // Nobody reads them here: they are counted above.
+    this.store.on('warning', () => undefined);
   }
 
   get isLive(): boolean {
     return !this.process.isDead && !this.isStopping;
+  }
+
+  /** What is asked for by a wrong clock that nobody has vouched for yet lives until that clock says: too long to wait. */
+  get isClockFit(): boolean {
+    return !this.process.host.isWild || this.node.status().clock.isTrusted;
   }
 
   get isVoter(): boolean {

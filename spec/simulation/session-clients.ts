@@ -58,6 +58,7 @@ export class SessionClients {
         return;
       }
       await server.sleep(random.around(100));
+      if (!server.isClockFit) return;
     }
   }
 

@@ -1,0 +1,50 @@
+/** A fixed slice of what `npm run simulate` runs by the thousand, and that it can fail. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { mutants } from './mutants.js';
+import { type Report, Simulation } from './simulation.js';
+
+function run(seed: number): Promise<Report> {
+  return new Simulation(seed, false).run();
+}
+
+test('the same seed gives the same run, byte for byte; another one, another', async () => {
+  const [once, again, other] = [await run(20), await run(20), await run(21)];
+  expect(again.hash).toBe(once.hash);
+  expect(other.hash).not.toBe(once.hash);
+  expect(once.operations).toBeGreaterThanOrEqual(600);
+}, 60_000);
+
+test.each([20, 30, 40])(
+  'seed %d and the two after it break nothing',
+  async (first) => {
+    for (let seed = first; seed < first + 3; seed += 1) {
+      const { violations } = await run(seed);
+      expect({ seed, violations }).toEqual({ seed, violations: [] });
+    }
+  },
+  60_000,
+);
+
+describe('is caught within a few seeds:', () => {
+  let remove = (): void => undefined;
+  afterEach(() => remove());
+
+  /** Those that take hundreds of seeds are left to `npm run simulate -- --mutant NAME`. */
+  test.each([
+    ['majority-too-small', 1],
+    ['nothing-adopted', 1],
+    ['late-save-not-checked', 1],
+  ])(
+    '%s',
+    async (name, firstSeed) => {
+      const mutant = mutants.find((each) => each.name === name);
+      if (mutant === undefined) throw new Error(`no mutant ${name}`);
+      remove = mutant.install();
+      for (let seed = firstSeed; seed < firstSeed + 5; seed += 1) {
+        if ((await run(seed)).violations.length > 0) return;
+      }
+      throw new Error('not caught');
+    },
+    60_000,
+  );
+});
