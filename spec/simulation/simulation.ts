@@ -179,7 +179,7 @@ export class Simulation {
     const faults = new Faults(this);
     faults.begin();
     world.stallChance = plan.stallChance;
-    const tooLongMs = world.nowMs + 4 * plan.workMs + 20_000;
+    const tooLongMs = world.nowMs + 4 * plan.workMs + 100_000;
     while (this.#calls < CALLS && world.nowMs < tooLongMs) await world.runUntil(world.nowMs + plan.workMs / 50);
 
     this.#isWorking = false;
