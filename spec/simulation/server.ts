@@ -2,6 +2,7 @@ import { PaxosNode } from '../../lib/node/node.js';
 import { PaxosStore } from '../../lib/session/store.js';
 import type { Process } from './process.js';
 import type { Simulation } from './simulation.js';
+import { EPOCH_MS } from './world.js';
 
 /** Longest life of a session in ms. */
 export const SESSION_LIFE_MS = 12_000;
@@ -51,7 +52,8 @@ export class Server {
 
   /** What is asked for by a wrong clock that nobody has vouched for yet lives until that clock says: too long to wait. */
   get isClockFit(): boolean {
-    return !this.process.host.isWild || this.node.status().clock.isTrusted;
+    const offMs = Math.abs(this.node.nowMs() - EPOCH_MS - this.process.nowMs);
+    return offMs <= this.#simulation.skewMs || this.node.status().clock.isTrusted;
   }
 
   get isVoter(): boolean {

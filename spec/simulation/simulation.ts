@@ -165,8 +165,9 @@ export class Simulation {
       this.hosts.push(host);
     }
     const weather = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
-    // A slot is claimed by an operation of all voters there are, if they are a bare majority: that needs some luck.
-    if (!plan.isOneLate) network.weather = weather;
+    // A farm is formed when all have heard one call, and a slot is claimed by all of a bare majority: in a storm that
+    // may take minutes.
+    if (!plan.isOneLate) network.weather = { ...weather, lossOfBroadcasts: Math.min(weather.lossOfBroadcasts, 0.1) };
     if (!(await this.#form())) {
       this.object('no farm was formed');
       return;
