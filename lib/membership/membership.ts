@@ -47,6 +47,8 @@ const STABLE_MS = 300;
 const CANDIDATE_MS = 1500;
 /** How long a formation may take until its coordinator gives it up. */
 const FORMATION_MS = 1500;
+/** How often it is proposed meanwhile. */
+const FORM_INTERVAL_MS = 200;
 /** Silence after which a process counts as gone. */
 export const SUSPICION_MS = 3000;
 /** Silence after which a failed operation names a process as missing: three hellos. */
@@ -75,6 +77,7 @@ export class Membership {
   #seekingSinceMs: number | null = null;
   #nextHelloMs = Number.NEGATIVE_INFINITY;
   #nextAttemptMs = Number.NEGATIVE_INFINITY;
+  #nextFormMs = Number.NEGATIVE_INFINITY;
   #nextClaimMs = Number.NEGATIVE_INFINITY;
   #candidates = '';
   #candidatesSinceMs = 0;
@@ -274,7 +277,7 @@ export class Membership {
       holders: slots.map((each) => each && { process: each.process, generation: 1, name: each.name }),
     };
     this.#bound = { view, coordinator: this.#setup.process, sinceMs: now.monotonicMs };
-    return [{ kind: 'send', to: 0, message: { type: 'form', view } }, ...this.#pursue(view, now.monotonicMs, now)];
+    return this.#pursue(view, now.monotonicMs, now);
   }
 
   #mayForm(slots: readonly (Candidate | null)[], now: MembershipInstant): boolean {
@@ -301,7 +304,12 @@ export class Membership {
         this.#peers.get(holder.process)?.introduction?.bound === view.incarnation,
     );
     if (isAgreed) return this.#enter(view, now);
-    if (now.monotonicMs - sinceMs < FORMATION_MS) return [];
+    if (now.monotonicMs - sinceMs < FORMATION_MS) {
+      if (now.monotonicMs < this.#nextFormMs) return [];
+      // Again for those whom it has not reached.
+      this.#nextFormMs = now.monotonicMs + FORM_INTERVAL_MS;
+      return [{ kind: 'send', to: 0, message: { type: 'form', view } }];
+    }
     this.#bound = null;
     this.#nextAttemptMs = now.monotonicMs + FORMATION_MS * this.#setup.random();
     return [{ kind: 'send', to: 0, message: { type: 'unform', incarnation: view.incarnation } }];

@@ -170,6 +170,10 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
       if (fate.kind === 'applied' && found !== null) return this.#proposeAgain(found, fate.ballot, promises, now);
     }
 
+    // Its time is up by a clock that nobody vouches for: to write on top of it could revive it, to bury it could end a
+    // life too soon. So nothing is proposed until the clock is trusted again.
+    if (isInDoubt(found, now)) return this.#waitAtMost(MAX_BACK_OFF_MS, now);
+
     const evaluation = evaluate(found, this.#changes(), this.#ballot, now);
     if (
       !evaluation.isWrite &&
@@ -268,10 +272,14 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
 
   /** Lets another proposer finish first: for a random time whose range doubles with each conflict. */
   #backOff(now: Instant): null {
-    this.#phase = 'back-off';
     this.#conflicts += 1;
-    const range = Math.min(MAX_BACK_OFF_MS, (this.#setup.retransmitMs / 8) * 2 ** Math.min(this.#conflicts, 10));
-    this.#backOffUntilMs = now.monotonicMs + this.#setup.context.random() * range;
+    const doubled = (this.#setup.retransmitMs / 8) * 2 ** Math.min(this.#conflicts, 10);
+    return this.#waitAtMost(Math.min(MAX_BACK_OFF_MS, doubled), now);
+  }
+
+  #waitAtMost(ms: number, now: Instant): null {
+    this.#phase = 'back-off';
+    this.#backOffUntilMs = now.monotonicMs + this.#setup.context.random() * ms;
     return null;
   }
 
@@ -296,6 +304,11 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
   protected expire(): RoundOutcome {
     return { kind: this.isExposed ? 'unknown' : 'no-quorum' };
   }
+}
+
+/** Whether nobody can tell if the value's time is up. */
+function isInDoubt(found: Proposal | null, now: Instant): boolean {
+  return found !== null && found.value !== null && !now.isTrusted && found.until <= now.wallMs;
 }
 
 function effectOf(found: Proposal | null, { state, isWrite }: Evaluation): Effect {
