@@ -30,10 +30,14 @@ export class Faults {
   begin(): void {
     const { world, plan } = this.#simulation;
     if (plan.faults.length === 0) return;
+    let count = 0;
     const next = (): void => {
       if (this.#isOver) return;
-      const kind = this.#random.pick(plan.faults);
-      if (kind !== undefined) this.#strike(kind);
+      count += 1;
+      const name = `fault ${count}`;
+      const random = world.random.fork(name);
+      const kind = random.pick(plan.faults);
+      if (kind !== undefined && this.#simulation.happens(name)) this.#strike(kind, random);
       world.after(this.#random.around(plan.faultMs), next);
     };
     world.after(this.#random.around(plan.faultMs), next);
@@ -45,9 +49,8 @@ export class Faults {
     for (const undo of [...this.#undo]) undo();
   }
 
-  #strike(kind: FaultKind): void {
+  #strike(kind: FaultKind, random: Random): void {
     const { network, servers, hosts } = this.#simulation;
-    const random = this.#random;
     const host = random.pick(hosts);
     const server = random.pick(servers);
     if (host === undefined || server === undefined) return;
@@ -58,20 +61,20 @@ export class Faults {
         const side = random.some(hosts);
         const rest = hosts.filter((each) => !side.includes(each));
         const ways = side.flatMap((a) => rest.map((b): Way => [a, b]));
-        this.#cut(kind, [...ways, ...ways.map(reversed)]);
+        this.#cut(kind, random, [...ways, ...ways.map(reversed)]);
         return;
       }
       case 'one way':
-        this.#cut(kind, random.some(out).slice(0, 1));
+        this.#cut(kind, random, random.some(out).slice(0, 1));
         return;
       case 'isolate':
-        this.#cut(kind, [...out, ...out.map(reversed)]);
+        this.#cut(kind, random, [...out, ...out.map(reversed)]);
         return;
       case 'deafen':
-        this.#cut(kind, out.map(reversed));
+        this.#cut(kind, random, out.map(reversed));
         return;
       case 'mute':
-        this.#cut(kind, out);
+        this.#cut(kind, random, out);
         return;
       case 'pause': {
         const ms = lastingOf(random);
@@ -101,7 +104,7 @@ export class Faults {
         this.#say(kind, `h${host.id} ${leapMs.toFixed(0)}`);
         host.isWild = true;
         host.offsetMs += leapMs;
-        this.#later(() => {
+        this.#later(random, () => {
           host.isWild = false;
           host.offsetMs = before;
         });
@@ -111,7 +114,7 @@ export class Faults {
         const before = network.weather;
         network.weather = this.#simulation.drawWeather(random);
         this.#say(kind, JSON.stringify(network.weather));
-        this.#later(() => {
+        this.#later(random, () => {
           network.weather = before;
         });
         return;
@@ -119,21 +122,21 @@ export class Faults {
     }
   }
 
-  #cut(kind: FaultKind, ways: readonly Way[]): void {
+  #cut(kind: FaultKind, random: Random, ways: readonly Way[]): void {
     if (ways.length === 0) return;
     this.#say(kind, ways.map(([a, b]) => `${a.id}>${b.id}`).join());
     const heals = ways.map(([a, b]) => this.#simulation.network.cut(a.id, b.id));
-    this.#later(() => {
+    this.#later(random, () => {
       for (const heal of heals) heal();
     });
   }
 
-  #later(heal: () => void): void {
+  #later(random: Random, heal: () => void): void {
     const undo = (): void => {
       cancel();
       if (this.#undo.delete(undo)) heal();
     };
-    const cancel = this.#simulation.world.after(lastingOf(this.#random), undo);
+    const cancel = this.#simulation.world.after(lastingOf(random), undo);
     this.#undo.add(undo);
   }
 

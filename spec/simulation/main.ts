@@ -86,7 +86,7 @@ async function main(): Promise<number> {
 
 async function simulate(seed: number, traceFile: string | undefined): Promise<Report> {
   try {
-    const report = await new Simulation(seed, traceFile !== undefined).run();
+    const report = await new Simulation(seed, { isTraced: traceFile !== undefined }).run();
     if (traceFile !== undefined) writeFileSync(traceFile, report.trace);
     return report;
   } catch (error) {

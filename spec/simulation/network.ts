@@ -39,7 +39,7 @@ interface Datagram {
 
 /** Earlier datagrams kept for replays. */
 const MEMORY = 512;
-const MAX_DELAY_MS = 20_000;
+const MAX_DELAY_MS = 10_000;
 
 /** The network between the hosts: each process has a port of its own, and all hear a broadcast. */
 export class Network {

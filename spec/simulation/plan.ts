@@ -18,6 +18,10 @@ export interface Plan {
   readonly stallChance: number;
   /** One voter's process is started after the farm was formed by the others. */
   readonly isOneLate: boolean;
+  /** Life of a session, unless its cookie says something else. */
+  readonly sessionLifeMs: number;
+  /** Longest life that is given to a value. */
+  readonly longestLifeMs: number;
 }
 
 export type FaultKind =
@@ -69,5 +73,7 @@ export function planOf(random: Random): Plan {
     badWeather: random.chance(0.7),
     stallChance: random.chance(0.3) ? 2e-4 : 0,
     isOneLate: clusterSize >= 3 && random.chance(0.15),
+    sessionLifeMs: random.pick([3000, 6000, 12_000]),
+    longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
   };
 }

@@ -27,6 +27,9 @@ export class Process {
   isDead = false;
   /** It is paused, or stalled within a step, until then. */
   busyUntilMs = 0;
+  /** Whether its clock is vouched for, and how often it was not any more. */
+  isClockTrusted = false;
+  lapses = 0;
   /** Datagrams that wait. */
   backlog = 0;
 

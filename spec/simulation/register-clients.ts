@@ -10,9 +10,6 @@ import { EPOCH_MS } from './world.js';
 /** A hot register gets another name after so many calls: the search for an order is exponential at its worst. */
 const CALLS_PER_KEY = 28;
 
-/** How often it is looked whether the clock of somebody who waits is still vouched for. */
-const TRUST_MS = 20;
-
 const VERBS: Readonly<Record<string, readonly Verb[]>> = {
   // Numbers and lists only grow, so nothing done twice and nothing lost can hide.
   n: ['increment', 'increment', 'get'],
@@ -37,8 +34,9 @@ export class RegisterClients {
     const isHot = random.chance(0.8);
     const verb = random.pick(VERBS[kind] ?? []) ?? 'get';
     const key = isHot ? this.#hotKey(`${kind}${random.integer(2)}`) : `reg/${kind}-cold${random.integer(300)}`;
-    const lifeMs = random.chance(0.3) ? random.between(100, 3000) : random.between(5000, 15_000);
-    await this.call(server, key, verb, random.chance(0.05) && kind !== 'v' ? 60_000 : Math.floor(lifeMs));
+    const { longestLifeMs } = this.#simulation.plan;
+    const lifeMs = random.chance(0.3) ? random.between(100, 3000) : random.between(longestLifeMs / 4, longestLifeMs);
+    await this.call(server, key, verb, Math.floor(lifeMs));
   }
 
   /** The keys in use now. */
@@ -57,17 +55,14 @@ export class RegisterClients {
       text: verb === 'get' || verb === 'touch' || verb === 'remove' ? '' : `t${this.#token}`,
       expected: this.#seen.get(key) ?? 't0',
       untilMs: verb === 'get' || verb === 'remove' ? FOREVER : until - EPOCH_MS,
-      isClockTrusted: node.status().clock.isTrusted,
+      isClockTrusted: process.isClockTrusted,
     };
     const entry = histories.begin(key, input, process.nowMs);
     const label = `${process.name} ${verb} ${key} ${input.text}`;
     world.note(`${label} ...`);
+    world.count('operations');
     server.pending.add(label);
-    const watch = (): void => {
-      entry.input.isClockTrusted &&= node.status().clock.isTrusted;
-      if (server.pending.has(label) && !process.isDead) world.after(TRUST_MS, watch);
-    };
-    world.after(TRUST_MS, watch);
+    const { lapses } = process;
     try {
       if (verb === 'get') {
         entry.output = decode((await node.read(key)).value);
@@ -75,7 +70,7 @@ export class RegisterClients {
         entry.output = (await node.change(key, changeOf(input, until))).result;
       }
       entry.returned = process.nowMs;
-      entry.input.isClockTrusted &&= node.status().clock.isTrusted;
+      entry.input.isClockTrusted &&= process.lapses === lapses;
       if (entry.output !== 'ok' && entry.output !== '-') this.#seen.set(key, entry.output);
       world.note(`${label}: ${entry.output}`);
       world.count('operations done');

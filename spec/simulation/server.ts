@@ -4,9 +4,6 @@ import type { Process } from './process.js';
 import type { Simulation } from './simulation.js';
 import { EPOCH_MS } from './world.js';
 
-/** Longest life of a session in ms. */
-export const SESSION_LIFE_MS = 12_000;
-
 /** A web server: a process with a node and a session store of the real code. */
 export class Server {
   readonly process: Process;
@@ -41,7 +38,7 @@ export class Server {
       world.note(`${process.name} warns: ${code}`);
       if (code === 'halted' || code === 'malformed' || code === 'farms-met') simulation.object(`${code}: ${message}`);
     });
-    this.store = new PaxosStore({ node: this.node, ttl: SESSION_LIFE_MS / 1000, touchAfter: 1 });
+    this.store = new PaxosStore({ node: this.node, ttl: plan.sessionLifeMs / 1000, touchAfter: 1 });
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
   }
@@ -53,7 +50,7 @@ export class Server {
   /** What is asked for by a wrong clock that nobody has vouched for yet lives until that clock says: too long to wait. */
   get isClockFit(): boolean {
     const offMs = Math.abs(this.node.nowMs() - EPOCH_MS - this.process.nowMs);
-    return offMs <= this.#simulation.skewMs || this.node.status().clock.isTrusted;
+    return offMs <= this.#simulation.skewMs || this.process.isClockTrusted;
   }
 
   get isVoter(): boolean {

@@ -2,7 +2,7 @@ import session, { type SessionData } from 'express-session';
 import { PaxosError } from '../../lib/errors.js';
 import { type Life, Lives } from './lives.js';
 import type { Random } from './random.js';
-import { SESSION_LIFE_MS, type Server } from './server.js';
+import type { Server } from './server.js';
 import type { Simulation } from './simulation.js';
 
 /** Sessions in use at a time: few, so that requests meet. */
@@ -53,7 +53,7 @@ export class SessionClients {
       life.begunMs = server.process.nowMs;
       if (done !== null) {
         life.savedMs = server.process.nowMs;
-        life.livesUntilMs = calledMs + SESSION_LIFE_MS - 2 * this.#simulation.skewMs;
+        life.livesUntilMs = calledMs + this.#simulation.plan.sessionLifeMs - 2 * this.#simulation.skewMs;
         this.#published.push(life.sid);
         return;
       }
@@ -148,6 +148,7 @@ export class SessionClients {
     const { world } = this.#simulation;
     const label = `${server.process.name} ${what} #${++this.#sequence}`;
     world.note(`${label} ...`);
+    world.count('operations');
     server.pending.add(label);
     try {
       const result = await operation();

@@ -4,14 +4,14 @@ import { mutants } from './mutants.js';
 import { type Report, Simulation } from './simulation.js';
 
 function run(seed: number): Promise<Report> {
-  return new Simulation(seed, false).run();
+  return new Simulation(seed).run();
 }
 
 test('the same seed gives the same run, byte for byte; another one, another', async () => {
   const [once, again, other] = [await run(20), await run(20), await run(21)];
   expect(again.hash).toBe(once.hash);
   expect(other.hash).not.toBe(once.hash);
-  expect(once.operations).toBeGreaterThanOrEqual(600);
+  expect(once.operations).toBeGreaterThanOrEqual(500);
 }, 60_000);
 
 test.each([20, 30, 40])(

@@ -23,16 +23,26 @@ export interface Report {
   readonly operations: number;
   readonly virtualMs: number;
   readonly trace: string;
+  /** The steps of clients, and the faults, that happened, in their order: each can be left out. */
+  readonly happened: readonly string[];
+}
+
+/** How a seed is run. */
+export interface Choice {
+  /** Whether the whole trace is kept. */
+  readonly isTraced?: boolean;
+  /** What happens in the run of that seed, and is left out in this one. */
+  readonly omitted?: ReadonlySet<string>;
 }
 
 /** A farm is formed within that time, whatever the weather. */
 const FORMATION_MS = 60_000;
-/** Calls that the clients make in a run, if they are answered fast enough for that. */
-const CALLS = 600;
+/** Operations of the clients in a run, if they are answered fast enough for that. */
+const OPERATIONS = 550;
 /** After the last fault: the longest pause, delay and suspicion are over, and all clocks are heard anew. */
-const HEALING_MS = 25_000;
-/** Longest life that a client gives to a value, and the lag of a session's expiry. */
-const LONGEST_LIFE_MS = 62_000;
+const HEALING_MS = 15_000;
+/** By so much later than its end a value may be forgotten, beside the skew of the clocks. */
+const LAG_MS = 2000;
 
 /** One run: a farm of the real code, its clients and its faults, all made from one seed. */
 export class Simulation {
@@ -44,6 +54,8 @@ export class Simulation {
   /** Those that run. */
   readonly servers: Server[] = [];
   readonly #seed: number;
+  readonly #omitted: ReadonlySet<string>;
+  readonly #happened: string[] = [];
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
   readonly #witness: Witness;
@@ -53,8 +65,9 @@ export class Simulation {
   #isWorking = false;
   #clients = 0;
 
-  constructor(seed: number, isTraced: boolean) {
+  constructor(seed: number, { isTraced = false, omitted = new Set() }: Choice = {}) {
     this.#seed = seed;
+    this.#omitted = omitted;
     this.world = new World(seed, isTraced);
     this.plan = planOf(this.world.random.fork('plan'));
     this.network = new Network(this.world);
@@ -72,6 +85,13 @@ export class Simulation {
   /** Hosts whose clocks may be wrong at a time. */
   get mayBeWrong(): number {
     return Math.floor((this.plan.clusterSize - 1) / 2);
+  }
+
+  /** Whether that step or fault is not one of those left out. */
+  happens(name: string): boolean {
+    if (this.#omitted.has(name)) return false;
+    this.#happened.push(name);
+    return true;
   }
 
   object(what: string): void {
@@ -145,14 +165,16 @@ export class Simulation {
       violations: this.#violations,
       counts: this.world.counts,
       undecided,
-      operations: this.#calls,
+      operations: this.#operations,
       virtualMs: this.world.nowMs,
       trace: this.world.trace.text,
+      happened: this.#happened,
     };
   }
 
-  get #calls(): number {
-    return this.world.counts.get('calls') ?? 0;
+  /** Calls that the clients made of the register and of the store. */
+  get #operations(): number {
+    return this.world.counts.get('operations') ?? 0;
   }
 
   async #run(): Promise<void> {
@@ -181,7 +203,8 @@ export class Simulation {
     faults.begin();
     world.stallChance = plan.stallChance;
     const tooLongMs = world.nowMs + 4 * plan.workMs + 100_000;
-    while (this.#calls < CALLS && world.nowMs < tooLongMs) await world.runUntil(world.nowMs + plan.workMs / 50);
+    while (this.#operations < OPERATIONS && world.nowMs < tooLongMs)
+      await world.runUntil(world.nowMs + plan.workMs / 50);
 
     this.#isWorking = false;
     faults.end();
@@ -189,7 +212,8 @@ export class Simulation {
     network.weather = FAIR_WEATHER;
     await world.runUntil(world.nowMs + HEALING_MS);
     await this.#checkAnswers();
-    await world.runUntil(world.nowMs + LONGEST_LIFE_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000);
+    const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
+    await world.runUntil(world.nowMs + lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000);
     this.#checkMemory();
   }
 
@@ -229,12 +253,14 @@ export class Simulation {
   }
 
   async #client(server: Server, name: string): Promise<void> {
-    const random = this.world.random.fork(`client ${name}`);
-    for (;;) {
-      await server.sleep(random.around(this.plan.thinkMs));
+    const thinking = this.world.random.fork(`client ${name}`);
+    for (let count = 1; ; count += 1) {
+      await server.sleep(thinking.around(this.plan.thinkMs));
       if (!this.#isWorking || server.isStopping) return;
-      if (!server.isClockFit) continue;
-      this.world.count('calls');
+      const step = `client ${name} step ${count}`;
+      // Each draws from its own stream, so that what is left out changes nothing of the others.
+      const random = this.world.random.fork(step);
+      if (!server.isClockFit || !this.happens(step)) continue;
       if (random.chance(0.5)) await this.#registers.step(server, random);
       else await this.#sessions.step(server, random, name);
     }

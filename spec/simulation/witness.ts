@@ -1,3 +1,4 @@
+import { GuardedClock } from '../../lib/membership/index.js';
 import {
   Acceptor,
   type AcceptorAnswer,
@@ -40,6 +41,7 @@ export class Witness {
     const witness = this;
     const { receive } = Acceptor.prototype;
     const { next } = BallotSource.prototype;
+    const { check } = GuardedClock.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
       const answer = receive.call(this, request, now);
       witness.#heard(this, request, answer);
@@ -50,7 +52,13 @@ export class Witness {
       witness.#issue(ballot);
       return ballot;
     };
+    GuardedClock.prototype.check = function (this: GuardedClock, ...seen) {
+      const opinion = check.apply(this, seen);
+      witness.#vouched(opinion.isTrusted);
+      return opinion;
+    };
     return () => {
+      GuardedClock.prototype.check = check;
       Acceptor.prototype.receive = receive;
       BallotSource.prototype.next = next;
     };
@@ -68,6 +76,13 @@ export class Witness {
         return [`${key}: ${value} at ${formatBallot(promised)}${committed ? ' committed' : ''} until ${horizon}`];
       });
     });
+  }
+
+  #vouched(isTrusted: boolean): void {
+    const process = this.#world.running;
+    if (process === null) return;
+    if (process.isClockTrusted && !isTrusted) process.lapses += 1;
+    process.isClockTrusted = isTrusted;
   }
 
   #issue(ballot: Ballot): void {
