@@ -4,7 +4,7 @@ import type { Random } from './random.js';
 import type { Simulation } from './simulation.js';
 
 /** How long a fault lasts, in ms: from hardly to longer than every time-out. */
-function lastingOf(random: Random): number {
+export function lastingOf(random: Random): number {
   return random.pick([50, 500, 2000, 6000]) * random.between(0.2, 1.8);
 }
 

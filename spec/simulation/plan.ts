@@ -18,6 +18,11 @@ export interface Plan {
   readonly stallChance: number;
   /** One voter's process is started after the farm was formed by the others. */
   readonly isOneLate: boolean;
+  /** Chance that a proposal reaches a minority only: see `message-faults.ts`. */
+  readonly minorityAccepts: number;
+  /** Chance, at each ballot, that an acceptor hears nothing of that register for a while. */
+  readonly deafness: number;
+  readonly commitLoss: number;
   /** Life of a session, unless its cookie says something else. */
   readonly sessionLifeMs: number;
   /** Longest life that is given to a value. */
@@ -60,6 +65,7 @@ export function planOf(random: Random): Plan {
   const clients = (clusterSize + learners) * clientsPerProcess;
   const workMs = random.pick([2000, 4000, 10_000, 40_000]);
   const thinkMs = (workMs * clients) / 700;
+  const isAimed = random.chance(0.5);
   return {
     clusterSize,
     learners,
@@ -72,6 +78,9 @@ export function planOf(random: Random): Plan {
     faults: random.chance(0.1) ? [] : random.some(KINDS),
     badWeather: random.chance(0.7),
     stallChance: random.chance(0.3) ? 2e-4 : 0,
+    minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
+    deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
+    commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
     isOneLate: clusterSize >= 3 && random.chance(0.15),
     sessionLifeMs: random.pick([3000, 6000, 12_000]),
     longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),

@@ -1,5 +1,6 @@
 import { Faults } from './faults.js';
 import { Histories } from './histories.js';
+import { MessageFaults } from './message-faults.js';
 import { FAIR_WEATHER, Network, type Weather } from './network.js';
 import { type Plan, planOf } from './plan.js';
 import { Host, Process } from './process.js';
@@ -59,6 +60,7 @@ export class Simulation {
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
   readonly #witness: Witness;
+  readonly #messageFaults = new MessageFaults(this);
   readonly #violations: string[] = [];
   /** Those that voted first: their memory is what the farm rests on. */
   #voters: Server[] = [];
@@ -151,11 +153,11 @@ export class Simulation {
   }
 
   async run(): Promise<Report> {
-    const uninstall = this.#witness.install();
+    const uninstall = [this.#witness.install(), this.#messageFaults.install()];
     try {
       await this.#run();
     } finally {
-      uninstall();
+      for (const undo of uninstall.reverse()) undo();
     }
     const { broken, undecided } = this.histories.judge(this.skewMs);
     for (const history of broken) this.object(`not linearizable: ${history}`);
@@ -208,6 +210,7 @@ export class Simulation {
 
     this.#isWorking = false;
     faults.end();
+    this.#messageFaults.end();
     world.stallChance = 0;
     network.weather = FAIR_WEATHER;
     await world.runUntil(world.nowMs + HEALING_MS);

@@ -1,0 +1,144 @@
+import { Acceptor, type AcceptorRequest, BallotSource, type Prepare } from '../../lib/paxos/index.js';
+import { lastingOf } from './faults.js';
+import type { Process } from './process.js';
+import type { Simulation } from './simulation.js';
+
+/**
+ * Losses that a network may have, aimed at where they hurt: a proposal that only a minority takes and whose proposer
+ * stops there, an acceptor that hears nothing of one register, commits that get lost. By chance alone most of them
+ * would take thousands of runs to happen at the right time.
+ *
+ * A message is lost before an acceptor has seen it. What a process asks its own acceptor is never lost: no network
+ * lies between the two.
+ */
+export class MessageFaults {
+  readonly #simulation: Simulation;
+  readonly #names = new Map<number, Process>();
+  readonly #acceptors = new WeakMap<Acceptor, Process>();
+  /** By ballot: the ports of the processes whose acceptors get to see its proposal; `null` for all. */
+  readonly #takers = new Map<string, ReadonlySet<number> | null>();
+  readonly #prepared = new Set<string>();
+  /** Of `port key`: until when it hears nothing. */
+  readonly #deafUntilMs = new Map<string, number>();
+  #count = 0;
+  #isOver = false;
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
+  }
+
+  /** @returns ends it */
+  install(): () => void {
+    const faults = this;
+    const { receive } = Acceptor.prototype;
+    const { next } = BallotSource.prototype;
+    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
+      return faults.#isLost(this, request) ? null : receive.call(this, request, now);
+    };
+    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
+      const { running } = faults.#simulation.world;
+      if (running !== null) faults.#names.set(this.proposer, running);
+      return next.call(this, wallMs);
+    };
+    return () => {
+      Acceptor.prototype.receive = receive;
+      BallotSource.prototype.next = next;
+    };
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  #isLost(acceptor: Acceptor, request: AcceptorRequest): boolean {
+    const { world, plan } = this.#simulation;
+    const process = this.#acceptors.get(acceptor) ?? world.running;
+    if (this.#isOver || process === null || request.type === 'enumerate' || request.key.startsWith('/')) return false;
+    this.#acceptors.set(acceptor, process);
+    if (this.#isDeaf(process, request)) return true;
+    switch (request.type) {
+      case 'prepare':
+        this.#onPrepare(request);
+        return this.#isDeaf(process, request);
+      case 'accept': {
+        const { round, proposer } = request.proposal.accepted;
+        if (this.#names.get(proposer) === process) return false;
+        const takers = this.#takersOf(`${round}.${proposer}`, proposer);
+        if (takers === null || takers.has(process.port)) return false;
+        world.count('accept lost at most');
+        return true;
+      }
+      case 'commit': {
+        if (plan.commitLoss === 0 || this.#names.get(request.ballot.proposer) === process) return false;
+        const name = `commit ${request.ballot.round}.${request.ballot.proposer} ${process.port}`;
+        if (!world.random.fork(name).chance(plan.commitLoss)) return false;
+        world.count('commit lost');
+        return true;
+      }
+      case 'read':
+        return false;
+    }
+  }
+
+  #isDeaf(process: Process, request: { readonly key: string }): boolean {
+    const untilMs = this.#deafUntilMs.get(`${process.port} ${request.key}`);
+    if (untilMs === undefined || untilMs <= this.#simulation.world.nowMs) return false;
+    this.#simulation.world.count('register cut off');
+    return true;
+  }
+
+  /** At the first sight of a ballot: shall one acceptor hear nothing of that register for a while? */
+  #onPrepare({ key, ballot }: Prepare): void {
+    const { plan, world, servers } = this.#simulation;
+    const name = `${ballot.round}.${ballot.proposer}`;
+    if (plan.deafness === 0 || this.#prepared.has(name)) return;
+    this.#prepared.add(name);
+    this.#count += 1;
+    const fault = `deafness ${this.#count}`;
+    const random = world.random.fork(fault);
+    if (!random.chance(plan.deafness)) return;
+    const voters = servers.filter((server) => server.isVoter && server.process !== this.#names.get(ballot.proposer));
+    const victim = random.pick(voters)?.process;
+    if (victim === undefined || !this.#simulation.happens(fault)) return;
+    const ms = random.chance(0.5) ? lastingOf(random) : 1.5 * plan.sessionLifeMs;
+    world.note(`fault: ${victim.name} hears nothing of ${key} for ${ms.toFixed(0)}`);
+    this.#deafUntilMs.set(`${victim.port} ${key}`, world.nowMs + ms);
+  }
+
+  /** At the first sight of a proposal: who gets to see it? */
+  #takersOf(ballot: string, proposer: number): ReadonlySet<number> | null {
+    const { plan, world, servers } = this.#simulation;
+    if (plan.minorityAccepts === 0) return null;
+    const known = this.#takers.get(ballot);
+    if (known !== undefined) return known;
+    this.#takers.set(ballot, null);
+    this.#count += 1;
+    const fault = `minority ${this.#count}`;
+    const random = world.random.fork(fault);
+    if (!random.chance(plan.minorityAccepts)) return null;
+    const own = this.#names.get(proposer);
+    const others = servers.filter((server) => server.isVoter && server.process !== own).map(({ process }) => process);
+    const isOwnVoter = servers.some((server) => server.isVoter && server.process === own);
+    const room = Math.floor((plan.clusterSize - 1) / 2) - (isOwnVoter ? 1 : 0);
+    if (room < 0 || !this.#simulation.happens(fault)) return null;
+    const takers = new Set<number>();
+    for (let count = isOwnVoter ? random.integer(room + 1) : room; count > 0 && others.length > 0; count -= 1) {
+      const [taker] = others.splice(random.integer(others.length), 1);
+      if (taker !== undefined) takers.add(taker.port);
+    }
+    this.#takers.set(ballot, takers);
+    world.count('minority accept');
+    world.note(`fault: ${own?.name}'s ${ballot} reaches ${[...takers].join() || 'nobody'} only`);
+    const server = servers.find(({ process }) => process === own);
+    const fate = random.fraction();
+    if (server === undefined || fate < 0.5) return takers;
+    if (fate < 0.75) {
+      server.process.pause(random.between(0.5, 3) * plan.timeoutMs);
+      world.count('pause amid a write');
+    } else if (this.#simulation.mayDie(server)) {
+      this.#simulation.end(server, true, random.between(0, 3000));
+      world.count('kill amid a write');
+    }
+    return takers;
+  }
+}
