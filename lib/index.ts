@@ -8,9 +8,16 @@ export type {
   Address,
   BroadcastOptions,
   MulticastOptions,
+  NetworkConditions,
+  NetworkCut,
+  NetworkDirection,
   PeersOptions,
+  PoorNetwork,
+  PoorNetworkCounters,
+  PoorNetworkOptions,
   Receiver,
   Transport,
   TransportOption,
   TransportStatus,
 } from './transport/index.js';
+export { poorNetwork } from './transport/index.js';

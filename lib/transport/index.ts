@@ -1,7 +1,8 @@
 /** What the other rooms, and users, take from this one. */
 import { parseTransportOption, type TransportOption } from './options.js';
+import { type NetworkConditions, PoorNetwork, type PoorNetworkOptions } from './poor.js';
 import type { Transport } from './transport.js';
-import { UdpTransport, type UdpTransportLimits } from './udp.js';
+import { MAX_MAX_FRAME_SIZE, UdpTransport, type UdpTransportLimits } from './udp.js';
 
 export {
   type BroadcastOptions,
@@ -13,6 +14,14 @@ export {
   type TransportSettings,
   type UdpSettings,
 } from './options.js';
+export {
+  type NetworkConditions,
+  type NetworkCut,
+  type NetworkDirection,
+  PoorNetwork,
+  type PoorNetworkCounters,
+  type PoorNetworkOptions,
+} from './poor.js';
 export type { Address, Receiver, Transport, TransportStatus } from './transport.js';
 export { DEFAULT_MAX_FRAME_SIZE, UdpTransport, type UdpTransportLimits } from './udp.js';
 
@@ -25,4 +34,27 @@ export { DEFAULT_MAX_FRAME_SIZE, UdpTransport, type UdpTransportLimits } from '.
 export function createTransport(option: TransportOption | undefined, limits: UdpTransportLimits = {}): Transport {
   const settings = parseTransportOption(option);
   return settings.kind === 'custom' ? settings.transport : new UdpTransport(settings, limits);
+}
+
+/**
+ * A transport over a network that is as poor as you like, for development and tests: it loses, doubles, delays and
+ * reorders datagrams and frames, and cuts this process off from the others, all of it switchable while it runs.
+ *
+ * @param transport what the `transport` option of a store takes; undefined for UDP multicast
+ * @param conditions none: it is as good as the network below
+ * @throws ConfigError that says which option, what it got and what it takes
+ * @example
+ * const network = poorNetwork({ multicast: '239.1.2.3:5000' }, { loss: 0.1, delayMs: 5, jitterMs: 20 });
+ * const store = new PaxosStore({ transport: network });
+ * network.cutOff();            // this process and the others hear nothing of each other
+ * network.heal();
+ * network.set({ loss: 0.3 });  // other conditions, in place of the first
+ */
+export function poorNetwork(
+  transport?: TransportOption,
+  conditions?: NetworkConditions,
+  options?: PoorNetworkOptions,
+): PoorNetwork {
+  // The store's `maxValueSize`, by which frames are limited otherwise, is not known here.
+  return new PoorNetwork(createTransport(transport, { maxFrameSize: MAX_MAX_FRAME_SIZE }), conditions, options);
 }

@@ -11,7 +11,8 @@ import { Warnings } from './warnings.js';
 
 /** A value of 1 MiB with what is written around it. */
 export const DEFAULT_MAX_FRAME_SIZE = 1024 * 1024 + 64 * 1024;
-const MAX_MAX_FRAME_SIZE = 7 * 1024 * 1024;
+/** What `maxFrameSize` may be at most. */
+export const MAX_MAX_FRAME_SIZE = 7 * 1024 * 1024;
 
 export interface UdpTransportLimits {
   /** Bytes of the largest frame, 1..7 MiB: one has to fit in what may wait for a node. Default 1 MiB + 64 KiB. */
