@@ -4,7 +4,14 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll } from '@jest/globals';
-import type { MulticastOptions, NodeStatus, PaxosStoreOptions } from '../../lib/index.js';
+import type {
+  MulticastOptions,
+  NetworkConditions,
+  NetworkCut,
+  NodeStatus,
+  PaxosStoreOptions,
+  PoorNetworkCounters,
+} from '../../lib/index.js';
 import { PATIENCE_MS, until } from './waiting.js';
 
 /** What of a server's output is kept. */
@@ -19,6 +26,8 @@ export interface Config {
   readonly maxAgeMs?: number;
   /** Whether session ids are what the requests' `id` says. */
   readonly hasOwnIds?: boolean;
+  /** Puts a poor network below its transport; see `Server.network`. */
+  readonly conditions?: NetworkConditions;
   /** Whether the server shows what datagrams it sends. */
   readonly isTapped?: boolean;
 }
@@ -44,6 +53,7 @@ type Said =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'closed' }
+  | { readonly type: 'network' }
   | { readonly type: 'arrived'; readonly gate: string }
   | { readonly type: 'sent'; readonly base64: string; readonly to: string }
   | ({ readonly type: 'event' } & StoreEvent);
@@ -58,6 +68,7 @@ export class Server {
   #failure = '';
   isReady = false;
   isClosed = false;
+  #networkChanges = 0;
   readonly events: StoreEvent[] = [];
   /** Gates at which a request waits, or has waited. */
   readonly arrived = new Set<string>();
@@ -140,6 +151,19 @@ export class Server {
     this.#child.send({ type: 'open', gate });
   }
 
+  /** Changes its poor network; `cut: null` heals it. Resolves when that is in force. */
+  async network(change: { readonly cut?: NetworkCut | null; readonly conditions?: NetworkConditions }): Promise<void> {
+    const done = this.#networkChanges + 1;
+    this.#child.send({ type: 'network', ...change });
+    await this.#until('has changed its network', () => this.#networkChanges >= done);
+  }
+
+  /** What its poor network has done. */
+  async poorCounters(): Promise<PoorNetworkCounters> {
+    const { network } = await this.status();
+    return (network.transport as unknown as { readonly poor: PoorNetworkCounters }).poor;
+  }
+
   /** Stops it, or lets it go on. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal);
@@ -179,6 +203,9 @@ export class Server {
         break;
       case 'closed':
         this.isClosed = true;
+        break;
+      case 'network':
+        this.#networkChanges += 1;
         break;
       case 'arrived':
         this.arrived.add(said.gate);

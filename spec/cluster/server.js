@@ -7,7 +7,7 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { PaxosStore } from 'connect-paxos';
+import { PaxosStore, poorNetwork } from 'connect-paxos';
 import express5 from 'express';
 import session from 'express-session';
 import express4 from 'express4';
@@ -22,7 +22,8 @@ const tell = (message) => {
 process.on('disconnect', () => process.exit(0));
 if (config.isTapped) tapDatagrams();
 
-const store = new PaxosStore(config.options);
+const network = config.conditions && poorNetwork(config.options.transport, config.conditions);
+const store = new PaxosStore({ ...config.options, ...(network && { transport: network }) });
 for (const event of ['connect', 'disconnect', 'conflict', 'warning']) {
   store.on(event, (payload) => tell({ type: 'event', event, payload }));
 }
@@ -68,9 +69,15 @@ app.use((error, request, _response, next) => {
 
 const server = app.listen(0, '127.0.0.1');
 await once(server, 'listening');
-process.on('message', ({ type, gate }) => {
+process.on('message', ({ type, gate, cut, conditions }) => {
   if (type === 'open') gateOf(gate).open();
   if (type === 'close') close();
+  if (type === 'network') {
+    if (cut === null) network.heal();
+    else if (cut !== undefined) network.cutOff(cut);
+    if (conditions !== undefined) network.set(conditions);
+    tell({ type: 'network' });
+  }
 });
 tell({ type: 'listening', port: server.address().port });
 
