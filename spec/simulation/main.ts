@@ -39,7 +39,7 @@ async function main(): Promise<number> {
       process.stdout.write(`There is no mutant ${values.mutant}; see --mutants.\n`);
       return 2;
     }
-    mutant.install();
+    mutant.install?.();
   }
   const first = Number(values.seed);
   const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);

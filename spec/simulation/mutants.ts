@@ -1,6 +1,10 @@
-/** Code that breaks one rule of the protocol each, put in while a run lasts. The simulator has to catch every one. */
+/**
+ * Deliberate defects, one switch each: a rule of docs/protocol.md that is left out. The simulator has to catch every
+ * one, or it would not notice if the rule were broken by mistake.
+ */
 import { GuardedClock, Membership } from '../../lib/membership/index.js';
 import { Operations } from '../../lib/node/operations.js';
+import { Voter } from '../../lib/node/voter.js';
 import {
   Acceptor,
   type AcceptorAnswer,
@@ -10,19 +14,34 @@ import {
   ClassicRound,
   majorityOf,
   NO_BALLOT,
+  QuorumRead,
   Tally,
 } from '../../lib/paxos/index.js';
 import { Origin } from '../../lib/session/origin.js';
 
+/** A rule taken out of the compiled code: in a copy that only `npm run simulate` runs. */
+export interface Edit {
+  /** Path below `lib/`, without extension. */
+  readonly file: string;
+  /** Occurs once. */
+  readonly from: string;
+  readonly to: string;
+}
+
 export interface Mutant {
   readonly name: string;
-  /** @returns takes it out again */
-  install(): () => void;
+  /** The rule that is left out. */
+  readonly breaks: string;
+  readonly edits?: readonly Edit[];
+  /** Where a method as a whole can be put in place of another. @returns takes it out again */
+  readonly install?: () => () => void;
 }
 
 export const mutants: readonly Mutant[] = [
+  // ---- quorums and answers
   {
     name: 'majority-too-small',
+    breaks: 'a quorum is a majority of all slots',
     install: () =>
       patchGetter(
         Tally.prototype,
@@ -34,16 +53,26 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
-    name: 'non-voters-counted',
+    name: 'duplicates-counted',
+    breaks: 'each voter counts once',
     install: () => {
+      const slots = new Map<number, number>();
       let fresh = 1000;
-      const undoVoter = patch(Membership.prototype, 'isVoter', () => () => true);
+      const undoVoter = patch(
+        Membership.prototype,
+        'isVoter',
+        (isVoter) =>
+          function (this: Membership, from) {
+            return isVoter.call(this, { ...from, slot: slots.get(from.slot) ?? from.slot });
+          },
+      );
       const undoReceive = patch(
         Operations.prototype,
         'receive',
         (receive) =>
           function (this: Operations, from, answer) {
             fresh += 1;
+            slots.set(fresh, from.slot);
             return receive.call(this, { ...from, slot: fresh }, answer);
           },
       );
@@ -54,32 +83,116 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
-    name: 'accepts-below-promise',
-    install: () =>
-      answering((request, answer) =>
-        request.type === 'accept' && answer?.type === 'nack' && answer.reason === 'stale'
-          ? { type: 'accepted', request: request.request, ballot: request.proposal.accepted }
-          : answer,
-      ),
+    name: 'non-voters-counted',
+    breaks: 'only voters count: a process that has lost its memory answers as if it had one',
+    install: () => {
+      const undoVoting = patchGetter(Voter.prototype, 'isVoting', () => () => true);
+      const undoVoter = patch(
+        Membership.prototype,
+        'isVoter',
+        (isVoter) =>
+          function (this: Membership, from) {
+            return from.slot > 1000 || isVoter.call(this, from);
+          },
+      );
+      const undoReceive = patch(
+        Operations.prototype,
+        'receive',
+        (receive) =>
+          function (this: Operations, from, answer) {
+            const slot = from.slot === 0 ? 1001 + (from.process % 1_000_000) : from.slot;
+            return receive.call(this, { ...from, slot }, answer);
+          },
+      );
+      return () => {
+        undoReceive();
+        undoVoter();
+        undoVoting();
+      };
+    },
   },
   {
-    name: 'nothing-adopted',
-    install: () =>
-      answering((_, answer) =>
-        answer?.type === 'promised' && answer.report?.committed === false ? { ...answer, report: null } : answer,
-      ),
+    name: 'slot-given-out-again',
+    breaks: 'a slot whose holder lost its memory is not given out again without recovery',
+    edits: [
+      {
+        file: 'membership/membership',
+        from: 'holder === null ? [index + 1] : []',
+        to: 'holder === null || !this.#peers.isHeard(holder.process, now.monotonicMs, SUSPICION_MS) ? [index + 1] : []',
+      },
+      {
+        file: 'node/claim',
+        from: 'apply: (current) => current.value === null',
+        to: 'apply: (current) => true',
+      },
+      {
+        file: 'node/node',
+        from: 'generation: 1, name: this.#settings.name',
+        to: 'generation: Date.now() % 1 + this.#runtime.wallMs(), name: this.#settings.name',
+      },
+    ],
   },
   {
-    name: 'lineage-ignored',
-    install: () =>
-      answering((_, answer) => {
-        if (answer?.type !== 'promised' || answer.report === null) return answer;
-        const proposal = { ...answer.report.proposal, lineage: [], lineageFrom: NO_BALLOT };
-        return { ...answer, report: { ...answer.report, proposal } };
-      }),
+    name: 'answers-to-earlier-ballots-counted',
+    breaks: 'an answer counts for the ballot that it names only',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'promises === null || !sameBallot(answer.ballot, this.#ballot)',
+        to: 'promises === null',
+      },
+      {
+        file: 'paxos/classic-round',
+        from: 'accepted === null || !sameBallot(ballot, this.#ballot)',
+        to: 'accepted === null',
+      },
+    ],
+  },
+  {
+    name: 'misdirected-taken',
+    breaks: 'what is meant for another process is not taken',
+    edits: [
+      { file: 'node/link', from: 'envelope.to !== EVERYBODY && envelope.to !== this.#setup.process', to: 'false' },
+    ],
+  },
+  {
+    name: 'one-answer-reads',
+    breaks: 'a read hears a majority',
+    install: () => {
+      let isReading = false;
+      const undoMajority = patchGetter(
+        Tally.prototype,
+        'isMajority',
+        (isMajority) =>
+          function (this: Tally<unknown>) {
+            return isReading || isMajority.call(this);
+          },
+      );
+      const undoRead = patch(
+        QuorumRead.prototype,
+        'receive',
+        (receive) =>
+          function (this: QuorumRead, from, answer, now) {
+            isReading = true;
+            const report = answer.type === 'held' ? answer.report : null;
+            const said =
+              answer.type === 'held' && report !== null
+                ? { ...answer, report: { ...report, committed: true } }
+                : answer;
+            const outgoing = receive.call(this, from, said, now);
+            isReading = false;
+            return outgoing;
+          },
+      );
+      return () => {
+        undoRead();
+        undoMajority();
+      };
+    },
   },
   {
     name: 'read-unsettled',
+    breaks: 'a read answers only what is chosen',
     install: () =>
       answering((_, answer) =>
         answer?.type === 'held' && answer.report !== null
@@ -87,38 +200,46 @@ export const mutants: readonly Mutant[] = [
           : answer,
       ),
   },
+
+  // ---- promises and ballots
   {
-    name: 'commit-names-only-the-key',
-    install: () =>
-      patch(
-        Acceptor.prototype,
-        'commit',
-        (commit) =>
-          function (this: Acceptor, message) {
-            const proposal = this.record(message.key)?.proposal;
-            if (proposal == null) return commit.call(this, message);
-            return commit.call(this, { ...message, ballot: proposal.accepted, operation: proposal.operation });
-          },
-      ),
+    name: 'accepts-below-promise',
+    breaks: 'nothing is accepted below what was promised',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: `if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+        to: `if (record !== undefined && compareBallots(ballot, record.promised) < 0 && (record.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0)) {
+            const taken = { ...record, proposal, committed: false, horizon: Math.max(record.horizon, request.horizon, proposal.until) };
+            this.#store(key, record, taken, now);
+            return { type: 'accepted', request: request.request, ballot };
+        }
+        if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+      },
+    ],
   },
   {
-    name: 'unknown-told-as-nothing',
-    install: () => patchGetter(ClassicRound.prototype, 'isExposed', () => () => false),
+    name: 'repetition-not-recognised',
+    breaks: 'the same accept again gets the same answer, and changes nothing',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: `if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+        to: 'if (false) {',
+      },
+    ],
   },
   {
-    name: 'destroy-leaves-nothing',
+    name: 'nothing-adopted',
+    breaks: 'phase 2 builds on what the promises hold',
     install: () =>
-      patch(
-        Operations.prototype,
-        'change',
-        (change) =>
-          function <R>(this: Operations, key: string, asked: Change<R>, timeoutMs: number) {
-            return change.call(this, key, { ...asked, seals: false }, timeoutMs) as ReturnType<typeof change<R>>;
-          },
+      answering((_, answer) =>
+        answer?.type === 'promised' && answer.report?.committed === false ? { ...answer, report: null } : answer,
       ),
   },
   {
     name: 'ballot-used-again',
+    breaks: 'a ballot is issued once, whatever came of it',
     install: () =>
       patch(
         BallotSource.prototype,
@@ -131,7 +252,172 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
+    name: 'rounds-far-ahead-taken',
+    breaks: 'a round more than S ahead is refused',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'return ballot.round > this.#ceiling(now).round;',
+        to: 'return false;',
+      },
+    ],
+  },
+  {
+    name: 'refused-round-merged',
+    breaks: 'a refused round is never merged into a clock',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'if (this.#isTooFarAhead(ballot, now))\n            return nack(request.request, 1,',
+        to: 'this.#highestRound = Math.max(this.#highestRound, ballot.round);\n        if (this.#isTooFarAhead(ballot, now))\n            return nack(request.request, 1,',
+      },
+      {
+        file: 'paxos/ballot',
+        from: 'if (round > this.#last && round <= (wallMs + maxAheadMs) * ROUNDS_PER_MS)',
+        to: 'if (round > this.#last)',
+      },
+    ],
+  },
+  {
+    name: 'commit-names-only-the-key',
+    breaks: 'a commit names ballot and operation',
+    install: () =>
+      patch(
+        Acceptor.prototype,
+        'commit',
+        (commit) =>
+          function (this: Acceptor, message) {
+            const proposal = this.record(message.key)?.proposal;
+            if (proposal == null) return commit.call(this, message);
+            return commit.call(this, { ...message, ballot: proposal.accepted, operation: proposal.operation });
+          },
+      ),
+  },
+
+  // ---- exactly once
+  {
+    name: 'lineage-ignored',
+    breaks: 'a retry looks for its own operation first',
+    install: () =>
+      answering((_, answer) => {
+        if (answer?.type !== 'promised' || answer.report === null) return answer;
+        const proposal = { ...answer.report.proposal, lineage: [], lineageFrom: NO_BALLOT };
+        return { ...answer, report: { ...answer.report, proposal } };
+      }),
+  },
+  {
+    name: 'found-is-chosen',
+    breaks: 'an operation found in the lineage is proposed again before it is answered',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'return this.#accept(found, found, promises, now);',
+        to: "return this.end({ kind: 'chosen', results: this.#results, commit: null });",
+      },
+    ],
+  },
+  {
+    name: 'found-is-run-again',
+    breaks: 'an operation found in the lineage is not run again',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: "if (fate.kind === 'applied' && found !== null)",
+        to: 'if (false)',
+      },
+    ],
+  },
+  {
+    name: 'gap-in-lineage-overlooked',
+    breaks: 'an operation older than the lineage reaches ends as unknown',
+    edits: [
+      { file: 'paxos/record', from: 'MAX_LINEAGE = 64', to: 'MAX_LINEAGE = 1' },
+      { file: 'paxos/lineage', from: 'higherBallot(lineageFrom, dropped)', to: 'lineageFrom' },
+    ],
+  },
+  {
+    name: 'lineage-of-two',
+    breaks: 'the lineage is long enough for the writers that there are',
+    edits: [{ file: 'paxos/record', from: 'MAX_LINEAGE = 64', to: 'MAX_LINEAGE = 2' }],
+  },
+  {
+    name: 'unknown-told-as-nothing',
+    breaks: 'after an accept was sent it is never said that nothing happened',
+    install: () => patchGetter(ClassicRound.prototype, 'isExposed', () => () => false),
+  },
+  {
+    name: 'late-promise-acts',
+    breaks: 'an operation whose time is up proposes nothing any more',
+    edits: [
+      {
+        file: 'node/operations',
+        from: 'batch.calls = batch.calls.filter((call) => !call.isSettled);\n    }\n    #unknown',
+        to: '{}\n    }\n    #unknown',
+      },
+      {
+        file: 'node/operations',
+        from: 'deadlineMs: latestDeadline(batch.calls),\n            retransmitMs: this.#context.retransmitMs(),\n            context: this.#rounds,',
+        to: 'deadlineMs: latestDeadline(batch.calls) + 2000,\n            retransmitMs: this.#context.retransmitMs(),\n            context: this.#rounds,',
+      },
+      {
+        file: 'node/operations',
+        from: 'if (late.length === 0 || late.length === batch.calls.length)',
+        to: 'if (late.length === 0)',
+      },
+    ],
+  },
+  {
+    name: 'mismatch-answered-at-once',
+    breaks: 'an answer without a change is proposed unless what it rests on is chosen',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'return isChosen && !isExpired(found, now);',
+        to: 'return !isExpired(found, now);',
+      },
+    ],
+  },
+
+  // ---- expiry and forgetting
+  {
+    name: 'destroy-leaves-nothing',
+    breaks: 'a destroy of what is not found leaves a tombstone',
+    install: () =>
+      patch(
+        Operations.prototype,
+        'change',
+        (change) =>
+          function <R>(this: Operations, key: string, asked: Change<R>, timeoutMs: number) {
+            return change.call(this, key, { ...asked, seals: false }, timeoutMs) as ReturnType<typeof change<R>>;
+          },
+      ),
+  },
+  {
+    name: 'expired-without-tombstone',
+    breaks: '"expired" is answered only when a tombstone is chosen',
+    edits: [
+      {
+        file: 'paxos/evaluate',
+        from: 'let isWrite = found !== null && isExpired(found, now);',
+        to: 'let isWrite = false;',
+      },
+      { file: 'paxos/classic-round', from: 'return isChosen && !isExpired(found, now);', to: 'return isChosen;' },
+    ],
+  },
+  {
+    name: 'absent-while-bound-alive',
+    breaks: '"there is none" is not answered while something promised may still show',
+    edits: [
+      {
+        file: 'paxos/evaluate',
+        from: 'return horizon > 0 && (!now.isTrusted || horizon + maxClockSkewMs > now.wallMs);',
+        to: 'return false;',
+      },
+    ],
+  },
+  {
     name: 'forgotten-early',
+    breaks: 'a record is kept until its horizon + S',
     install: () =>
       patch(
         Acceptor.prototype,
@@ -144,19 +430,80 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
+    name: 'bare-promise-forgotten',
+    breaks: 'a bare promise is kept until its horizon + S',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + this.#skewMs;',
+        to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + this.#skewMs;',
+      },
+    ],
+  },
+  {
+    name: 'floor-not-raised',
+    breaks: 'what is forgotten leaves a floor under the key',
+    edits: [{ file: 'paxos/acceptor', from: 'this.#floor = higherBallot(this.#floor, record.promised);', to: '' }],
+  },
+  {
+    name: 'tombstone-without-horizon',
+    breaks: 'a tombstone keeps the horizon',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'horizon: Math.max(record?.horizon ?? 0, request.horizon, proposal.until),',
+        to: 'horizon: proposal.value === null ? 0 : Math.max(record?.horizon ?? 0, request.horizon, proposal.until),',
+      },
+    ],
+  },
+  {
+    name: 'horizon-of-own-promise-only',
+    breaks: 'a proposal carries the latest horizon of all promises',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'const horizon = promises.reduce((latest, promise) => Math.max(latest, promise.horizon), own);',
+        to: 'const horizon = own;',
+      },
+    ],
+  },
+  {
     name: 'promise-without-bound',
+    breaks: 'a promise raises the horizon to what the operation may write',
     install: () => asking((request) => (request.type === 'prepare' ? { ...request, bound: 0 } : request)),
   },
   {
-    name: 'late-save-not-checked',
-    install: () => patch(Origin.prototype, 'baseAt', () => () => null),
+    name: 'uncommitted-forgotten',
+    breaks: 'only what is known to be chosen is forgotten',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'else if (record.proposal === null || record.committed) {',
+        to: 'else if (true) {',
+      },
+    ],
   },
   {
-    name: 'base-not-renewed',
-    install: () => patch(Origin.prototype, 'settle', () => () => undefined),
+    name: 'unheard-commit-kept-back',
+    breaks: 'what settling finds chosen is told to those who have not heard',
+    install: () =>
+      patchGetter(
+        ClassicRound.prototype,
+        'outcome',
+        (outcome) =>
+          function (this: ClassicRound) {
+            const found = outcome.call(this);
+            return found?.kind === 'chosen' && found.commit?.effect === 'none' && !this.isExposed
+              ? { ...found, commit: null }
+              : found;
+          },
+      ),
   },
+
+  // ---- clocks
   {
     name: 'raw-wall-clock',
+    breaks: "wall time is the guarded clock's",
     install: () =>
       patch(
         GuardedClock.prototype,
@@ -173,20 +520,35 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
-    name: 'unheard-commit-kept-back',
-    // As it was before the simulation found it: what settling finds chosen is told to nobody.
-    install: () =>
-      patchGetter(
-        ClassicRound.prototype,
-        'outcome',
-        (outcome) =>
-          function (this: ClassicRound) {
-            const found = outcome.call(this);
-            return found?.kind === 'chosen' && found.commit?.effect === 'none' && !this.isExposed
-              ? { ...found, commit: null }
-              : found;
-          },
-      ),
+    name: 'doubted-clock-writes',
+    breaks: 'nothing is proposed on a value whose time may be up while nobody vouches for the clock',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'if (isInDoubt(found, now))',
+        to: 'if (false)',
+      },
+    ],
+  },
+
+  // ---- sessions
+  {
+    name: 'late-save-not-checked',
+    breaks: 'a save of a session that has ended is dropped',
+    install: () => patch(Origin.prototype, 'baseAt', () => () => null),
+  },
+  {
+    name: 'base-not-renewed',
+    breaks: 'after a save the object stands for what was saved',
+    install: () => patch(Origin.prototype, 'settle', () => () => undefined),
+  },
+  {
+    name: 'last-save-wins',
+    breaks: 'what others have saved since is merged',
+    edits: [
+      { file: 'session/merge', from: 'if (isDeepStrictEqual(mine, base))', to: 'if (false)' },
+      { file: 'session/merge', from: 'if (isPlain(theirs) && isPlain(mine))', to: 'if (false)' },
+    ],
   },
 ];
 

@@ -39,7 +39,7 @@ describe('is caught within a few seeds:', () => {
     async (name, firstSeed) => {
       const mutant = mutants.find((each) => each.name === name);
       if (mutant === undefined) throw new Error(`no mutant ${name}`);
-      remove = mutant.install();
+      remove = mutant.install?.() ?? remove;
       for (let seed = firstSeed; seed < firstSeed + 5; seed += 1) {
         if ((await run(seed)).violations.length > 0) return;
       }
