@@ -24,6 +24,8 @@ export class Process {
   readonly #world: World;
   readonly #random: Random;
   readonly #bootedMs: number;
+  /** True ms. */
+  readonly startedMs: number;
   isDead = false;
   /** It is paused, or stalled within a step, until then. */
   busyUntilMs = 0;
@@ -40,6 +42,7 @@ export class Process {
   ) {
     this.#world = world;
     this.#random = world.random.fork(`process ${port}`);
+    this.startedMs = world.nowMs;
     this.#bootedMs = world.nowMs - this.#random.between(0, 1e6);
   }
 

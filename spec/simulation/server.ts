@@ -1,4 +1,5 @@
 import { PaxosNode } from '../../lib/node/node.js';
+import type { NodeOptions } from '../../lib/node/options.js';
 import { PaxosStore } from '../../lib/session/store.js';
 import type { Process } from './process.js';
 import type { Simulation } from './simulation.js';
@@ -16,7 +17,13 @@ export class Server {
   readonly wills = new Set<() => void>();
   isStopping = false;
 
-  constructor(simulation: Simulation, process: Process, bootstrap: boolean, mayVote: boolean) {
+  constructor(
+    simulation: Simulation,
+    process: Process,
+    /** Whether it is one of those that take a slot if there is one. */
+    readonly mayVote: boolean,
+    options: Pick<NodeOptions, 'bootstrap' | 'formationGraceMs'>,
+  ) {
     this.#simulation = simulation;
     this.process = process;
     const { plan, network, world } = simulation;
@@ -28,8 +35,8 @@ export class Server {
         timeout: plan.timeoutMs,
         maxClockSkewMs: plan.maxClockSkewMs,
         transport: network.transport(process),
-        bootstrap,
         slot: mayVote ? 'auto' : false,
+        ...options,
       },
       process.runtime,
     );
@@ -49,8 +56,12 @@ export class Server {
 
   /** What is asked for by a wrong clock that nobody has vouched for yet lives until that clock says: too long to wait. */
   get isClockFit(): boolean {
-    const offMs = Math.abs(this.node.nowMs() - EPOCH_MS - this.process.nowMs);
-    return offMs <= this.#simulation.skewMs || this.process.isClockTrusted;
+    return this.isClockRight || this.process.isClockTrusted;
+  }
+
+  /** Whether the time by which it judges is as near to true time as clocks have to be. */
+  get isClockRight(): boolean {
+    return Math.abs(this.node.nowMs() - EPOCH_MS - this.process.nowMs) <= this.#simulation.skewMs;
   }
 
   get isVoter(): boolean {

@@ -1,4 +1,5 @@
 import { Faults } from './faults.js';
+import { Formation } from './formation.js';
 import { Histories } from './histories.js';
 import { MessageFaults } from './message-faults.js';
 import { FAIR_WEATHER, Network, type Weather } from './network.js';
@@ -36,8 +37,6 @@ export interface Choice {
   readonly omitted?: ReadonlySet<string>;
 }
 
-/** A farm is formed within that time, whatever the weather. */
-const FORMATION_MS = 60_000;
 /** Operations of the clients in a run, if they are answered fast enough for that. */
 const OPERATIONS = 550;
 /** After the last fault: the longest pause, delay and suspicion are over, and all clocks are heard anew. */
@@ -66,6 +65,8 @@ export class Simulation {
   #voters: Server[] = [];
   #isWorking = false;
   #clients = 0;
+  readonly #formation: Formation;
+  #isFormed = false;
 
   constructor(seed: number, { isTraced = false, omitted = new Set() }: Choice = {}) {
     this.#seed = seed;
@@ -74,14 +75,15 @@ export class Simulation {
     this.plan = planOf(this.world.random.fork('plan'));
     this.network = new Network(this.world);
     this.#witness = new Witness(this.world, (what) => this.object(what));
+    this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
   }
 
   /** How far a clock that is trusted may be from true time: see the leaps in `faults.ts`. */
   get skewMs(): number {
-    const leaps = this.plan.faults.includes('leap of a clock') ? this.plan.maxClockSkewMs / 2 : 0;
-    return this.plan.maxClockSkewMs / 4 + leaps + 100;
+    const isLeaping = this.plan.faults.includes('leap of a clock') || this.#formation.hasWrongClocks;
+    return this.plan.maxClockSkewMs / 4 + (isLeaping ? this.plan.maxClockSkewMs / 2 : 0) + 100;
   }
 
   /** Hosts whose clocks may be wrong at a time. */
@@ -126,8 +128,8 @@ export class Simulation {
     return left > this.plan.clusterSize / 2;
   }
 
-  /** Ends a process, at once or with a good-bye; another one is started in its place. */
-  end(server: Server, isKilled: boolean, restartAfterMs: number): void {
+  /** Ends a process, at once or with a good-bye; another one is started in its place, of which `restarted` is told. */
+  end(server: Server, isKilled: boolean, restartAfterMs: number, restarted: () => void = () => undefined): void {
     if (!server.isLive) return;
     server.isStopping = true;
     const died = (): void => {
@@ -137,7 +139,10 @@ export class Simulation {
       for (const will of server.wills) will();
       this.servers.splice(this.servers.indexOf(server), 1);
       this.world.note(`${server.process.name} is dead`);
-      this.world.after(restartAfterMs, () => this.#employ(this.#start(server.process.host, false)));
+      this.world.after(restartAfterMs, () => {
+        this.#employ(this.start(server.process.host));
+        restarted();
+      });
     };
     if (isKilled) {
       died();
@@ -189,18 +194,15 @@ export class Simulation {
       this.hosts.push(host);
     }
     const weather = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
-    // A farm is formed when all have heard one call, and a slot is claimed by all of a bare majority: in a storm that
-    // may take minutes.
-    if (!plan.isOneLate) network.weather = { ...weather, lossOfBroadcasts: Math.min(weather.lossOfBroadcasts, 0.1) };
-    if (!(await this.#form())) {
-      this.object('no farm was formed');
-      return;
-    }
+    const isFormed = await this.#formation.run(weather);
+    if (isFormed === false) this.object('no farm was formed');
+    if (!isFormed) return;
+    this.#voters = this.servers.filter((server) => server.isVoter);
+    this.#isFormed = true;
 
     network.weather = weather;
     this.#isWorking = true;
     for (const server of [...this.servers]) this.#employ(server);
-    for (const host of this.hosts.slice(plan.clusterSize)) this.#employ(this.#start(host, false));
     const faults = new Faults(this);
     faults.begin();
     world.stallChance = plan.stallChance;
@@ -210,6 +212,7 @@ export class Simulation {
 
     this.#isWorking = false;
     faults.end();
+    this.#formation.mend();
     this.#messageFaults.end();
     world.stallChance = 0;
     network.weather = FAIR_WEATHER;
@@ -220,29 +223,18 @@ export class Simulation {
     this.#checkMemory();
   }
 
-  /** The first start: all voters, or all but one that comes when the others have begun. */
-  async #form(): Promise<boolean> {
-    const { world, plan } = this;
-    const founders = this.hosts.slice(0, plan.clusterSize - (plan.isOneLate ? 1 : 0));
-    for (const host of founders) this.#start(host, plan.isOneLate);
-    const untilMs = world.nowMs + FORMATION_MS;
-    const isDone = (): boolean => this.servers.every((server) => server.node.status().isReady && server.isVoter);
-    while (!isDone() && world.nowMs < untilMs) await world.runUntil(world.nowMs + 100);
-    if (plan.isOneLate) {
-      for (const host of this.hosts.slice(founders.length, plan.clusterSize)) this.#start(host, false);
-      while (!isDone() && world.nowMs < untilMs) await world.runUntil(world.nowMs + 100);
-    }
-    this.#voters = [...this.servers];
-    return isDone();
-  }
-
-  #start(host: Host, bootstrap: boolean): Server {
+  start(host: Host): Server {
     const process = new Process(this.world, host, this.network.nextPort);
     const before = this.world.running;
     this.world.running = process;
     this.world.note(`${process.name} starts`);
     // Processes that were never voters could form a second farm, cut off from the first: that is not what is looked for.
-    const server = new Server(this, process, bootstrap, host.id <= this.plan.clusterSize);
+    const server = new Server(
+      this,
+      process,
+      host.id <= this.plan.clusterSize,
+      this.#isFormed ? {} : this.#formation.options,
+    );
     this.world.running = before;
     this.servers.push(server);
     return server;
