@@ -14,14 +14,17 @@ const START_MS = 30_000;
  * - `starting`: it has not said yet that its store is ready
  * - `killed`: by {@link Farm.kill}; `ended`: by itself, or by somebody else
  * @typedef {'starting' | 'up' | 'killed' | 'ended'} ServerState
- * @typedef {{ number: number, port: number, pid: number, state: ServerState }} ServerInfo
+ * `hasQuorum` is what its store says, `isCutOff` whether it was cut off from the others; it is `up` all the same.
+ * @typedef {{ number: number, port: number, pid: number, state: ServerState, hasQuorum: boolean, isCutOff: boolean }}
+ *   ServerInfo
  */
 
 /** A server could not start; the message is for people. */
 export class StartError extends Error {}
 
 /**
- * Emits `gone` with `{ number, pid, how }` when a server process has ended that was not asked to.
+ * Emits `gone` with `{ number, pid, how }` when a server process has ended that was not asked to, and `cut` with the
+ * server's information when one was cut off or healed.
  */
 export class Farm extends EventEmitter {
   /** @type {readonly number[]} */ #ports;
@@ -66,6 +69,32 @@ export class Farm extends EventEmitter {
   }
 
   /**
+   * Cuts a server off from the others, or heals that. It goes on running, and its HTTP port goes on answering.
+   * @param {number} number
+   * @param {boolean} isCutOff
+   * @returns {Promise<ServerInfo | null>} when it is so; `null` where there is no such server, or it is not up
+   */
+  async setCutOff(number, isCutOff) {
+    const server = this.#servers.get(number);
+    if (server?.info.state !== 'up') return null;
+    const { info, child } = server;
+    // At once, so that the front gives it no more requests.
+    if (isCutOff) info.isCutOff = true;
+    await new Promise((resolve) => {
+      const hear = (/** @type {any} */ { type }) => {
+        if (type !== 'network') return;
+        child.off('message', hear);
+        resolve(null);
+      };
+      child.on('message', hear);
+      child.once('exit', resolve);
+      child.send({ type: 'network', isCutOff });
+    });
+    this.emit('cut', info);
+    return info;
+  }
+
+  /**
    * Tells all servers how much background traffic to make.
    * @param {number} perSecond operations of one server
    */
@@ -97,13 +126,17 @@ export class Farm extends EventEmitter {
       env: { ...process.env, ...this.#environment, DEMO_SERVER: String(number), DEMO_PORT: String(port) },
     });
     /** @type {ServerInfo} */
-    const info = { number, port, pid: child.pid ?? 0, state: 'starting' };
+    const info = { number, port, pid: child.pid ?? 0, state: 'starting', hasQuorum: false, isCutOff: false };
     this.#servers.set(number, { info, child });
     return new Promise((resolve, reject) => {
       child.on('message', (/** @type {any} */ message) => {
         if (message.type === 'ready') {
           info.state = 'up';
           resolve();
+        } else if (message.type === 'quorum') {
+          info.hasQuorum = message.hasQuorum;
+        } else if (message.type === 'network') {
+          info.isCutOff = message.isCutOff;
         } else if (message.type === 'failed') {
           reject(Object.assign(new StartError(`Server ${number}: ${message.message}`), message));
         }

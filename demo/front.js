@@ -50,7 +50,7 @@ export function createFront(farm, port) {
 /** @param {import('./farm.js').Farm} farm @param {Turns} turns @param {number} port @param {Request} request @param {Response} response */
 async function handle(farm, turns, port, request, response) {
   const url = new URL(request.url ?? '/', `http://127.0.0.1:${port}`);
-  if (!url.pathname.startsWith('/demo/')) return pass(turns, url, request, response);
+  if (!url.pathname.startsWith('/demo/')) return pass(farm, turns, url, request, response);
 
   if (!isFromOwnPage(request, port)) return sendJson(response, 403, { error: 'Only for the demo page itself.' });
   const [, , what, number] = url.pathname.split('/');
@@ -61,6 +61,17 @@ async function handle(farm, turns, port, request, response) {
     const killed = farm.kill(Number(number));
     if (killed === null) return sendJson(response, 409, { error: `There is no server ${number} that is up.` });
     return sendJson(response, 200, { killed });
+  }
+  if (request.method === 'POST' && (what === 'cut-off' || what === 'heal')) {
+    const server = await farm.setCutOff(Number(number), what === 'cut-off');
+    if (server === null) return sendJson(response, 409, { error: `There is no server ${number} that is up.` });
+    return sendJson(response, 200, { server });
+  }
+  if (request.method === 'GET' && what === 'ask') {
+    const server = farm.servers.find((each) => each.number === Number(number) && each.state === 'up');
+    if (server === undefined) return sendJson(response, 409, { error: `There is no server ${number} that is up.` });
+    request.url = '/api/state';
+    return forward(farm, server, request, await readBody(request), response);
   }
   if (request.method === 'POST' && what === 'traffic') {
     const perSecond = Number(number);
@@ -121,24 +132,34 @@ class Turns {
     return this.#farm.servers.some(({ state }) => state === 'starting');
   }
 
-  /** @param {URL} url @returns {ServerInfo | null} the next server that is up */
+  /**
+   * As a load balancer's health checks would have it: a server that has no quorum, or will have none in a moment, is
+   * asked only where none is better off.
+   * @param {URL} url @returns {ServerInfo | null} the next server that is up
+   */
   next(url) {
     const kind = BY_ITSELF.test(url.pathname + url.search) ? 'other' : 'click';
     const up = this.#farm.servers.filter(({ state }) => state === 'up');
-    const server = up.find(({ number }) => number > this.#last[kind]) ?? up[0] ?? null;
+    const reachable = up.filter(({ isCutOff }) => !isCutOff);
+    const healthy = reachable.filter(({ hasQuorum }) => hasQuorum);
+    const best = [healthy, reachable, up].find(({ length }) => length > 0) ?? [];
+    const server = best.find(({ number }) => number > this.#last[kind]) ?? best[0] ?? null;
     if (server !== null) this.#last[kind] = server.number;
     return server;
   }
 }
 
-/** @param {Turns} turns @param {URL} url @param {Request} request @param {Response} response */
-async function pass(turns, url, request, response) {
+/**
+ * @param {import('./farm.js').Farm} farm @param {Turns} turns @param {URL} url @param {Request} request
+ * @param {Response} response
+ */
+async function pass(farm, turns, url, request, response) {
   const body = await readBody(request);
   for (let attempt = 1; ; attempt += 1) {
     const server = turns.next(url);
     if (server === null) return sendNoServer(response, turns.isStarting);
     try {
-      return await forward(server, request, body, response);
+      return await forward(farm, server, request, body, response);
     } catch (error) {
       const { code } = /** @type {NodeJS.ErrnoException} */ (error);
       // A request that may have been carried out is not sent twice.
@@ -156,10 +177,11 @@ async function pass(turns, url, request, response) {
 /**
  * Resolves when the answer has begun; rejects if the server went before that. What is streamed (Server-Sent Events)
  * goes through piece by piece.
- * @param {ServerInfo} server @param {Request} request @param {Buffer} body @param {Response} response
+ * @param {import('./farm.js').Farm} farm @param {ServerInfo} server @param {Request} request @param {Buffer} body
+ * @param {Response} response
  * @returns {Promise<void>}
  */
-function forward(server, request, body, response) {
+function forward(farm, server, request, body, response) {
   const headers = {
     ...withoutHopByHop(request.headers),
     ...(body.length > 0 && { 'content-length': String(body.length) }),
@@ -177,11 +199,24 @@ function forward(server, request, body, response) {
       response.flushHeaders();
       // The server died in the midst of its answer: the browser is to see that it is not whole.
       answer.on('error', () => response.destroy());
+      if (answer.headers['content-type']?.startsWith('text/event-stream')) endWhenCutOff(farm, server, response);
       answer.pipe(response);
       resolve();
     });
     upstream.end(body);
   });
+}
+
+/**
+ * A server that is cut off hears of no changes; the browser is to listen to another one.
+ * @param {import('./farm.js').Farm} farm @param {ServerInfo} server @param {Response} response
+ */
+function endWhenCutOff(farm, server, response) {
+  const look = () => {
+    if (server.isCutOff) response.destroy();
+  };
+  farm.on('cut', look);
+  response.on('close', () => farm.off('cut', look));
 }
 
 /** @param {import('node:http').IncomingHttpHeaders} headers */

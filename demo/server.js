@@ -5,7 +5,7 @@
  */
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { PaxosStore } from 'connect-paxos';
+import { PaxosStore, poorNetwork } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
 import { Latency } from './latency.js';
@@ -37,16 +37,21 @@ if (!process.connected) process.exit(0);
 
 const number = Number(process.env.DEMO_SERVER);
 const port = Number(process.env.DEMO_PORT);
+/** As good as loopback is, until the page cuts this server off. */
+const network = poorNetwork({
+  multicast: /** @type {string} */ (process.env.DEMO_MULTICAST),
+  interface: /** @type {string} */ (process.env.DEMO_INTERFACE),
+});
 const store = new PaxosStore({
   cluster: 'demo',
   secret: /** @type {string} */ (process.env.DEMO_CLUSTER_SECRET),
   slot: number,
   name: `server ${number}`,
-  transport: {
-    multicast: /** @type {string} */ (process.env.DEMO_MULTICAST),
-    interface: /** @type {string} */ (process.env.DEMO_INTERFACE),
-  },
+  transport: network,
 });
+// What a load balancer's health check would find out.
+store.on('connect', () => tellParent({ type: 'quorum', hasQuorum: true }));
+store.on('disconnect', () => tellParent({ type: 'quorum', hasQuorum: false }));
 store.on('warning', ({ code, message }) => console.warn(`Server ${number}: ${code}: ${message}`));
 const latency = new Latency(store);
 const traffic = new Traffic(store);
@@ -182,9 +187,18 @@ function end() {
 
 process.on('message', (/** @type {any} */ message) => {
   if (message.type === 'traffic') traffic.perSecond = message.perSecond;
+  if (message.type === 'network') {
+    if (message.isCutOff) network.cutOff();
+    else network.heal();
+    tellParent({ type: 'network', isCutOff: network.isCutOff });
+  }
 });
 
-/** @param {{ type: 'ready' } | { type: 'failed', code?: string | undefined, port: number, message: string }} message */
+/**
+ * @typedef {{ type: 'ready' } | { type: 'quorum', hasQuorum: boolean } | { type: 'network', isCutOff: boolean }
+ *   | { type: 'failed', code?: string | undefined, port: number, message: string }} Said
+ * @param {Said} message
+ */
 function tellParent(message) {
   if (process.connected) process.send?.(message);
 }

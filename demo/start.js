@@ -65,7 +65,8 @@ Try this:
   1. Log in, put things into the cart, and watch the dots: another server answers each click.
   2. Kill a server (the page sends it SIGKILL) and go on: you are still logged in, the cart is as it was.
   3. Open the page in a second tab: what you do in one shows in the other.
-  4. Kill a second server: one of three is no majority, so the last one answers 503 rather than guess.
+  4. Cut a server off: it runs on, but it and the others hear nothing of each other. Go on without it, then heal it.
+  5. Kill a second server: one of three is no majority, so the last one answers 503 rather than guess.
 
 Ctrl-C ends all of it.
 `;
@@ -107,6 +108,11 @@ async function run(base) {
     throw error;
   }
   farm.on('gone', ({ number, pid, how }) => say(`Server ${number} (process ${pid}) ${how}.`));
+  farm.on('cut', ({ number, isCutOff }) =>
+    say(
+      `Server ${number} ${isCutOff ? 'is cut off from the others' : 'is healed: it and the others hear each other'}.`,
+    ),
+  );
   say(introduce(base, ports));
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** The three servers as cards: what each says of itself or, where it says nothing, what is known of it. */
-import { makeDot } from './dom.js';
+import { make, makeDot } from './dom.js';
 
 /**
  * What the page uses of the store's status (see NodeStatus).
@@ -9,7 +9,8 @@ import { makeDot } from './dom.js';
  *   voters: Voter[], operations: { reads: number, changes: number } }} Cluster
  * @typedef {{ atMs: number, requests: number, traffic: number, samples: [number, number, 0 | 1][], cluster: Cluster }} Status
  * @typedef {{ number: number, port: number, pid: number, state: 'starting' | 'up' | 'killed' | 'ended',
- *   status: Status | null }} ServerAnswer
+ *   isCutOff: boolean, status: Status | null }} ServerAnswer
+ * @typedef {(server: number) => void} Action
  */
 
 const SERVERS = [1, 2, 3];
@@ -20,8 +21,11 @@ export class ServerCards {
   /** @type {Map<number, number>} */ #rates = new Map();
   #isFrontThere = false;
 
-  /** @param {HTMLElement} list @param {HTMLTemplateElement} template @param {(server: number) => void} kill */
-  constructor(list, template, kill) {
+  /**
+   * @param {HTMLElement} list @param {HTMLTemplateElement} template
+   * @param {{ kill: Action, cutOff: Action, heal: Action }} actions
+   */
+  constructor(list, template, { kill, cutOff, heal }) {
     for (const server of SERVERS) {
       const fragment = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
       const card = /** @type {HTMLElement} */ (fragment.firstElementChild);
@@ -35,6 +39,10 @@ export class ServerCards {
         button.disabled = true;
         kill(server);
       });
+      const cut = /** @type {HTMLButtonElement} */ (part(card, '[data-action=cut]'));
+      cut.disabled = true;
+      cut.addEventListener('click', () => (isCut(card) ? heal : cutOff)(server));
+      nameCutButton(card, server, false);
       for (const later of card.querySelectorAll('[data-later]')) {
         later.setAttribute('aria-description', /** @type {HTMLElement} */ (later).dataset.tip ?? '');
       }
@@ -67,13 +75,16 @@ export class ServerCards {
   }
 
   /** @param {ServerAnswer} server */
-  #showOne({ number, port, pid, state, status }) {
+  #showOne({ number, port, pid, state, isCutOff, status }) {
     const card = this.#cards.get(number);
     if (card === undefined) return;
-    /** @type {HTMLButtonElement} */ (part(card, '[data-action=kill]')).disabled = state !== 'up';
+    for (const action of ['kill', 'cut']) {
+      /** @type {HTMLButtonElement} */ (part(card, `[data-action=${action}]`)).disabled = state !== 'up';
+    }
+    nameCutButton(card, number, isCutOff && state === 'up');
     const isDead = state === 'killed' || state === 'ended';
     card.classList.toggle('is-dead', isDead);
-    fill(card, 'process', `${pid}, ${port}`);
+    showProcess(card, { number, pid, port, isDead });
     if (isDead) {
       showState(card, state, 'bad');
       this.#rates.delete(number);
@@ -84,7 +95,8 @@ export class ServerCards {
     }
     if (status === null) return showState(card, state === 'up' ? 'no answer' : state, 'warn');
     const { cluster } = status;
-    showState(card, cluster.isReady ? 'up' : 'no quorum', cluster.isReady ? 'good' : 'warn');
+    if (isCutOff) showState(card, cluster.isReady ? 'cut off' : 'cut off, answers 503', 'warn');
+    else showState(card, cluster.isReady ? 'up' : 'no quorum', cluster.isReady ? 'good' : 'warn');
     showCluster(card, cluster);
     fill(card, 'rate', `${Math.round(this.#rate(number, status))}/s`);
     fill(card, 'requests', status.requests.toLocaleString('en'));
@@ -101,6 +113,38 @@ export class ServerCards {
     this.#rates.set(server, rate);
     return rate;
   }
+}
+
+/** Whether the card's server is cut off, as far as is known here. @param {HTMLElement} card */
+function isCut(card) {
+  return card.classList.contains('is-cut');
+}
+
+/** The one button cuts off, or heals. @param {HTMLElement} card @param {number} server @param {boolean} isCutOff */
+function nameCutButton(card, server, isCutOff) {
+  card.classList.toggle('is-cut', isCutOff);
+  const button = part(card, '[data-action=cut]');
+  const name = isCutOff ? 'Heal' : 'Cut off';
+  // Only where it changes: writing it again would make a screen reader say it again.
+  if (button.textContent === name && button.hasAttribute('aria-label')) return;
+  button.textContent = name;
+  button.setAttribute('aria-label', `${name} server ${server}`);
+}
+
+/**
+ * The port is a link to the server itself, past the front: cookies are the same on all ports.
+ * @param {HTMLElement} card @param {{ number: number, pid: number, port: number, isDead: boolean }} server
+ */
+function showProcess(card, { number, pid, port, isDead }) {
+  const shown = `${pid} ${port} ${isDead}`;
+  // Made anew each second the link would lose the keyboard's focus.
+  if (card.dataset.process === shown) return;
+  card.dataset.process = shown;
+  if (isDead) return fill(card, 'process', `${pid}, ${port}`);
+  const door = make('a', '', String(port));
+  door.href = `${location.protocol}//${location.hostname}:${port}/`;
+  door.title = `Ask server ${number} itself, past the front`;
+  fill(card, 'process', `${pid}, `, door);
 }
 
 /** What a server's store says. @param {HTMLElement} card @param {Cluster} cluster */

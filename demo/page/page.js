@@ -8,6 +8,9 @@ const POLL_MS = 1000;
 const STRIP = 12;
 const MAX_LOG = 200;
 const SLOW_MS = 1200;
+/** A healed server needs a moment until it has heard the others. */
+const HEAL_MS = 10_000;
+const ASK_AGAIN_MS = 100;
 
 /**
  * @typedef {{ user: string, id: string, clicks: number, cart: Record<string, number> }} Session
@@ -15,7 +18,11 @@ const SLOW_MS = 1200;
  */
 
 const plot = new Plot(byId('plot', HTMLCanvasElement));
-const cards = new ServerCards(byId('servers', HTMLElement), byId('card', HTMLTemplateElement), kill);
+const cards = new ServerCards(byId('servers', HTMLElement), byId('card', HTMLTemplateElement), {
+  kill,
+  cutOff,
+  heal,
+});
 /** @type {State | null} */
 let state = null;
 /** @type {EventSource | null} */
@@ -246,19 +253,86 @@ async function kill(server) {
   const before = state?.session ?? null;
   try {
     const { killed } = await ask(`/demo/kill/${server}`, {});
-    plot.mark(`server ${server} killed`);
+    plot.mark(`${server} killed`, 'bad');
     log(`Server ${server} killed: SIGKILL to process ${killed.pid}.`, 'bad');
   } catch (error) {
     log(/** @type {Refusal} */ (error).message, 'bad');
     return;
   }
   watchServers();
+  await lookAfter(before);
+}
+
+/** A click, and whether the session is as it was. @param {Session | null} before */
+async function lookAfter(before) {
   const after = await click('/api/state');
   if (before === null || after === null) return;
   const isThere = after.session?.id === before.id && JSON.stringify(after.session.cart) === JSON.stringify(before.cart);
-  const what = `${before.user}, ${count(before.cart)} in the cart`;
+  const what = describeSession(before);
   if (isThere) log(`Session still there: yes, says server ${after.server.number} (${what}).`, 'good');
   else log(`Session still there: no, says server ${after.server.number} (it was ${what}).`, 'bad');
+}
+
+/** Servers that are being cut off or healed: a second click on the button waits for the first. */
+const changing = new Set();
+
+/** @param {number} server @param {'cut-off' | 'heal'} what @returns {Promise<boolean>} whether it is done */
+async function change(server, what) {
+  if (changing.has(server)) return false;
+  changing.add(server);
+  try {
+    await ask(`/demo/${what}/${server}`, {});
+    return true;
+  } catch (error) {
+    log(/** @type {Refusal} */ (error).message, 'bad');
+    return false;
+  } finally {
+    changing.delete(server);
+  }
+}
+
+/** @param {number} server */
+async function cutOff(server) {
+  const before = state?.session ?? null;
+  if (!(await change(server, 'cut-off'))) return;
+  plot.mark(`${server} cut off`, 'warn');
+  log(`Server ${server} cut off: it runs, but it and the others hear nothing of each other.`, 'bad');
+  watchServers();
+  await lookAfter(before);
+  // Without a session there is nothing that it would have to ask the others.
+  if (before !== null) await askItself(server);
+}
+
+/** @param {number} server */
+async function heal(server) {
+  if (!(await change(server, 'heal'))) return;
+  const startMs = performance.now();
+  plot.mark(`${server} healed`, 'good');
+  log(`Server ${server} healed: it and the others hear each other again.`);
+  watchServers();
+  while (performance.now() < startMs + HEAL_MS) {
+    const answer = await ask(`/demo/ask/${server}`).catch(() => null);
+    if (answer !== null) {
+      const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+      log(`Server ${server} serves again after ${seconds} s: ${describeSession(answer.session)}.`, 'good');
+      return watchServers();
+    }
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+  log(`Server ${server} does not serve yet: too few of the others can be heard.`, 'bad');
+}
+
+/** Asks one server, past the turns: one that is cut off has to refuse. @param {number} server */
+async function askItself(server) {
+  const startMs = performance.now();
+  try {
+    const { session } = await ask(`/demo/ask/${server}`);
+    log(`Server ${server}, asked itself: ${describeSession(session)}.`);
+  } catch (error) {
+    const { status, message } = /** @type {Refusal} */ (error);
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+    log(`Server ${server}, asked itself, answers ${status} after ${seconds} s: ${message}`);
+  }
 }
 
 /** Asks each server for itself, by the front; where the page comes from a server directly, there is nobody to ask. */
@@ -273,14 +347,16 @@ async function watchServers() {
     if (/** @type {Refusal} */ (error).status !== 404) return;
     byId('traffic', HTMLElement).hidden = true;
     if (!hasIntroduced)
-      log('This page comes from one server itself. Only the front can ask the others, and kill them.');
+      log('This page comes from one server itself. Only the front can ask the others, kill them and cut them off.');
     hasIntroduced = true;
   }
 }
 
 /** @param {import('./cards.js').ServerAnswer[]} servers */
 function logServers(servers) {
-  for (const { number, pid, state } of servers) log(`Server ${number} is ${state}, process ${pid}.`);
+  for (const { number, pid, state, isCutOff } of servers) {
+    log(`Server ${number} is ${state}${isCutOff ? ', cut off' : ''}, process ${pid}.`);
+  }
 }
 
 /** @param {import('./cards.js').ServerAnswer[]} servers */
@@ -306,8 +382,18 @@ function takeSamples(servers) {
 /** @param {{ p50: number, p99: number } | null} percentiles */
 function describe(percentiles) {
   if (percentiles === null) return '–';
-  const [p50, p99] = [percentiles.p50, percentiles.p99].map((ms) => ms.toPrecision(ms < 100 ? 2 : 3));
-  return `p50 ${p50} ms, p99 ${p99} ms`;
+  return `p50 ${duration(percentiles.p50)}, p99 ${duration(percentiles.p99)}`;
+}
+
+/** @param {number} ms */
+function duration(ms) {
+  if (ms >= 999.5) return `${(ms / 1000).toPrecision(2)} s`;
+  return `${ms.toPrecision(ms < 99.5 ? 2 : 3)} ms`;
+}
+
+/** @param {Session | null} session */
+function describeSession(session) {
+  return session === null ? 'nobody is logged in' : `${session.user}, ${count(session.cart)} in the cart`;
 }
 
 /** @param {number} n */

@@ -14,7 +14,7 @@ const MIN_SAMPLES = 5;
 export class Plot {
   #canvas;
   /** @type {Sample[]} */ #samples = [];
-  /** @type {{ atMs: number, text: string }[]} */ #marks = [];
+  /** @type {{ atMs: number, text: string, level: 'good' | 'warn' | 'bad' }[]} */ #marks = [];
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -31,9 +31,9 @@ export class Plot {
     this.#marks = this.#marks.filter(({ atMs }) => atMs > fromMs);
   }
 
-  /** A line across the plot, at now. @param {string} text */
-  mark(text) {
-    this.#marks.push({ atMs: Date.now(), text });
+  /** A line across the plot, at now. @param {string} text @param {'good' | 'warn' | 'bad'} level */
+  mark(text, level) {
+    this.#marks.push({ atMs: Date.now(), text, level });
   }
 
   /**
@@ -146,12 +146,12 @@ export class Plot {
 
   /** @param {CanvasRenderingContext2D} context @param {(atMs: number) => number} x @param {number} bottom */
   #drawMarks(context, x, bottom) {
-    context.strokeStyle = colour('--bad');
-    context.fillStyle = colour('--bad');
-    for (const [index, { atMs, text }] of this.#marks.entries()) {
+    for (const [index, { atMs, text, level }] of this.#marks.entries()) {
+      context.strokeStyle = colour(`--${level}`);
+      context.fillStyle = colour(`--${level}`);
       const at = Math.round(x(atMs)) + 0.5;
       line(context, at, MARGIN.top, at, bottom);
-      const isLeft = at > this.#canvas.clientWidth - 140;
+      const isLeft = at > this.#canvas.clientWidth - 80;
       context.textAlign = isLeft ? 'right' : 'left';
       context.fillText(text, at + (isLeft ? -5 : 5), MARGIN.top + 10 + 13 * (index % 3));
     }

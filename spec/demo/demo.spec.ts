@@ -21,6 +21,8 @@ interface ServerInfo {
   readonly port: number;
   readonly pid: number;
   readonly state: string;
+  readonly isCutOff: boolean;
+  readonly hasQuorum: boolean;
   readonly status: {
     readonly samples: unknown[];
     readonly cluster: { readonly isReady: boolean; readonly operations: { readonly reads: number } };
@@ -232,6 +234,80 @@ describe('the demo', () => {
     await reader.cancel();
   });
 
+  it('keeps a session while a server is cut off, and has it there when it is healed', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    await ada.state('/cart', { item: 'apples', change: 1 });
+    const { pid } = (await ada.servers())[1] ?? { pid: 0 };
+    expect((await (await ada.ask('/demo/ask/2')).json()) as State).toMatchObject({ server: { number: 2 } });
+
+    expect((await ada.ask('/demo/cut-off/2', {})).status).toBe(200);
+    // No click goes to it any more, from the very next one on.
+    const seen = new Set<number>();
+    for (const item of ['bread', 'bread', 'coffee', 'coffee']) {
+      const { server, session } = await ada.state('/cart', { item, change: 1 });
+      expect(session?.user).toBe('Ada');
+      seen.add(server.number);
+    }
+    expect(seen).toEqual(new Set([1, 3]));
+    const cart = { apples: 1, bread: 2, coffee: 2 };
+
+    // It runs, and asked itself it does not guess.
+    expect((await ada.servers())[1]).toMatchObject({ pid, state: 'up', isCutOff: true });
+    expect((await ada.ask('/demo/ask/2')).status).toBe(503);
+    await until('it knows', async () => (await ada.servers())[1]?.hasQuorum === false);
+    const refused = await ada.ask('/api/state', undefined, demo.base + 2);
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ server: { number: 2 }, error: { code: 'ERR_NO_QUORUM' } });
+    expect((await ada.servers()).map(({ isCutOff, hasQuorum }) => [isCutOff, hasQuorum])).toEqual([
+      [false, true],
+      [true, false],
+      [false, true],
+    ]);
+
+    expect((await ada.ask('/demo/heal/2', {})).status).toBe(200);
+    // Until it has heard the others the front gives it nothing.
+    await until('it serves again', async () => {
+      expect((await ada.state('/api/state')).session).toMatchObject({ user: 'Ada', cart });
+      return (await ada.ask('/demo/ask/2')).status === 200;
+    });
+    await until('the front gives it requests', async () => {
+      const { server, session } = await ada.state('/api/state');
+      expect(session).toMatchObject({ user: 'Ada', cart });
+      return server.number === 2;
+    });
+    expect((await ada.servers())[1]).toMatchObject({ pid, state: 'up', isCutOff: false });
+
+    await ada.ask('/demo/kill/2', {});
+    for (const path of ['/demo/cut-off/2', '/demo/heal/2', '/demo/cut-off/4', '/demo/heal/x']) {
+      expect((await ada.ask(path, {})).status).toBe(409);
+    }
+    expect((await ada.ask('/demo/ask/2')).status).toBe(409);
+  });
+
+  it('answers 503 where two servers are cut off, and goes on when one of them is healed', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const events = await ada.ask('/events', undefined, demo.base);
+    await Promise.all([1, 2].map((number) => ada.ask(`/demo/cut-off/${number}`, {})));
+    const refused = await ada.ask('/api/state');
+    expect(refused.status).toBe(503);
+    // The one that was not cut off itself answers for the farm.
+    expect(await refused.json()).toMatchObject({ server: { number: 3 } });
+    await ada.ask('/demo/cut-off/3', {});
+    // A page that listened to a server that is cut off is sent to look for another.
+    await expect(events.text()).rejects.toThrow();
+    expect((await ada.ask('/api/state')).status).toBe(503);
+    await Promise.all([2, 3].map((number) => ada.ask(`/demo/heal/${number}`, {})));
+    await until('the session is there', async () => {
+      const response = await ada.ask('/api/state');
+      return response.status === 200 && ((await response.json()) as State).session?.user === 'Ada';
+    });
+    expect((await ada.ask('/demo/ask/1')).status).toBe(503);
+  });
+
   it('goes on when a server dies by itself, and leaves no process behind when it is itself killed', async () => {
     const demo = await startDemo();
     const ada = new Visitor(demo.base);
@@ -251,10 +327,13 @@ describe('the demo', () => {
 
   it('keeps its controls from other sites', async () => {
     const demo = await startDemo();
-    const url = `http://${HOST}:${demo.base}/demo/kill/1`;
-    const foreign = await fetch(url, { method: 'POST', headers: { origin: 'http://example.com' } });
-    expect(foreign.status).toBe(403);
-    expect((await new Visitor(demo.base).servers()).map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+    for (const what of ['kill', 'cut-off']) {
+      const url = `http://${HOST}:${demo.base}/demo/${what}/1`;
+      const foreign = await fetch(url, { method: 'POST', headers: { origin: 'http://example.com' } });
+      expect(foreign.status).toBe(403);
+    }
+    const servers = await new Visitor(demo.base).servers();
+    expect(servers.map(({ state, isCutOff }) => [state, isCutOff])).toEqual(Array(3).fill(['up', false]));
   });
 
   it.each([0, 2])('says which port is taken, and ends (port base + %d)', async (offset) => {
