@@ -69,6 +69,10 @@ export class Network {
     };
   }
 
+  isCut(from: number, to: number): boolean {
+    return (this.#cuts.get(`${from}>${to}`) ?? 0) > 0;
+  }
+
   transport(process: Process): Transport {
     const counts = { datagramsSent: 0, datagramsReceived: 0, streamFramesSent: 0, streamFramesReceived: 0 };
     return {
@@ -118,7 +122,7 @@ export class Network {
     const target = this.#receivers.get(to)?.process;
     if (target === undefined) return;
     const isOwn = target === datagram.from;
-    if (!isOwn && (this.#cuts.get(`${datagram.from.host.id}>${target.host.id}`) ?? 0) > 0) {
+    if (!isOwn && this.isCut(datagram.from.host.id, target.host.id)) {
       this.#world.count('cut off');
       return;
     }

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 export class Trace {
   readonly #hash = createHash('sha256');
   readonly #lines: string[] | null;
+  /** Is told each line; adds nothing. */
+  listener: ((atMs: number, line: string) => void) | null = null;
 
   constructor(isKept: boolean) {
     this.#lines = isKept ? [] : null;
@@ -13,6 +15,7 @@ export class Trace {
     const text = `${atMs.toFixed(3)} ${line}\n`;
     this.#hash.update(text);
     this.#lines?.push(text);
+    this.listener?.(atMs, line);
   }
 
   /** To be asked for once, at the end. */
