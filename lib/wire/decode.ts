@@ -352,7 +352,8 @@ function integer(value: unknown, min: number, max: number, what: string): number
   if (!Number.isSafeInteger(value)) throw new Malformed(what);
   const number = value as number; // isSafeInteger is false for all but numbers
   if (number < min || number > max) throw new Malformed(what);
-  return number;
+  // −0, which a float64 can say, is sent on as 0; so it is 0 here too.
+  return number + 0;
 }
 
 /** A string of at most `max` UTF-16 units. (The bytes of every string were bounded when it was scanned.) */

@@ -54,6 +54,8 @@ export const LIMITS = {
   messages: 4096,
   /** Arrays in arrays; a message needs three. */
   depth: 4,
+  /** Arrays in one message, itself included; a view of 99 slots needs 102. */
+  arrays: 256,
   /** Random numbers that name processes and formations, and request numbers. */
   number48: 2 ** 48 - 1,
   shards: 256,
