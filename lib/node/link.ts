@@ -174,6 +174,10 @@ export class Link {
     }
   }
 
+  /**
+   * @returns whether it was authentic; of a frame also whether it is for this process and recent. If not, it may be a
+   *   recording, with which strangers would prove as many connections as this node takes, and keep the farm's out.
+   */
   #receive(bytes: Uint8Array, from: Address, isFrame: boolean): boolean {
     if (this.#isClosed) return false;
     const opened = this.#opener.open(bytes, this.#setup.runtime.monotonicMs());
@@ -192,12 +196,12 @@ export class Link {
     if (envelope.to !== EVERYBODY && envelope.to !== this.#setup.process) {
       // Meant for another process: redirected, or for one that had this port before.
       this.counters.notForUs += 1;
-      return true;
+      return !isFrame;
     }
     if (this.#isTooOld(envelope)) {
       this.counters.tooOld += 1;
       this.#setup.refusedAge(envelope.from, from, this.#setup.wallMs() - envelope.clockMs);
-      return true;
+      return !isFrame;
     }
     const { from: process, slot, generation } = envelope;
     this.#setup.receive({ envelope, messages, from, isFrame, answerer: { process, slot, generation } });

@@ -12,8 +12,8 @@ export interface Receiver {
    */
   onDatagram(bytes: Uint8Array, from: Address): boolean;
   /**
-   * A frame arrived on a stream (see {@link Transport.sendStream}). Same rules; a stream whose first frame is not
-   * authentic is closed.
+   * A frame arrived on a stream (see {@link Transport.sendStream}). Same rules; a stream whose frame is not authentic
+   * is closed, and so is one that brings a recording: a frame that is old, or for another node.
    */
   onFrame(bytes: Uint8Array, from: Address): boolean;
   /** Something a person should know: `message` says what happened and what to do. The transport goes on. */
