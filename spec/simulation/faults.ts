@@ -82,6 +82,13 @@ export class Faults {
         server.process.pause(ms);
         return;
       }
+      case 'freeze': {
+        // About as long as a clock is believed that is not heard any more.
+        const ms = random.between(9000, 11_000);
+        this.#say(kind, `all but ${server.process.name} ${ms.toFixed(0)}`);
+        for (const each of servers) if (each !== server) each.process.pause(ms);
+        return;
+      }
       case 'kill':
       case 'stop':
         if (!this.#simulation.mayDie(server)) return;

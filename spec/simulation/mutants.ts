@@ -122,13 +122,15 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: 'node/claim',
-        from: 'apply: (current) => current.value === null',
-        to: 'apply: (current) => true',
-      },
-      {
-        file: 'node/node',
-        from: 'generation: 1, name: this.#settings.name',
-        to: 'generation: Date.now() % 1 + this.#runtime.wallMs(), name: this.#settings.name',
+        from: `apply: (current) => current.value === null
+            ? { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder }
+            : { write: null, result: JSON.parse(new TextDecoder().decode(current.value)) },`,
+        to: `apply: (current) => {
+            const before = current.value === null ? 0 : JSON.parse(new TextDecoder().decode(current.value)).generation;
+            const next = { ...holder, generation: Math.max(before, 1) + 1 };
+            const value = new TextEncoder().encode(JSON.stringify(next));
+            return { write: { value, attributes: NO_BYTES, until: FOREVER }, result: next };
+        },`,
       },
     ],
   },
@@ -486,18 +488,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'unheard-commit-kept-back',
     breaks: 'what settling finds chosen is told to those who have not heard',
-    install: () =>
-      patchGetter(
-        ClassicRound.prototype,
-        'outcome',
-        (outcome) =>
-          function (this: ClassicRound) {
-            const found = outcome.call(this);
-            return found?.kind === 'chosen' && found.commit?.effect === 'none' && !this.isExposed
-              ? { ...found, commit: null }
-              : found;
-          },
-      ),
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'commit: this.#unheardCommit(found, reports)',
+        to: 'commit: null',
+      },
+    ],
   },
 
   // ---- clocks

@@ -11,6 +11,8 @@ export interface Weather {
   readonly lossOfAnswers: number;
   readonly duplication: number;
   readonly corruption: number;
+  /** That it comes to somebody else, too. */
+  readonly misdelivery: number;
   /** That an earlier datagram comes along once more. */
   readonly replay: number;
   readonly meanDelayMs: number;
@@ -24,6 +26,7 @@ export const FAIR_WEATHER: Weather = {
   lossOfAnswers: 0,
   duplication: 0,
   corruption: 0,
+  misdelivery: 0,
   replay: 0,
   meanDelayMs: 0.5,
   longDelay: 0,
@@ -135,6 +138,10 @@ export class Network {
     if (random.chance(weather.duplication)) {
       this.#world.count('doubled');
       this.#schedule(datagram, to, kind);
+    }
+    if (random.chance(weather.misdelivery)) {
+      this.#world.count('misdelivered');
+      this.#schedule(datagram, random.pick([...this.#receivers.keys()]) ?? to, kind);
     }
     if (random.chance(weather.replay)) {
       const old = random.pick(this.#past);

@@ -1,3 +1,4 @@
+import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
 /** What a seed decides of a run before it begins. */
@@ -18,6 +19,12 @@ export interface Plan {
   readonly stallChance: number;
   /** One voter's process is started after the farm was formed by the others. */
   readonly isOneLate: boolean;
+  /** What the users of the registers do, by kind of register. */
+  readonly verbs: Readonly<Record<string, readonly Verb[]>>;
+  /** Hot registers of each kind. */
+  readonly hotKeys: number;
+  /** Part of the steps that are requests to the sessions' store. */
+  readonly sessionShare: number;
   /** Chance that a proposal reaches a minority only: see `message-faults.ts`. */
   readonly minorityAccepts: number;
   /** Chance, at each ballot, that an acceptor hears nothing of that register for a while. */
@@ -36,6 +43,7 @@ export type FaultKind =
   | 'deafen'
   | 'mute'
   | 'pause'
+  | 'freeze'
   | 'kill'
   | 'stop'
   | 'step of a clock'
@@ -50,6 +58,7 @@ const KINDS: readonly FaultKind[] = [
   'mute',
   'pause',
   'pause',
+  'freeze',
   'kill',
   'stop',
   'step of a clock',
@@ -57,32 +66,92 @@ const KINDS: readonly FaultKind[] = [
   'weather',
 ];
 
-export function planOf(random: Random): Plan {
-  const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
-  const maxClockSkewMs = random.pick([1000, 2000, 2000, 4000]);
-  const learners = random.integer(3);
-  const clientsPerProcess = 1 + random.integer(3);
-  const clients = (clusterSize + learners) * clientsPerProcess;
-  const workMs = random.pick([2000, 4000, 10_000, 40_000]);
-  const thinkMs = (workMs * clients) / 700;
+/** Numbers and lists only grow, so nothing done twice and nothing lost can hide. */
+const GROWING: Readonly<Record<string, readonly Verb[]>> = {
+  n: ['increment', 'increment', 'get'],
+  l: ['append', 'append', 'append', 'get', 'remove'],
+};
+const VALUES: readonly Verb[] = ['get', 'get', 'get', 'set', 'set', 'cas', 'cas', 'touch', 'remove'];
+
+/**
+ * What a run is about. What is rare when everything happens at once is common where little else does: lives that end
+ * and are forgotten, many that want the same register, reads beside half-done writes.
+ */
+type Kind = Pick<Plan, 'maxClockSkewMs' | 'workMs' | 'verbs' | 'hotKeys' | 'sessionShare' | 'longestLifeMs'> & {
+  /** Calls under way at a time, about: each client waits for its answer. */
+  readonly haste: number;
+  readonly minorityAccepts: number;
+  readonly deafness: number;
+  readonly commitLoss: number;
+};
+
+function kindOf(random: Random): Kind {
   const isAimed = random.chance(0.5);
-  return {
-    clusterSize,
-    learners,
-    clientsPerProcess,
-    maxClockSkewMs,
-    timeoutMs: random.pick([300, 500, 900]),
-    workMs,
-    thinkMs,
-    faultMs: random.pick([workMs / 100, workMs / 30, workMs / 10]),
-    faults: random.chance(0.1) ? [] : random.some(KINDS),
-    badWeather: random.chance(0.7),
-    stallChance: random.chance(0.3) ? 2e-4 : 0,
+  const mixed: Kind = {
+    maxClockSkewMs: random.pick([1000, 2000, 2000, 4000]),
+    workMs: random.pick([2000, 4000, 10_000, 40_000]),
+    verbs: { ...GROWING, v: VALUES, w: VALUES },
+    hotKeys: 2,
+    sessionShare: 0.5,
+    longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
+    haste: 1,
     minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
     deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
     commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
+  };
+  switch (random.pick(['mixed', 'mixed', 'mortal', 'contended', 'read'])) {
+    case 'mortal':
+      return {
+        ...mixed,
+        maxClockSkewMs: 1000,
+        workMs: 40_000,
+        verbs: { v: ['set', 'touch', 'touch', 'remove', 'remove', 'get', 'get'] },
+        hotKeys: random.pick([2, 4, 8]),
+        sessionShare: random.pick([0, 0.3]),
+        longestLifeMs: random.pick([1500, 4000, 8000]),
+        minorityAccepts: random.pick([0.05, 0.2, 0.4]),
+        deafness: random.pick([0, 0.05, 0.2]),
+      };
+    case 'contended':
+      return {
+        ...mixed,
+        verbs: { ...GROWING, v: ['cas', 'cas', 'set', 'get'] },
+        hotKeys: 1,
+        sessionShare: random.pick([0, 0.3]),
+        haste: 20,
+      };
+    case 'read':
+      return {
+        ...mixed,
+        verbs: { v: ['get', 'get', 'get', 'get', 'set', 'cas', 'cas'] },
+        hotKeys: random.pick([1, 2]),
+        sessionShare: random.pick([0, 0.3]),
+        longestLifeMs: 15_000,
+        minorityAccepts: random.pick([0.05, 0.2, 0.4]),
+      };
+    default:
+      return mixed;
+  }
+}
+
+export function planOf(random: Random): Plan {
+  const { haste, ...kind } = kindOf(random);
+  const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
+  const learners = random.integer(3);
+  const clientsPerProcess = 1 + random.integer(3);
+  const clients = (clusterSize + learners) * clientsPerProcess;
+  return {
+    ...kind,
+    clusterSize,
+    learners,
+    clientsPerProcess,
+    timeoutMs: random.pick([300, 500, 900]),
+    thinkMs: (kind.workMs * clients) / 700 / haste,
+    faultMs: kind.workMs / random.pick([100, 30, 10]),
+    faults: random.chance(0.1) ? [] : random.some(KINDS),
+    badWeather: random.chance(0.7),
+    stallChance: random.chance(0.3) ? 2e-4 : 0,
     isOneLate: clusterSize >= 3 && random.chance(0.15),
     sessionLifeMs: random.pick([3000, 6000, 12_000]),
-    longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
   };
 }

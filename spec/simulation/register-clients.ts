@@ -10,13 +10,6 @@ import { EPOCH_MS } from './world.js';
 /** A hot register gets another name after so many calls: the search for an order is exponential at its worst. */
 const CALLS_PER_KEY = 28;
 
-const VERBS: Readonly<Record<string, readonly Verb[]>> = {
-  // Numbers and lists only grow, so nothing done twice and nothing lost can hide.
-  n: ['increment', 'increment', 'get'],
-  l: ['append', 'append', 'append', 'get', 'remove'],
-  v: ['get', 'get', 'get', 'set', 'set', 'cas', 'cas', 'touch', 'remove'],
-};
-
 /** Users of the registers on all servers. */
 export class RegisterClients {
   readonly #simulation: Simulation;
@@ -30,11 +23,11 @@ export class RegisterClients {
 
   /** One client's one call. */
   async step(server: Server, random: Random): Promise<void> {
-    const kind = random.pick(['n', 'l', 'v', 'v']);
+    const { verbs, hotKeys, longestLifeMs } = this.#simulation.plan;
+    const kind = random.pick(Object.keys(verbs)) ?? '';
+    const verb = random.pick(verbs[kind] ?? []) ?? 'get';
     const isHot = random.chance(0.8);
-    const verb = random.pick(VERBS[kind] ?? []) ?? 'get';
-    const key = isHot ? this.#hotKey(`${kind}${random.integer(2)}`) : `reg/${kind}-cold${random.integer(300)}`;
-    const { longestLifeMs } = this.#simulation.plan;
+    const key = isHot ? this.#hotKey(`${kind}${random.integer(hotKeys)}`) : `reg/${kind}-cold${random.integer(300)}`;
     const lifeMs = random.chance(0.3) ? random.between(100, 3000) : random.between(longestLifeMs / 4, longestLifeMs);
     await this.call(server, key, verb, Math.floor(lifeMs));
   }

@@ -114,6 +114,7 @@ export class Simulation {
       lossOfAnswers: often([0, 0, 0.02, 0.1, 0.3]),
       duplication: often([0, 0, 0.05, 0.3]),
       corruption: often([0, 0, 0.02]),
+      misdelivery: often([0, 0, 0.3]),
       replay: often([0, 0, 0.02, 0.1]),
       meanDelayMs: often([0.2, 1, 5, 20]),
       longDelay: often([0, 0, 0.01, 0.1]),
@@ -210,12 +211,14 @@ export class Simulation {
     while (this.#operations < OPERATIONS && world.nowMs < tooLongMs)
       await world.runUntil(world.nowMs + plan.workMs / 50);
 
-    this.#isWorking = false;
     faults.end();
     this.#formation.mend();
     this.#messageFaults.end();
     world.stallChance = 0;
     network.weather = FAIR_WEATHER;
+    // Where the faults let little happen, the rest is done in peace.
+    while (this.#operations < OPERATIONS && world.nowMs < 2 * tooLongMs) await world.runUntil(world.nowMs + 200);
+    this.#isWorking = false;
     await world.runUntil(world.nowMs + HEALING_MS);
     await this.#checkAnswers();
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
@@ -256,7 +259,7 @@ export class Simulation {
       // Each draws from its own stream, so that what is left out changes nothing of the others.
       const random = this.world.random.fork(step);
       if (!server.isClockFit || !this.happens(step)) continue;
-      if (random.chance(0.5)) await this.#registers.step(server, random);
+      if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
       else await this.#sessions.step(server, random, name);
     }
   }
