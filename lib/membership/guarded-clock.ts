@@ -57,6 +57,13 @@ export class GuardedClock {
     }
   }
 
+  /** By how many ms another process's clock seems to be ahead of this one's; `null` if it was not heard of late. */
+  aheadMs(process: number, monotonicMs: number): number | null {
+    const sample = this.#samples.get(process);
+    if (sample === undefined || monotonicMs - sample.lastMs > 2 * WINDOW_MS) return null;
+    return Math.max(sample.bestMs, sample.previousMs);
+  }
+
   /** A process is gone. */
   drop(process: number): void {
     this.#samples.delete(process);
@@ -120,14 +127,7 @@ export class GuardedClock {
   }
 
   #offsets(voters: readonly number[], monotonicMs: number): number[] {
-    const offsets: number[] = [];
-    for (const process of voters) {
-      const sample = this.#samples.get(process);
-      if (sample !== undefined && monotonicMs - sample.lastMs <= 2 * WINDOW_MS) {
-        offsets.push(Math.max(sample.bestMs, sample.previousMs));
-      }
-    }
-    return offsets;
+    return voters.flatMap((process) => this.aheadMs(process, monotonicMs) ?? []);
   }
 }
 

@@ -27,6 +27,8 @@ export interface MembershipSetup {
   readonly formationGraceMs: number;
   /** Whether a bare majority may form it at once. */
   readonly isBootstrap: boolean;
+  /** Whether a process's clock, as heard of late, is more than S from this one's. */
+  readonly isClockFar: (process: number) => boolean;
   /** In 0..1. */
   readonly random: () => number;
   /** A number in 1..2⁴⁸−1 never drawn before. */
@@ -244,6 +246,9 @@ export class Membership {
     if (this.#view !== null || this.#hasSeenVoters || view.holders.length !== this.#setup.clusterSize) return [];
     if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
     if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
+    // Voters whose clocks are too far apart hear one another as too old, or not at all: what one of them does not hear
+    // could never set its clock right.
+    if (view.holders.some((holder) => holder !== null && this.#setup.isClockFar(holder.process))) return [];
     this.#bound ??= { view, coordinator: from, sinceMs: now.monotonicMs };
     return [this.#hello(from)];
   }
@@ -303,8 +308,9 @@ export class Membership {
         holder.process === this.#setup.process ||
         this.#peers.get(holder.process)?.introduction?.bound === view.incarnation,
     );
-    if (isAgreed) return this.#enter(view, now);
+    // In time only: what was said before a pause of this process may no longer hold, and they be in another farm.
     if (now.monotonicMs - sinceMs < FORMATION_MS) {
+      if (isAgreed) return this.#enter(view, now);
       if (now.monotonicMs < this.#nextFormMs) return [];
       // Again for those whom it has not reached.
       this.#nextFormMs = now.monotonicMs + FORM_INTERVAL_MS;
@@ -322,6 +328,7 @@ export class Membership {
       const said = peer.introduction;
       if (said === null || said.phase !== 'seeking' || said.wish < 0 || said.bound !== 0) continue;
       if (said.clusterSize !== clusterSize || now.monotonicMs - peer.lastHeardMs > CANDIDATE_MS) continue;
+      if (this.#setup.isClockFar(peer.process)) continue;
       candidates.push({ process: peer.process, wish: said.wish, name: said.name });
     }
     return candidates;

@@ -125,6 +125,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         maxClockSkewMs,
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
+        isClockFar: (process) => Math.abs(this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0) > maxClockSkewMs,
         random,
         drawNumber: () => drawNumber(runtime),
       },

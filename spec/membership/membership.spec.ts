@@ -99,6 +99,48 @@ describe('the first start', () => {
     expect(incarnations([...others, spare]).size).toBe(1);
   });
 
+  it('is given up by a coordinator that was paused: those bound to it may vote in another farm by now', () => {
+    const company = new Company();
+    const members = [1, 2, 3].map(() => company.add({ isBootstrap: true }));
+    const [first, ...others] = members;
+    const consents: Parameters<Company['deliver']>[0][] = [];
+    company.delayMs = (letter) => {
+      if (letter.to !== 1 || letter.message.type !== 'hello' || letter.message.bound === 0) return 1;
+      consents.push(letter);
+      return null;
+    };
+    company.until(() => consents.length >= 2);
+    for (const consent of consents) company.deliver(consent);
+    if (first === undefined) throw new Error('no first');
+    first.isAlive = false;
+    company.until(() => others.every(({ membership }) => membership.slot > 0));
+    company.delayMs = ({ to }) => (to === 1 ? null : 1);
+    company.pass(10);
+    first.isAlive = true;
+    company.pass(10);
+    expect(first.membership.view).toBeNull();
+    company.delayMs = () => 1;
+    company.until(() => first.membership.view !== null);
+    expect(incarnations(members).size).toBe(1);
+    expect(others.every(({ membership }) => membership.slot > 0)).toBe(true);
+  });
+
+  it('names nobody whose clock is too far from the others, and does without', () => {
+    const company = new Company();
+    let isWrong = true;
+    const add = (process: number): Member =>
+      company.add({
+        process,
+        formationGraceMs: 5000,
+        isClockFar: (other) => isWrong && (process === 1) !== (other === 1),
+      });
+    const [wrong, ...others] = [add(1), add(2), add(3)] as const;
+    company.until(() => others.every(({ membership }) => membership.slot > 0));
+    expect(wrong.membership.slot).toBe(0);
+    isWrong = false;
+    company.until(() => wrong.claims.length > 0);
+  });
+
   it('warns two that want one slot, and that differ in their settings', () => {
     const company = new Company();
     const a = company.add({ wish: 2 });

@@ -48,7 +48,8 @@ function startOf(random: Random, { clusterSize, learners, isOneLate }: Simulatio
     isStormy: random.chance(0.5),
     isBootstrap: isOneLate || random.chance(0.1),
     formationGraceMs: random.pick([1000, 4000, 30_000]),
-    wrongClocks: wrong < 0.1 ? minority : wrong < 0.15 ? clusterSize : 0,
+    // Where one is missing at first, the others have to do.
+    wrongClocks: wrong < 0.1 && !isOneLate ? minority : wrong < 0.15 ? clusterSize : 0,
     isMendedFirst: random.chance(0.5),
     earlyLearners: random.integer(learners + 1),
   };
@@ -138,13 +139,13 @@ export class Formation {
   }
 
   /**
-   * Whether most clocks were wrong, and agreed when the farm was formed: they go on agreeing with one another, whatever
-   * their machines show, until the processes are started anew.
+   * Whether most clocks were wrong when the farm was formed: they go on agreeing with one another, whatever their
+   * machines show, until the processes are started anew.
    */
   get #isAstray(): boolean {
     const { servers, mayBeWrong } = this.#simulation;
     if (this.#start.wrongClocks <= mayBeWrong) return false;
-    return servers.some(({ node, isClockRight }) => !isClockRight && node.status().incarnation !== null);
+    return servers.some(({ node }) => node.status().incarnation !== null);
   }
 
   /** All are ready, and who may vote does, as far as there are slots that nobody has held. */
