@@ -28,19 +28,26 @@ export class Faults {
   }
 
   begin(): void {
-    const { world, plan } = this.#simulation;
+    const { world, plan, kept, beganMs } = this.#simulation;
     if (plan.faults.length === 0) return;
+    if (kept !== null) {
+      for (const { name, atMs } of kept.of('fault')) world.at(beganMs + atMs, null, () => this.#begin(name));
+      return;
+    }
     let count = 0;
     const next = (): void => {
       if (this.#isOver) return;
       count += 1;
-      const name = `fault ${count}`;
-      const random = world.random.fork(name);
-      const kind = random.pick(plan.faults);
-      if (kind !== undefined && this.#simulation.happens(name)) this.#strike(kind, random);
+      this.#begin(`fault ${count}`);
       world.after(this.#random.around(plan.faultMs), next);
     };
     world.after(this.#random.around(plan.faultMs), next);
+  }
+
+  #begin(name: string): void {
+    const random = this.#simulation.world.random.fork(name);
+    const kind = random.pick(this.#simulation.plan.faults);
+    if (kind !== undefined && this.#simulation.happens(name)) this.#strike(kind, random);
   }
 
   /** Everything heals. What is paused comes back by itself. */

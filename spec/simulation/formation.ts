@@ -34,6 +34,18 @@ interface Start {
   readonly earlyLearners: number;
 }
 
+/** Where nothing goes wrong at the start. */
+const CALM = {
+  spreadMs: 0,
+  troubleMs: 0,
+  everyMs: 0,
+  troubles: [],
+  isCut: false,
+  isStormy: false,
+  wrongClocks: 0,
+  earlyLearners: 0,
+};
+
 function startOf(random: Random, { clusterSize, learners, isOneLate }: Simulation['plan']): Start {
   const isTroubled = random.chance(0.4);
   const troubleMs = isTroubled ? random.pick([1000, 3000, 8000]) : 0;
@@ -74,7 +86,7 @@ export class Formation {
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
     this.#random = simulation.world.random.fork('formation');
-    this.#start = startOf(this.#random, simulation.plan);
+    this.#start = { ...startOf(this.#random, simulation.plan), ...(simulation.conditions.calmStart ? CALM : {}) };
     this.#spare = simulation.mayBeWrong;
   }
 

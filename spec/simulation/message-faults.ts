@@ -80,6 +80,15 @@ export class MessageFaults {
     }
   }
 
+  /** Names what may strike now; `null` if it is left out of this run. */
+  #next(kind: string, proposer: number): string | null {
+    const { kept, world, beganMs } = this.#simulation;
+    const prefix = `${kind} ${this.#names.get(proposer)?.name}`;
+    if (kept !== null) return kept.due(prefix, world.nowMs - beganMs);
+    this.#count += 1;
+    return `${prefix} ${this.#count}`;
+  }
+
   #isDeaf(process: Process, request: { readonly key: string }): boolean {
     const untilMs = this.#deafUntilMs.get(`${process.port} ${request.key}`);
     if (untilMs === undefined || untilMs <= this.#simulation.world.nowMs) return false;
@@ -93,8 +102,8 @@ export class MessageFaults {
     const name = `${ballot.round}.${ballot.proposer}`;
     if (plan.deafness === 0 || this.#prepared.has(name)) return;
     this.#prepared.add(name);
-    this.#count += 1;
-    const fault = `deafness ${this.#count}`;
+    const fault = this.#next('deafness', ballot.proposer);
+    if (fault === null) return;
     const random = world.random.fork(fault);
     if (!random.chance(plan.deafness)) return;
     const voters = servers.filter((server) => server.isVoter && server.process !== this.#names.get(ballot.proposer));
@@ -112,8 +121,8 @@ export class MessageFaults {
     const known = this.#takers.get(ballot);
     if (known !== undefined) return known;
     this.#takers.set(ballot, null);
-    this.#count += 1;
-    const fault = `minority ${this.#count}`;
+    const fault = this.#next('minority', proposer);
+    if (fault === null) return null;
     const random = world.random.fork(fault);
     if (!random.chance(plan.minorityAccepts)) return null;
     const own = this.#names.get(proposer);

@@ -51,16 +51,12 @@ export class Network {
   readonly #receivers = new Map<number, { readonly process: Process; readonly receiver: Receiver }>();
   readonly #past: Datagram[] = [];
   readonly #cuts = new Map<string, number>();
-  #nextPort = 1;
   weather: Weather = FAIR_WEATHER;
 
-  constructor(world: World) {
+  /** @param salt chooses the luck, 0 being the one that the seed gives */
+  constructor(world: World, salt: number) {
     this.#world = world;
-    this.#random = world.random.fork('network');
-  }
-
-  get nextPort(): number {
-    return this.#nextPort++;
+    this.#random = world.random.fork(salt === 0 ? 'network' : `network ${salt}`);
   }
 
   /** Cuts the way from one host to another. @returns heals it; ways may be cut several times over */

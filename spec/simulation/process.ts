@@ -8,12 +8,18 @@ export class Host {
   offsetMs = 0;
   /** Whether its clock is further off than a farm's clocks may be. */
   isWild = false;
+  #starts = 0;
 
   constructor(
     readonly id: number,
     /** How fast its clocks go. */
     readonly rate: number,
   ) {}
+
+  /** Depends on this host alone, so that what happens to others changes nothing of what happens here. */
+  get nextPort(): number {
+    return this.id + 10 * this.#starts++;
+  }
 }
 
 /** Datagrams that wait for a paused process at most: a socket's receive buffer. */

@@ -70,8 +70,12 @@ export class Server {
 
   /** Waits on this process: for ever, if it dies. */
   sleep(ms: number): Promise<void> {
+    return this.sleepUntil(this.process.nowMs + ms);
+  }
+
+  sleepUntil(atMs: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#simulation.world.at(this.process.nowMs + ms, this.process, resolve);
+      this.#simulation.world.at(Math.max(atMs, this.process.nowMs), this.process, resolve);
     });
   }
 }

@@ -1,6 +1,9 @@
+import { Chronicle } from './chronicle.js';
+import { type Conditions, planUnder, weatherUnder } from './conditions.js';
 import { Faults } from './faults.js';
 import { Formation } from './formation.js';
 import { Histories } from './histories.js';
+import { type Happening, Kept } from './kept.js';
 import { MessageFaults } from './message-faults.js';
 import { FAIR_WEATHER, Network, type Weather } from './network.js';
 import { type Plan, planOf } from './plan.js';
@@ -26,21 +29,34 @@ export interface Report {
   readonly virtualMs: number;
   readonly trace: string;
   /** The steps of clients, and the faults, that happened, in their order: each can be left out. */
-  readonly happened: readonly string[];
+  readonly happened: readonly Happening[];
+  /** Whether the clients were still at work when the first violation was seen, or their histories were looked at. */
+  readonly isBrokenAtWork: boolean;
+  readonly chronicle: Chronicle | null;
 }
 
 /** How a seed is run. */
 export interface Choice {
   /** Whether the whole trace is kept. */
   readonly isTraced?: boolean;
-  /** What happens in the run of that seed, and is left out in this one. */
-  readonly omitted?: ReadonlySet<string>;
+  /** Whether it is written down who said what to whom. */
+  readonly isChronicled?: boolean;
+  /** In place of what the seed draws. */
+  readonly conditions?: Conditions;
+  /** The only steps and faults that happen. The run then ends with them, or at the first violation. */
+  readonly kept?: readonly Happening[];
+  /** Whether what comes after the clients' work is looked at too; only of use beside `kept`. */
+  readonly isHealed?: boolean;
+  /** The network's luck is another one for each number. */
+  readonly salt?: number;
 }
 
 /** Operations of the clients in a run, if they are answered fast enough for that. */
 const OPERATIONS = 550;
 /** After the last fault: the longest pause, delay and suspicion are over, and all clocks are heard anew. */
 const HEALING_MS = 15_000;
+/** How often it is looked at whether the last kept step is done. */
+const LOOK_MS = 10;
 /** By so much later than its end a value may be forgotten, beside the skew of the clocks. */
 const LAG_MS = 2000;
 
@@ -54,8 +70,12 @@ export class Simulation {
   /** Those that run. */
   readonly servers: Server[] = [];
   readonly #seed: number;
-  readonly #omitted: ReadonlySet<string>;
-  readonly #happened: string[] = [];
+  /** `null`: all that the seed draws happens. */
+  readonly kept: Kept | null;
+  readonly conditions: Conditions;
+  readonly #isHealed: boolean;
+  readonly #chronicle: Chronicle | null;
+  readonly #happened: Happening[] = [];
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
   readonly #witness: Witness;
@@ -64,16 +84,24 @@ export class Simulation {
   /** Those that voted first: their memory is what the farm rests on. */
   #voters: Server[] = [];
   #isWorking = false;
-  #clients = 0;
+  /** When the clients began. */
+  beganMs = 0;
+  /** Clients that have steps to take, by the servers that they are clients of. */
+  readonly #replaying = new Map<string, Server>();
+  #restarts = 0;
+  #isBrokenAtWork = false;
   readonly #formation: Formation;
   #isFormed = false;
 
-  constructor(seed: number, { isTraced = false, omitted = new Set() }: Choice = {}) {
+  constructor(seed: number, choice: Choice = {}) {
     this.#seed = seed;
-    this.#omitted = omitted;
-    this.world = new World(seed, isTraced);
-    this.plan = planOf(this.world.random.fork('plan'));
-    this.network = new Network(this.world);
+    this.kept = choice.kept === undefined ? null : new Kept(choice.kept);
+    this.conditions = choice.conditions ?? {};
+    this.#isHealed = choice.isHealed ?? true;
+    this.world = new World(seed, choice.isTraced ?? false);
+    this.#chronicle = choice.isChronicled === true ? new Chronicle(this) : null;
+    this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan')));
+    this.network = new Network(this.world, choice.salt ?? 0);
     this.#witness = new Witness(this.world, (what) => this.object(what));
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
@@ -93,14 +121,17 @@ export class Simulation {
 
   /** Whether that step or fault is not one of those left out. */
   happens(name: string): boolean {
-    if (this.#omitted.has(name)) return false;
-    this.#happened.push(name);
+    if (this.kept !== null && !this.kept.has(name)) return false;
+    this.#happened.push({ name, atMs: this.world.nowMs });
     return true;
   }
 
   object(what: string): void {
+    if (this.#violations.length === 0) this.#isBrokenAtWork = this.#isWorking;
     this.#violations.push(what);
     this.world.note(`VIOLATION ${what}`);
+    // Whoever keeps a part of a run looks for what breaks first.
+    if (this.kept !== null) this.world.halt();
   }
 
   drawOffset(random: Random): number {
@@ -109,7 +140,7 @@ export class Simulation {
 
   drawWeather(random: Random): Weather {
     const often = (values: readonly number[]): number => random.pick(values) ?? 0;
-    return {
+    return weatherUnder(this.conditions, {
       lossOfBroadcasts: often([0, 0, 0.02, 0.1, 0.3]),
       lossOfAnswers: often([0, 0, 0.02, 0.1, 0.3]),
       duplication: often([0, 0, 0.05, 0.3]),
@@ -119,7 +150,7 @@ export class Simulation {
       meanDelayMs: often([0.2, 1, 5, 20]),
       longDelay: often([0, 0, 0.01, 0.1]),
       longDelayMs: often([50, 300, 2000]),
-    };
+    });
   }
 
   /** Whether its memory can be done without. */
@@ -140,7 +171,10 @@ export class Simulation {
       for (const will of server.wills) will();
       this.servers.splice(this.servers.indexOf(server), 1);
       this.world.note(`${server.process.name} is dead`);
+      if (this.conditions.restarts === false) return;
+      this.#restarts += 1;
       this.world.after(restartAfterMs, () => {
+        this.#restarts -= 1;
         this.#employ(this.start(server.process.host));
         restarted();
       });
@@ -159,14 +193,18 @@ export class Simulation {
   }
 
   async run(): Promise<Report> {
-    const uninstall = [this.#witness.install(), this.#messageFaults.install()];
+    // The chronicle is nearest to the acceptor: of what the faults keep from it nothing is written down as taken in.
+    const uninstall = [
+      this.#chronicle?.install() ?? (() => undefined),
+      this.#witness.install(),
+      this.#messageFaults.install(),
+    ];
     try {
       await this.#run();
     } finally {
       for (const undo of uninstall.reverse()) undo();
     }
-    const { broken, undecided } = this.histories.judge(this.skewMs);
-    for (const history of broken) this.object(`not linearizable: ${history}`);
+    const undecided = this.kept !== null && this.#violations.length > 0 ? 0 : this.#judge();
     return {
       seed: this.#seed,
       hash: this.world.trace.digest(),
@@ -176,8 +214,17 @@ export class Simulation {
       operations: this.#operations,
       virtualMs: this.world.nowMs,
       trace: this.world.trace.text,
-      happened: this.#happened,
+      happened: this.#happened.map(({ name, atMs }) => ({ name, atMs: atMs - this.beganMs })),
+      isBrokenAtWork: this.#isBrokenAtWork,
+      chronicle: this.#chronicle,
     };
+  }
+
+  /** @returns how many histories are too tangled to be judged */
+  #judge(): number {
+    const { broken, undecided } = this.histories.judge(this.skewMs);
+    for (const history of broken) this.object(`not linearizable: ${history}`);
+    return undecided;
   }
 
   /** Calls that the clients made of the register and of the store. */
@@ -197,10 +244,11 @@ export class Simulation {
     const weather = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
     const isFormed = await this.#formation.run(weather);
     if (isFormed === false) this.object('no farm was formed');
-    if (!isFormed) return;
+    if (!isFormed || world.isHalted) return;
     this.#voters = this.servers.filter((server) => server.isVoter);
     this.#isFormed = true;
 
+    this.beganMs = world.nowMs;
     network.weather = weather;
     this.#isWorking = true;
     for (const server of [...this.servers]) this.#employ(server);
@@ -208,8 +256,10 @@ export class Simulation {
     faults.begin();
     world.stallChance = plan.stallChance;
     const tooLongMs = world.nowMs + 4 * plan.workMs + 100_000;
-    while (this.#operations < OPERATIONS && world.nowMs < tooLongMs)
-      await world.runUntil(world.nowMs + plan.workMs / 50);
+    const lookMs = this.kept === null ? plan.workMs / 50 : LOOK_MS;
+    while (!this.#isDone && world.nowMs < tooLongMs) await world.runUntil(world.nowMs + lookMs);
+    if (this.kept !== null && !world.isHalted) this.#judge();
+    if (world.isHalted || !this.#isHealed) return;
 
     faults.end();
     this.#formation.mend();
@@ -220,14 +270,25 @@ export class Simulation {
     while (this.#operations < OPERATIONS && world.nowMs < 2 * tooLongMs) await world.runUntil(world.nowMs + 200);
     this.#isWorking = false;
     await world.runUntil(world.nowMs + HEALING_MS);
+    if (world.isHalted) return;
     await this.#checkAnswers();
+    if (world.isHalted) return;
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
     await world.runUntil(world.nowMs + lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000);
-    this.#checkMemory();
+    if (!world.isHalted) this.#checkMemory();
+  }
+
+  /** Whether the clients have done what they were to do. */
+  get #isDone(): boolean {
+    if (this.world.isHalted) return true;
+    if (this.kept === null) return this.#operations >= OPERATIONS;
+    const lastFaultMs = this.kept.of('fault').at(-1)?.atMs ?? 0;
+    if (this.#restarts > 0 || this.world.nowMs < this.beganMs + lastFaultMs) return false;
+    return [...this.#replaying.values()].every(({ process }) => process.isDead);
   }
 
   start(host: Host): Server {
-    const process = new Process(this.world, host, this.network.nextPort);
+    const process = new Process(this.world, host, host.nextPort);
     const before = this.world.running;
     this.world.running = process;
     this.world.note(`${process.name} starts`);
@@ -245,8 +306,8 @@ export class Simulation {
 
   #employ(server: Server): void {
     for (let count = 0; count < this.plan.clientsPerProcess; count += 1) {
-      this.#clients += 1;
-      void this.#client(server, `${this.#clients}`);
+      const client = `${server.process.port}.${count + 1}`;
+      void (this.kept === null ? this.#client(server, client) : this.#replay(server, client, this.kept));
     }
   }
 
@@ -255,13 +316,27 @@ export class Simulation {
     for (let count = 1; ; count += 1) {
       await server.sleep(thinking.around(this.plan.thinkMs));
       if (!this.#isWorking || server.isStopping) return;
-      const step = `client ${name} step ${count}`;
-      // Each draws from its own stream, so that what is left out changes nothing of the others.
-      const random = this.world.random.fork(step);
-      if (!server.isClockFit || !this.happens(step)) continue;
-      if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
-      else await this.#sessions.step(server, random, name);
+      await this.#step(server, name, `client ${name} step ${count}`);
     }
+  }
+
+  /** The steps of one client that are kept. */
+  async #replay(server: Server, name: string, kept: Kept): Promise<void> {
+    this.#replaying.set(name, server);
+    for (const step of kept.of(`client ${name}`)) {
+      await server.sleepUntil(this.beganMs + step.atMs);
+      if (!this.#isWorking || server.isStopping) break;
+      await this.#step(server, name, step.name);
+    }
+    this.#replaying.delete(name);
+  }
+
+  async #step(server: Server, client: string, name: string): Promise<void> {
+    // Each draws from its own stream, so that what is left out changes nothing of the others.
+    const random = this.world.random.fork(name);
+    if (!server.isClockFit || !this.happens(name)) return;
+    if (random.chance(0.5)) await this.#registers.step(server, random);
+    else await this.#sessions.step(server, random, client);
   }
 
   /** When faults stop, every process answers again, and nothing hangs. */

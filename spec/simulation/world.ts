@@ -34,10 +34,20 @@ export class World {
   running: Process | null = null;
   readonly #heap: Event[] = [];
   #sequence = 0;
+  #isHalted = false;
 
   constructor(seed: number, isTraced: boolean) {
     this.random = new Random(`connect-paxos ${seed}`);
     this.trace = new Trace(isTraced);
+  }
+
+  /** Whether nothing happens any more. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  halt(): void {
+    this.#isHalted = true;
   }
 
   count(name: string): void {
@@ -71,6 +81,7 @@ export class World {
   /** Handles all events up to that time. */
   async runUntil(untilMs: number): Promise<void> {
     for (;;) {
+      if (this.#isHalted) return;
       const next = this.#heap[0];
       if (next === undefined || next.atMs > untilMs) break;
       this.#pop();
