@@ -16,8 +16,11 @@ import type { MulticastSettings } from './options.js';
 import { DatagramSocket } from './sockets.js';
 import type { Address } from './transport.js';
 
-/** Interfaces are looked at again: a server may start before its network does. */
-const REFRESH_MS = 10_000;
+/**
+ * Interfaces are looked at again: a server may start before its network does, and one whose cable was out for a moment
+ * should not be out of service for much longer. A look takes less than a millisecond and sends nothing.
+ */
+const REFRESH_MS = 2000;
 
 interface Sender {
   readonly socket: DatagramSocket;
