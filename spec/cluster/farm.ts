@@ -12,6 +12,7 @@ import type {
   PaxosStoreOptions,
   PoorNetworkCounters,
 } from '../../lib/index.js';
+import { requestBySocket } from './socket.js';
 import { PATIENCE_MS, until } from './waiting.js';
 
 /** What of a server's output is kept. */
@@ -26,6 +27,8 @@ export interface Config {
   readonly maxAgeMs?: number;
   /** Whether session ids are what the requests' `id` says. */
   readonly hasOwnIds?: boolean;
+  /** Where it runs, if not here: a network namespace, and the path of the socket on which it is asked past all networks. */
+  readonly host?: { readonly namespace: string; readonly socket: string };
   /** Puts a poor network below its transport; see `Server.network`. */
   readonly conditions?: NetworkConditions;
   /** Whether the server shows what datagrams it sends. */
@@ -49,7 +52,7 @@ export class StoreError extends Error {
 }
 
 type Said =
-  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'listening'; readonly port?: number }
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'closed' }
@@ -63,6 +66,7 @@ export class Server {
   readonly config: Config;
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
+  #isListening = false;
   #port = 0;
   #output = '';
   #failure = '';
@@ -77,10 +81,12 @@ export class Server {
 
   constructor(config: Config) {
     this.config = config;
+    const { host } = config;
     // NODE_ENV: under jest it is `test`, in which Express logs no errors.
     this.#child = fork(join(__dirname, 'server.js'), [JSON.stringify(config)], {
       env: { ...process.env, NODE_ENV: 'development' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      ...(host && { execPath: 'nsenter', execArgv: [`--net=${host.namespace}`, process.execPath] }),
     });
     this.#exited = once(this.#child, 'exit');
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -112,17 +118,19 @@ export class Server {
   }
 
   listening(): Promise<void> {
-    return this.#until('listens', () => this.#port > 0);
+    return this.#until('listens', () => this.#isListening);
   }
 
   async ready(): Promise<void> {
-    await this.#until('is ready', () => this.#port > 0 && this.isReady);
+    await this.#until('is ready', () => this.#isListening && this.isReady);
   }
 
   /** @throws what `fetch` throws, also if there is no answer in time */
   request(path: string, init: RequestInit = {}): Promise<Response> {
-    const signal = AbortSignal.timeout(PATIENCE_MS);
-    return fetch(`http://127.0.0.1:${this.#port}${path}`, { signal, ...init });
+    const patient = { signal: AbortSignal.timeout(PATIENCE_MS), ...init };
+    const { host } = this.config;
+    if (host !== undefined) return requestBySocket(host.socket, path, patient);
+    return fetch(`http://127.0.0.1:${this.#port}${path}`, patient);
   }
 
   /** Calls a method of its store. @throws StoreError */
@@ -193,7 +201,8 @@ export class Server {
   #hear(said: Said): void {
     switch (said.type) {
       case 'listening':
-        this.#port = said.port;
+        this.#isListening = true;
+        this.#port = said.port ?? 0;
         break;
       case 'ready':
         this.isReady = true;

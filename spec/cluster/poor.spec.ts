@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { NetworkDirection } from '../../lib/index.js';
 import { Browser } from './browser.js';
-import { endAll, Farm, type Server } from './farm.js';
+import { expectToOutliveCut } from './cut.js';
+import { endAll, Farm } from './farm.js';
 import { each, until } from './waiting.js';
 
 endAll();
@@ -98,18 +99,9 @@ describe('over a network that loses, doubles, delays and reorders', () => {
 });
 
 describe('a server that is cut off', () => {
-  const TIMEOUT_MS = 1500;
-  /** Beyond the timeout: the answer's own way, on a busy machine. */
-  const SLACK_MS = 1500;
-  const farm = new Farm({ options: { touchAfter: 0, timeout: TIMEOUT_MS }, conditions: {} });
-  let others: Server[];
-  let cut: Server;
+  const farm = new Farm({ options: { touchAfter: 0, timeout: 1500 }, conditions: {} });
 
-  beforeAll(async () => {
-    await farm.start({}, {}, {});
-    cut = farm.at(2);
-    others = farm.others(2);
-  }, 60_000);
+  beforeAll(() => farm.start({}, {}, {}), 60_000);
 
   it.each<[NetworkDirection, string]>([
     ['both', 'hears nobody and is not heard'],
@@ -117,67 +109,18 @@ describe('a server that is cut off', () => {
     ['received', 'is heard and hears nobody'],
   ])(
     '(%s: it %s) answers 503 in time while the others go on; healed it serves again, with all it missed',
-    async (direction) => {
-      const [first, second] = others;
-      if (first === undefined || second === undefined) throw new Error('there are two others');
-      const { process: identity } = await cut.status();
-      const leaving = new Browser();
-      await leaving.login(cut, 'leaving');
-      const slow = await leaving.begin(cut, '/web/set?field=late&value=1');
-      const staying = new Browser();
-      await staying.login(cut, 'staying');
-
-      await cut.network({ cut: { direction } });
-      await Promise.all([expectUnavailable(), expectGoesOn(first, second, staying)]);
-      expect((await leaving.post(first, '/web/logout')).status).toBe(200);
-      // What it had loaded before, it saves while it can't.
-      await slow.end().catch(() => undefined);
-      await expectUnavailable();
-      if (direction !== 'sent') {
-        // It knows by then, and hands out no sessions.
-        await until('its store is disconnected', async () => !(await cut.status()).isReady);
-        await expectUnavailable();
-      }
-      expect(cut.exit).toBeNull();
-
-      await cut.network({ cut: null });
-      await until('it serves again', async () => (await new Browser().post(cut, '/web/save?field=a')).status === 200);
-      expect(await staying.read(cut)).toEqual({ user: 'staying', count: '20' });
-      for (const server of farm.servers) expect(await leaving.read(server)).toEqual({});
-      expect((await staying.post(cut, '/web/set?field=again&value=1')).status).toBe(200);
-      expect(await staying.read(first)).toEqual({ user: 'staying', count: '20', again: '1' });
-      // The same process, with the memory and the slot that it had.
-      expect(await cut.status()).toMatchObject({ process: identity, state: 'voter', isReady: true });
-      await until('all see all', async () => {
-        const statuses = await Promise.all(farm.servers.map((server) => server.status()));
-        return statuses.every(({ voters }) => voters.every(({ isUp }) => isUp));
-      });
-      for (const server of others) expect(await server.errors()).toEqual([]);
-    },
+    (direction) =>
+      expectToOutliveCut(farm, 2, {
+        isDeaf: direction !== 'sent',
+        begin: () => farm.at(2).network({ cut: { direction } }),
+        end: () => farm.at(2).network({ cut: null }),
+      }),
     60_000,
   );
 
-  async function expectUnavailable(): Promise<void> {
-    const startMs = performance.now();
-    const asked = Array.from({ length: 10 }, (_, index) => new Browser().post(cut, `/web/save?field=f${index}`));
-    for (const { status, text } of await Promise.all(asked)) {
-      expect(status).toBe(503);
-      expect(text).toMatch(/No quorum in cluster|Service Unavailable/);
-    }
-    expect(performance.now() - startMs).toBeLessThan(TIMEOUT_MS + SLACK_MS);
-  }
-
-  async function expectGoesOn(first: Server, second: Server, browser: Browser): Promise<void> {
-    for (let count = 1; count <= 20; count += 1) {
-      const [writer, reader] = count % 2 === 0 ? [first, second] : [second, first];
-      expect((await browser.post(writer, `/web/save?field=count&value=${count}`)).status).toBe(200);
-      expect(await browser.read(reader)).toEqual({ user: 'staying', count: String(count) });
-    }
-  }
-
   it('a majority that is cut off from one another answers 503 too, and agrees on all when healed', async () => {
     const browser = new Browser();
-    await browser.login(cut, 'somebody');
+    await browser.login(farm.at(2), 'somebody');
     await Promise.all(farm.servers.map((server) => server.network({ cut: {} })));
     const answers = await Promise.all(
       farm.servers.map((server, at) => browser.post(server, `/web/save?field=f${at}&value=1`)),

@@ -67,7 +67,7 @@ app.use((error, request, _response, next) => {
   next(error);
 });
 
-const server = app.listen(0, '127.0.0.1');
+const server = config.host ? app.listen(config.host.socket) : app.listen(0, '127.0.0.1');
 await once(server, 'listening');
 process.on('message', ({ type, gate, cut, conditions }) => {
   if (type === 'open') gateOf(gate).open();

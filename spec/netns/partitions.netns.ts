@@ -1,0 +1,146 @@
+/** A farm on three hosts with a switch between them, all of it real but the hardware. Run by `npm run test:netns`. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Browser } from '../cluster/browser.js';
+import { type Cut, expectToOutliveCut } from '../cluster/cut.js';
+import { drawPort, endAll, Farm, type Server } from '../cluster/farm.js';
+import { each, until } from '../cluster/waiting.js';
+import { Lab, type Tools } from './lab.js';
+
+const tools = JSON.parse(process.env.NETNS_TOOLS ?? '{}') as Tools;
+
+let lab: Lab;
+/** As users have it: one group, no interface named. */
+const farm = new Farm({
+  options: { transport: { multicast: `239.255.77.77:${drawPort()}` }, touchAfter: 0, timeout: 1500 },
+});
+
+endAll();
+afterAll(() => lab?.close());
+
+beforeAll(async () => {
+  lab = await Lab.open(3, process.env.NETNS_DIRECTORY ?? '');
+  await farm.start(...lab.hosts.map((host) => ({ host })));
+}, 60_000);
+
+it('a farm forms by multicast between the hosts', async () => {
+  for (const [at, server] of farm.servers.entries()) {
+    const { voters, network } = await server.status();
+    expect(network.transport.description).toMatch(/^multicast 239\.255\.77\.77:/);
+    const hosts = voters.filter(({ isSelf }) => !isSelf).map(({ address }) => address?.split(':')[0]);
+    expect(hosts.sort()).toEqual(lab.hosts.filter((_, other) => other !== at).map(({ address }) => address));
+  }
+});
+
+it('what one host writes the others read: logins, fields at the same time, logouts, large sessions', async () => {
+  await each(40, 4, async (index) => {
+    const browser = new Browser();
+    await browser.login(farm.at(index % 3), `user ${index}`);
+    const requests = await Promise.all(
+      farm.servers.map((server, at) => browser.begin(server, `/web/set?field=f${at}&value=1`)),
+    );
+    await Promise.all(requests.map((request) => request.end()));
+    for (const server of farm.servers) {
+      expect(await browser.read(server)).toEqual({ user: `user ${index}`, f0: '1', f1: '1', f2: '1' });
+    }
+    await browser.post(farm.at((index + 1) % 3), '/web/logout');
+    for (const server of farm.servers) expect(await browser.read(server)).toEqual({});
+  });
+  await expectLarge(farm.at(0), 300_000);
+  for (const server of farm.servers) expect(await server.errors()).toEqual([]);
+}, 60_000);
+
+describe('a host that is parted from the others', () => {
+  const third = () => lab.at(2);
+  const cuts: [string, boolean, Cut][] = [
+    [
+      'the switch drops what it sends and is sent',
+      true,
+      { isDeaf: true, begin: () => lab.unplug(third()), end: () => lab.plug(third()) },
+    ],
+    ['its cable is out', true, { isDeaf: true, begin: () => lab.pull(third()), end: () => lab.push(third()) }],
+    [
+      'it is sent nothing, but heard',
+      tools.tbf,
+      { isDeaf: true, begin: () => lab.deafen(third()), end: () => lab.undeafen(third()) },
+    ],
+    [
+      'it hears the others, but is not heard',
+      tools.tbf,
+      { isDeaf: false, begin: () => lab.silence(third()), end: () => lab.unsilence(third()) },
+    ],
+  ];
+  for (const [what, isPossible, cut] of cuts) {
+    (isPossible ? it : it.skip)(
+      `(${what}) answers 503 in time while the others go on; healed it serves again, with all it missed`,
+      () => expectToOutliveCut(farm, 2, cut),
+      60_000,
+    );
+  }
+
+  it('reads afterwards what was too large for a datagram', async () => {
+    const browser = new Browser();
+    const sid = await browser.login(farm.at(2), 'somebody');
+    expect((await browser.post(farm.at(2), '/web/large?size=200000')).status).toBe(200);
+    await lab.unplug(third());
+    expect((await browser.post(farm.at(0), '/web/large?size=250000')).status).toBe(200);
+    await until('its store is disconnected', async () => !(await farm.at(2).status()).isReady);
+    await lab.plug(third());
+    await until('it reads it', async () => {
+      const session = await farm
+        .at(2)
+        .store<{ readonly large: string }>('get', sid)
+        .catch(() => null);
+      if (session !== null) expect(session.large).toHaveLength(250_000);
+      return session !== null;
+    });
+  }, 60_000);
+});
+
+it('three hosts, each alone, all answer 503; healed, they agree', async () => {
+  const browser = new Browser();
+  await browser.login(farm.at(0), 'somebody');
+  await Promise.all(lab.hosts.map((host) => lab.unplug(host)));
+  const answers = await Promise.all(
+    farm.servers.map((server, at) => browser.post(server, `/web/save?field=f${at}&value=1`)),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
+  await Promise.all(lab.hosts.map((host) => lab.plug(host)));
+  await until('all serve again', async () => {
+    const again = await Promise.all(farm.servers.map((server) => new Browser().post(server, '/web/save?field=a')));
+    return again.every(({ status }) => status === 200);
+  });
+  const [read, ...same] = await Promise.all(farm.servers.map((server) => browser.read(server)));
+  expect(read).toMatchObject({ user: 'somebody' });
+  for (const other of same) expect(other).toEqual(read);
+}, 60_000);
+
+(tools.netem || tools.nft ? it : it.skip)(
+  'a switch that loses a fifth of all packets slows the farm, and no more',
+  async () => {
+    await lab.makePoor(20, tools);
+    const failed: number[] = [];
+    try {
+      await each(40, 4, async (index) => {
+        const browser = new Browser();
+        const [writer, reader] = [farm.at(index % 3), farm.at((index + 1) % 3)];
+        await browser.login(writer, `user ${index}`);
+        const { status } = await browser.post(reader, '/web/save?field=a&value=1');
+        if (status !== 200) failed.push(status);
+        else expect(await browser.read(writer)).toEqual({ user: `user ${index}`, a: '1' });
+      });
+    } finally {
+      expect(await lab.makeGood(tools)).toBeGreaterThan(50);
+    }
+    expect(failed).toEqual([]);
+  },
+  60_000,
+);
+
+async function expectLarge(writer: Server, size: number): Promise<void> {
+  const browser = new Browser();
+  const sid = await browser.login(writer, 'somebody');
+  expect((await browser.post(writer, `/web/large?size=${size}`)).status).toBe(200);
+  for (const server of farm.servers) {
+    expect((await server.store<{ readonly large: string }>('get', sid)).large).toHaveLength(size);
+  }
+}
