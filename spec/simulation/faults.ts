@@ -90,7 +90,8 @@ export class Faults {
         return;
       }
       case 'freeze': {
-        // About as long as a clock is believed that is not heard any more.
+        // About as long as a clock is believed that is not heard any more; one at a time, or they would never wake up.
+        if (servers.some((each) => each.process.busyUntilMs > this.#simulation.world.nowMs + 5000)) return;
         const ms = random.between(9000, 11_000);
         this.#say(kind, `all but ${server.process.name} ${ms.toFixed(0)}`);
         for (const each of servers) if (each !== server) each.process.pause(ms);

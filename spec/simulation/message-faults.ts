@@ -1,12 +1,20 @@
-import { Acceptor, type AcceptorRequest, BallotSource, type Prepare } from '../../lib/paxos/index.js';
+import {
+  Acceptor,
+  type AcceptorRequest,
+  type Ballot,
+  BallotSource,
+  majorityOf,
+  type Prepare,
+} from '../../lib/paxos/index.js';
 import { lastingOf } from './faults.js';
 import type { Process } from './process.js';
+import type { Random } from './random.js';
 import type { Simulation } from './simulation.js';
 
 /**
- * Losses that a network may have, aimed at where they hurt: a proposal that only a minority takes and whose proposer
- * stops there, an acceptor that hears nothing of one register, commits that get lost. By chance alone most of them
- * would take thousands of runs to happen at the right time.
+ * Losses that a network may have, aimed at where they hurt: each phase of a ballot is heard by another quorum and no
+ * more, a proposal is taken by a minority and its proposer stops there, an acceptor hears nothing of one register,
+ * commits get lost. By chance alone most of them would take thousands of runs to happen at the right time.
  *
  * A message is lost before an acceptor has seen it. What a process asks its own acceptor is never lost: no network
  * lies between the two.
@@ -18,6 +26,8 @@ export class MessageFaults {
   /** By ballot: the ports of the processes whose acceptors get to see its proposal; `null` for all. */
   readonly #takers = new Map<string, ReadonlySet<number> | null>();
   readonly #prepared = new Set<string>();
+  /** By phase and ballot, or by read: the ports of the processes whose acceptors hear it; `null` for all. */
+  readonly #hearers = new Map<string, ReadonlySet<number> | null>();
   /** Of `port key`: until when it hears nothing. */
   readonly #deafUntilMs = new Map<string, number>();
   #count = 0;
@@ -59,12 +69,13 @@ export class MessageFaults {
     switch (request.type) {
       case 'prepare':
         this.#onPrepare(request);
-        return this.#isDeaf(process, request);
+        return this.#isDeaf(process, request) || this.#isUnheard('prepare', request.ballot, process);
       case 'accept': {
         const { round, proposer } = request.proposal.accepted;
         if (this.#names.get(proposer) === process) return false;
         const takers = this.#takersOf(`${round}.${proposer}`, proposer);
-        if (takers === null || takers.has(process.port)) return false;
+        if (takers === null) return this.#isUnheard('accept', request.proposal.accepted, process);
+        if (takers.has(process.port)) return false;
         world.count('accept lost at most');
         return true;
       }
@@ -76,8 +87,32 @@ export class MessageFaults {
         return true;
       }
       case 'read':
-        return false;
+        // Nobody here knows who asks: the number of the question does for its name.
+        return this.#isUnheard('read', { round: request.request, proposer: 0 }, process, request.key);
     }
+  }
+
+  /** At the first sight of a phase: which acceptors hear it? Most often just a quorum, and each time another one. */
+  #isUnheard(phase: string, { round, proposer }: Ballot, process: Process, key = ''): boolean {
+    const { plan, world, servers } = this.#simulation;
+    const own = this.#names.get(proposer);
+    if (plan.exactQuorums === 0 || own === process) return false;
+    const name = `${phase} ${round}.${proposer} ${key}`;
+    let hearers = this.#hearers.get(name);
+    if (hearers === undefined) {
+      this.#count += 1;
+      const fault = `hearers ${this.#count}`;
+      const random = world.random.fork(fault);
+      const voters = servers.filter((server) => server.isVoter).map((server) => server.process);
+      const others = voters.filter((voter) => voter !== own);
+      const isHit = random.chance(plan.exactQuorums) && this.#simulation.happens(fault);
+      const needed = majorityOf(plan.clusterSize) - (own !== undefined && voters.includes(own) ? 1 : 0);
+      hearers = isHit ? new Set(drawn(others, random.chance(0.8) ? needed : null, random)) : null;
+      this.#hearers.set(name, hearers);
+    }
+    if (hearers === null || hearers.has(process.port)) return false;
+    world.count(`${phase} heard by some`);
+    return true;
   }
 
   /** Names what may strike now; `null` if it is left out of this run. */
@@ -150,4 +185,12 @@ export class MessageFaults {
     }
     return takers;
   }
+}
+
+/** Ports of so many of them, or of any of them. */
+function drawn(processes: readonly Process[], count: number | null, random: Random): number[] {
+  if (count === null) return random.some(processes).map(({ port }) => port);
+  const left = [...processes];
+  while (left.length > count) left.splice(random.integer(left.length), 1);
+  return left.map(({ port }) => port);
 }

@@ -27,6 +27,8 @@ export interface Plan {
   readonly sessionShare: number;
   /** Chance that a proposal reaches a minority only: see `message-faults.ts`. */
   readonly minorityAccepts: number;
+  /** Chance that a phase is heard by a quorum and no more, or by fewer. */
+  readonly exactQuorums: number;
   /** Chance, at each ballot, that an acceptor hears nothing of that register for a while. */
   readonly deafness: number;
   readonly commitLoss: number;
@@ -81,6 +83,7 @@ type Kind = Pick<Plan, 'maxClockSkewMs' | 'workMs' | 'verbs' | 'hotKeys' | 'sess
   /** Calls under way at a time, about: each client waits for its answer. */
   readonly haste: number;
   readonly minorityAccepts: number;
+  readonly exactQuorums: number;
   readonly deafness: number;
   readonly commitLoss: number;
 };
@@ -96,6 +99,7 @@ function kindOf(random: Random): Kind {
     longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
     haste: 1,
     minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
+    exactQuorums: isAimed ? random.pick([0, 0.1, 0.5]) : 0,
     deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
     commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
   };
@@ -106,11 +110,12 @@ function kindOf(random: Random): Kind {
         maxClockSkewMs: 1000,
         workMs: 40_000,
         verbs: { v: ['set', 'touch', 'touch', 'remove', 'remove', 'get', 'get'] },
-        hotKeys: random.pick([2, 4, 8]),
+        hotKeys: random.pick([2, 8, 30]),
         sessionShare: random.pick([0, 0.3]),
-        longestLifeMs: random.pick([1500, 4000, 8000]),
+        longestLifeMs: random.pick([400, 1500, 4000, 8000]),
         minorityAccepts: random.pick([0.05, 0.2, 0.4]),
-        deafness: random.pick([0, 0.05, 0.2]),
+        exactQuorums: random.pick([0.3, 0.8]),
+        deafness: random.pick([0, 0, 0.1]),
       };
     case 'contended':
       return {
@@ -128,6 +133,7 @@ function kindOf(random: Random): Kind {
         sessionShare: random.pick([0, 0.3]),
         longestLifeMs: 15_000,
         minorityAccepts: random.pick([0.05, 0.2, 0.4]),
+        exactQuorums: random.pick([0, 0.5]),
       };
     default:
       return mixed;

@@ -41,13 +41,14 @@ export class SessionClients {
 
   async #create(server: Server, random: Random, life: Life): Promise<void> {
     const fresh = asSession({ cookie: new session.Cookie(), life: life.name });
+    // An attempt of unknown outcome may have begun it; one that comes after its end is a late save.
+    const calledMs = server.process.nowMs;
     for (let attempt = 0; attempt < 3; attempt += 1) {
       life.begunMs = Number.POSITIVE_INFINITY;
       const will = (): void => {
         life.begunMs = this.#simulation.world.nowMs;
       };
       server.wills.add(will);
-      const calledMs = server.process.nowMs;
       const done = await this.#call(server, `create ${life.sid}`, () => server.store.set(life.sid, fresh));
       server.wills.delete(will);
       life.begunMs = server.process.nowMs;
