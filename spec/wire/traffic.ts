@@ -12,6 +12,8 @@ export interface Traffic {
   /** Sealed too, as they go over a stream. */
   readonly frames: readonly Buffer[];
   /** What was sealed in both. */
+  readonly allBodies: readonly Buffer[];
+  /** Of these the ones to change. */
   readonly bodies: readonly Buffer[];
 }
 
@@ -62,12 +64,13 @@ export async function recordTraffic(): Promise<Traffic> {
     keyring,
     datagrams: list.filter(({ isFrame }) => !isFrame).map(({ bytes }) => bytes),
     frames: list.filter(({ isFrame }) => isFrame).map(({ bytes }) => bytes),
-    bodies: variedFirst(bodies),
+    allBodies: bodies,
+    bodies: varied(bodies),
   };
 }
 
-/** Most bodies are hellos; so that all types are changed as often, each type of body is taken in its turn. */
-function variedFirst(bodies: readonly Buffer[]): Buffer[] {
+/** Many bodies are alike; so that each kind is changed, there are no more than some of each size. */
+function varied(bodies: readonly Buffer[]): Buffer[] {
   const byShape = new Map<string, Buffer[]>();
   for (const body of bodies) {
     const shape = `${body.length >> 5}`;
