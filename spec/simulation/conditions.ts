@@ -6,7 +6,7 @@ import { Random } from './random.js';
 export type Conditions = Partial<Plan & Weather & Switches>;
 
 interface Switches {
-  /** Whether a process that ended is followed by another one on its host. */
+  /** Whether a process that ended once there is a farm is followed by another one on its host. */
   readonly restarts: boolean;
   /** Whether all processes start together, with nothing going wrong until there is a farm. */
   readonly calmStart: boolean;

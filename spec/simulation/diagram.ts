@@ -25,7 +25,7 @@ const TIME_WIDTH = 11;
 
 const LEGEND = `     ●──▶  sent, and came before anything else happened there       ●──▷  came later
      ●──x  lost       ●──/  the way was cut       ●──o  came, but no acceptor took it in
-     ○··▶  comes late       : paused       ▼ call of a client       ▲ its answer
+     ●──~  under way at the end      ○··▶  comes late       : paused       ▼ call of a client       ▲ its answer
      A message is drawn when it is sent; promises, nacks and answers are sent when a request is handled.
 `;
 
@@ -50,6 +50,7 @@ class Diagram {
   readonly #columns: readonly string[];
   readonly #width: number;
   readonly #ballots: readonly Ballot[];
+  readonly #endMs: number;
 
   constructor(chronicle: Chronicle, options: DiagramOptions) {
     this.#chronicle = chronicle;
@@ -70,6 +71,7 @@ class Diagram {
       .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
     this.#width = Math.max(10, ...this.#columns.map((name) => name.length + 3));
     this.#ballots = ballotsOf(this.#entries);
+    this.#endMs = Math.max(0, ...chronicle.entries.slice(-1).map(({ atMs }) => atMs));
   }
 
   get text(): string {
@@ -192,7 +194,8 @@ class Diagram {
 
   #head(sent: Sent, leg: Leg): string {
     const [firstMs] = leg.arrivedMs;
-    if (firstMs === undefined) return leg.isCut ? '/' : 'x';
+    if (firstMs === undefined && leg.isCut) return '/';
+    if (firstMs === undefined) return this.#endMs - sent.atMs < LATE_MS ? '~' : 'x';
     if (!this.#isIn(sent, leg)) return 'o';
     const isOvertaken = this.#entries.some(
       (entry) =>

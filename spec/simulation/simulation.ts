@@ -114,6 +114,13 @@ export class Simulation {
     return this.plan.maxClockSkewMs / 4 + (isLeaping ? this.plan.maxClockSkewMs / 2 : 0) + 100;
   }
 
+  /** Whether nothing goes wrong in this run, so that nothing has an excuse. */
+  get isCalm(): boolean {
+    const { faults, badWeather, stallChance, minorityAccepts, deafness, commitLoss } = this.plan;
+    const chances = stallChance + minorityAccepts + deafness + commitLoss;
+    return faults.length === 0 && !badWeather && chances === 0 && this.#formation.isCalm;
+  }
+
   /** Hosts whose clocks may be wrong at a time. */
   get mayBeWrong(): number {
     return Math.floor((this.plan.clusterSize - 1) / 2);
@@ -171,7 +178,7 @@ export class Simulation {
       for (const will of server.wills) will();
       this.servers.splice(this.servers.indexOf(server), 1);
       this.world.note(`${server.process.name} is dead`);
-      if (this.conditions.restarts === false) return;
+      if (this.conditions.restarts === false && this.#isFormed) return;
       this.#restarts += 1;
       this.world.after(restartAfterMs, () => {
         this.#restarts -= 1;
@@ -335,42 +342,53 @@ export class Simulation {
     // Each draws from its own stream, so that what is left out changes nothing of the others.
     const random = this.world.random.fork(name);
     if (!server.isClockFit || !this.happens(name)) return;
-    if (random.chance(0.5)) await this.#registers.step(server, random);
+    if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
     else await this.#sessions.step(server, random, client);
   }
 
   /** When faults stop, every process answers again, and nothing hangs. */
   async #checkAnswers(): Promise<void> {
+    const said = new Map<string, string>();
     for (const server of [...this.servers]) {
       for (const label of server.pending) this.object(`${label} was never answered`);
       const { inFlight, waiting } = server.node.status().operations;
       if (inFlight + waiting > 0) this.object(`${server.process.name} has ${inFlight}+${waiting} operations left`);
       if (!server.node.status().isReady) this.object(`${server.process.name} is not ready though all is well`);
-      let isAnswered = true;
-      this.world.at(this.world.nowMs, server.process, () => {
-        for (const key of this.#registers.hotKeys) {
-          isAnswered = false;
-          void this.#registers.call(server, key, 'get', 0).then((isDone) => {
-            if (!isDone) this.object(`${server.process.name} can't read ${key} though all is well`);
-          });
-          void this.#registers.call(server, `reg/last${server.process.port}`, 'set', 1000).then((isDone) => {
-            isAnswered = true;
-            if (!isDone) this.object(`${server.process.name} can't write though all is well`);
-          });
-        }
+      let isAnswered = false;
+      this.world.at(this.world.nowMs, server.process, async () => {
+        const reads = this.#registers.keys.map((key) => this.#read(server, key, said));
+        const isWritten = await this.#registers.write(server, `reg/last${server.process.port}`);
+        if (!isWritten) this.object(`${server.process.name} can't write though all is well`);
+        await Promise.all([...reads, this.#sessions.checkAll(server)]);
+        isAnswered = true;
       });
       await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
       if (!isAnswered) this.object(`${server.process.name} does not answer`);
     }
   }
 
+  /** @param said what others have answered, one after the other */
+  async #read(server: Server, key: string, said: Map<string, string>): Promise<void> {
+    const output = await this.#registers.read(server, key);
+    if (output === null) this.object(`${server.process.name} can't read ${key} though all is well`);
+    const before = said.get(key) ?? output;
+    // Nobody writes any more, so all that can happen to it is that it ends.
+    if (output !== null && output !== before && output !== '-') {
+      this.object(`${server.process.name} reads ${output} in ${key}, others read ${before}`);
+    }
+    if (output !== null) said.set(key, output);
+  }
+
   /** When all values have expired, nothing of them is left. */
   #checkMemory(): void {
     for (const { node, process } of this.servers) {
-      const { operations } = node.status();
+      const { operations, network, records } = node.status();
       const held = this.#witness.held(process.name);
       if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
       if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
+      if (records > this.plan.clusterSize) this.object(`${process.name} still has ${records} records`);
+      const left = (network.outbox?.waiting ?? 0) + (network.outbox?.lazy ?? 0);
+      if (left > 0) this.object(`${process.name} still has ${left} bytes to send`);
     }
   }
 }

@@ -41,7 +41,7 @@ export class World {
     this.trace = new Trace(isTraced);
   }
 
-  /** Whether nothing happens any more. */
+  /** Whether nothing happens any more; time goes on. */
   get isHalted(): boolean {
     return this.#isHalted;
   }
@@ -81,9 +81,8 @@ export class World {
   /** Handles all events up to that time. */
   async runUntil(untilMs: number): Promise<void> {
     for (;;) {
-      if (this.#isHalted) return;
       const next = this.#heap[0];
-      if (next === undefined || next.atMs > untilMs) break;
+      if (this.#isHalted || next === undefined || next.atMs > untilMs) break;
       this.#pop();
       this.nowMs = next.atMs;
       if (next.run === null || next.process?.isDead) continue;
