@@ -219,9 +219,10 @@ export class Acceptor {
   }
 
   /**
-   * Wall-clock ms from which a record may go. Both waits are needed: `horizon + S` by the wall clock, so that nothing
-   * that could still be accepted is visible by anyone's clock; and an operation's longest life by the monotonic clock,
-   * so that nobody who still retries finds its traces gone and does its work twice.
+   * Wall-clock ms from which a record may go. Both waits are needed: `horizon + 2 S` by the wall clock, so that what was
+   * built on the value before its end, by a clock S behind, was built before any operation began that can find the
+   * record gone; and an operation's longest life by the monotonic clock, so that nobody who still retries finds its
+   * traces gone and does its work twice.
    *
    * A bare promise waits for its horizon too. It is what tells a later destroy how long its tombstone has to last: the
    * write that it was given for may have been accepted elsewhere, where that destroy does not look.
@@ -233,7 +234,7 @@ export class Acceptor {
     if (record.horizon >= FOREVER) return FOREVER;
     const quietMs = record.proposal === null ? 2 * this.#skewMs : this.#skewMs;
     const quietUntilMs = now.wallMs + (record.touchedMs + quietMs - now.monotonicMs);
-    const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + this.#skewMs;
+    const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;
     return Math.max(visibleUntilMs, quietUntilMs, roundTimeMs(record.promised.round));
   }
 

@@ -419,7 +419,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'forgotten-early',
-    breaks: 'a record is kept until its horizon + S',
+    breaks: 'a record is kept until its horizon + 2 S',
     install: () =>
       patch(
         Acceptor.prototype,
@@ -433,12 +433,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'bare-promise-forgotten',
-    breaks: 'a bare promise is kept until its horizon + S',
+    breaks: 'a bare promise is kept until its horizon + 2 S',
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + this.#skewMs;',
-        to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + this.#skewMs;',
+        from: 'const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;',
+        to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + 2 * this.#skewMs;',
       },
     ],
   },
