@@ -1,5 +1,5 @@
 import { FAIR_WEATHER, type Weather } from './network.js';
-import { type Plan, planOf } from './plan.js';
+import { type Plan, planOf, TOPICS, type Topic } from './plan.js';
 import { Random } from './random.js';
 
 /** Conditions of a run that stand in place of those that its seed draws. */
@@ -12,7 +12,7 @@ interface Switches {
   readonly calmStart: boolean;
 }
 
-type Value = number | boolean;
+type Value = number | boolean | Topic;
 
 /** Conditions that have a value which a command line can name. */
 const KNOWN: ReadonlyMap<string, 'number' | 'boolean'> = new Map(
@@ -30,6 +30,12 @@ export function parseConditions(text: string): Conditions {
   const conditions: Record<string, Value> = {};
   for (const part of text.split(',')) {
     const [name = '', value = ''] = part.trim().split('=');
+    const topic = TOPICS.find((each) => each === value);
+    if (name === 'topic') {
+      if (topic === undefined) throw new Error(`topic is one of ${TOPICS.join(', ')}, not ${value || 'nothing'}`);
+      conditions.topic = topic;
+      continue;
+    }
     const type = KNOWN.get(name);
     if (type === undefined) throw new Error(`there is no condition ${name}; there are ${[...KNOWN.keys()].join(', ')}`);
     const read = type === 'boolean' ? { true: true, false: false }[value] : Number(value || Number.NaN);

@@ -1,8 +1,14 @@
 import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
+/** What a run may be about. */
+export const TOPICS = ['mixed', 'mortal', 'contended', 'read'] as const;
+
+export type Topic = (typeof TOPICS)[number];
+
 /** What a seed decides of a run before it begins. */
 export interface Plan {
+  readonly topic: Topic;
   readonly clusterSize: number;
   readonly learners: number;
   readonly clientsPerProcess: number;
@@ -16,6 +22,8 @@ export interface Plan {
   readonly faultMs: number;
   readonly faults: readonly FaultKind[];
   readonly badWeather: boolean;
+  /** Whether some datagrams come seconds late, whatever the weather. */
+  readonly delays: boolean;
   readonly stallChance: number;
   /** One voter's process is started after the farm was formed by the others. */
   readonly isOneLate: boolean;
@@ -52,7 +60,7 @@ export type FaultKind =
   | 'leap of a clock'
   | 'weather';
 
-const KINDS: readonly FaultKind[] = [
+export const FAULT_KINDS: readonly FaultKind[] = [
   'partition',
   'one way',
   'isolate',
@@ -75,47 +83,34 @@ const GROWING: Readonly<Record<string, readonly Verb[]>> = {
 };
 const VALUES: readonly Verb[] = ['get', 'get', 'get', 'set', 'set', 'cas', 'cas', 'touch', 'remove'];
 
-/**
- * What a run is about. What is rare when everything happens at once is common where little else does: lives that end
- * and are forgotten, many that want the same register, reads beside half-done writes.
- */
-type Kind = Pick<Plan, 'maxClockSkewMs' | 'workMs' | 'verbs' | 'hotKeys' | 'sessionShare' | 'longestLifeMs'> & {
+/** What a run is not told otherwise by its topic. */
+type Kind = Omit<Plan, 'topic' | 'thinkMs' | 'faultMs'> & {
   /** Calls under way at a time, about: each client waits for its answer. */
   readonly haste: number;
-  readonly minorityAccepts: number;
-  readonly exactQuorums: number;
-  readonly deafness: number;
-  readonly commitLoss: number;
 };
 
-function kindOf(random: Random): Kind {
-  const isAimed = random.chance(0.5);
-  const mixed: Kind = {
-    maxClockSkewMs: random.pick([1000, 2000, 2000, 4000]),
-    workMs: random.pick([2000, 4000, 10_000, 40_000]),
-    verbs: { ...GROWING, v: VALUES, w: VALUES },
-    hotKeys: 2,
-    sessionShare: 0.5,
-    longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
-    haste: 1,
-    minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
-    exactQuorums: isAimed ? random.pick([0, 0.1, 0.5]) : 0,
-    deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
-    commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
-  };
-  switch (random.pick(['mixed', 'mixed', 'mortal', 'contended', 'read'])) {
+/**
+ * What is rare when everything happens at once is common where little else does: lives that end and are forgotten,
+ * many that want the same register, reads beside half-done writes.
+ */
+function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
+  switch (topic) {
     case 'mortal':
       return {
         ...mixed,
+        clusterSize: random.pick([3, 3, 3, 4, 5]),
         maxClockSkewMs: 1000,
-        workMs: 40_000,
+        workMs: random.pick([20_000, 40_000]),
         verbs: { v: ['set', 'touch', 'touch', 'remove', 'remove', 'get', 'get'] },
         hotKeys: random.pick([2, 8, 30]),
         sessionShare: random.pick([0, 0.3]),
-        longestLifeMs: random.pick([400, 1500, 4000, 8000]),
+        longestLifeMs: random.pick([400, 1500, 4000]),
         minorityAccepts: random.pick([0.05, 0.2, 0.4]),
         exactQuorums: random.pick([0.3, 0.8]),
         deafness: random.pick([0, 0, 0.1]),
+        faults: random.chance(0.5) ? [] : mixed.faults,
+        badWeather: random.chance(0.3),
+        delays: random.chance(0.5),
       };
     case 'contended':
       return {
@@ -124,6 +119,7 @@ function kindOf(random: Random): Kind {
         hotKeys: 1,
         sessionShare: random.pick([0, 0.3]),
         haste: 20,
+        delays: random.chance(0.5),
       };
     case 'read':
       return {
@@ -132,32 +128,64 @@ function kindOf(random: Random): Kind {
         hotKeys: random.pick([1, 2]),
         sessionShare: random.pick([0, 0.3]),
         longestLifeMs: 15_000,
+        haste: random.pick([1, 10]),
         minorityAccepts: random.pick([0.05, 0.2, 0.4]),
         exactQuorums: random.pick([0, 0.5]),
       };
-    default:
+    case 'mixed':
       return mixed;
   }
 }
 
-export function planOf(random: Random): Plan {
-  const { haste, ...kind } = kindOf(random);
+/** @param topic in place of the one that the seed draws */
+export function planOf(random: Random, topic?: Topic): Plan {
+  const drawn = random.pick(TOPICS);
+  const isAimed = random.chance(0.5);
+  // Where nothing goes wrong nothing may fail.
+  const isCalm = random.chance(0.08);
   const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
-  const learners = random.integer(3);
-  const clientsPerProcess = 1 + random.integer(3);
-  const clients = (clusterSize + learners) * clientsPerProcess;
+  const mixed: Kind = {
+    clusterSize,
+    learners: random.integer(3),
+    clientsPerProcess: 1 + random.integer(3),
+    maxClockSkewMs: random.pick([1000, 2000, 2000, 4000]),
+    timeoutMs: random.pick([300, 500, 900]),
+    workMs: random.pick([2000, 4000, 10_000, 40_000]),
+    verbs: { ...GROWING, v: VALUES, w: VALUES },
+    hotKeys: 2,
+    sessionShare: 0.5,
+    sessionLifeMs: random.pick([3000, 6000, 12_000]),
+    longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
+    haste: 1,
+    minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
+    exactQuorums: isAimed ? random.pick([0, 0.1, 0.5]) : 0,
+    deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
+    commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
+    faults: random.chance(0.1) ? [] : random.some(FAULT_KINDS),
+    badWeather: random.chance(0.7),
+    delays: false,
+    stallChance: random.chance(0.3) ? 2e-4 : 0,
+    isOneLate: random.chance(0.15),
+  };
+  const chosen = topic ?? drawn;
+  const { haste, ...kind } = kindOf(chosen, mixed, random);
+  const calm = {
+    faults: [],
+    badWeather: false,
+    delays: false,
+    stallChance: 0,
+    minorityAccepts: 0,
+    exactQuorums: 0,
+    deafness: 0,
+    commitLoss: 0,
+  };
+  const clients = (kind.clusterSize + kind.learners) * kind.clientsPerProcess;
   return {
     ...kind,
-    clusterSize,
-    learners,
-    clientsPerProcess,
-    timeoutMs: random.pick([300, 500, 900]),
+    topic: chosen,
     thinkMs: (kind.workMs * clients) / 700 / haste,
     faultMs: kind.workMs / random.pick([100, 30, 10]),
-    faults: random.chance(0.1) ? [] : random.some(KINDS),
-    badWeather: random.chance(0.7),
-    stallChance: random.chance(0.3) ? 2e-4 : 0,
-    isOneLate: clusterSize >= 3 && random.chance(0.15),
-    sessionLifeMs: random.pick([3000, 6000, 12_000]),
+    isOneLate: kind.clusterSize >= 3 && kind.isOneLate,
+    ...(isCalm && topic === undefined ? calm : {}),
   };
 }

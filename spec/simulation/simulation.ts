@@ -100,7 +100,7 @@ export class Simulation {
     this.#isHealed = choice.isHealed ?? true;
     this.world = new World(seed, choice.isTraced ?? false);
     this.#chronicle = choice.isChronicled === true ? new Chronicle(this) : null;
-    this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan')));
+    this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan'), this.conditions.topic));
     this.network = new Network(this.world, choice.salt ?? 0);
     this.#witness = new Witness(this.world, (what) => this.object(what));
     this.#formation = new Formation(this);
@@ -248,7 +248,8 @@ export class Simulation {
       host.offsetMs = this.drawOffset(random);
       this.hosts.push(host);
     }
-    const weather = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
+    const drawn = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
+    const weather = plan.delays ? { ...drawn, longDelay: 0.1, longDelayMs: 1500 } : drawn;
     const isFormed = await this.#formation.run(weather);
     if (isFormed === false) this.object('no farm was formed');
     if (!isFormed || world.isHalted) return;
