@@ -16,6 +16,8 @@ export interface ShrinkOptions {
   readonly maxMs: number;
   /** Runs at most. */
   readonly maxTries: number;
+  /** Asked before each run; what was found by then stands. */
+  readonly isInterrupted?: () => boolean;
   /** Is told how far it has got, now and then. */
   readonly onProgress?: (words: string) => void;
 }
@@ -64,12 +66,11 @@ export function choiceOf({ kept, conditions, salt }: Candidate): Choice {
  * Finds a small part of a failing run that fails in the same way: by delta debugging (Zeller and Hildebrandt,
  * *Simplifying and Isolating Failure-Inducing Input*, 2002) over its steps and faults, and by simpler conditions.
  *
- * @param report of the whole run
+ * @param whole all that happened in the failing run
  * @returns `null` if the run does not fail when it is stopped at its first violation
  */
-export async function shrink(report: Report, options: ShrinkOptions): Promise<Shrunk | null> {
-  const shrinking = new Shrinking(options);
-  return shrinking.run({ seed: report.seed, kept: report.happened, conditions: {}, salt: 0 });
+export function shrink(whole: Candidate, options: ShrinkOptions): Promise<Shrunk | null> {
+  return new Shrinking(options).run(whole);
 }
 
 class Shrinking {
@@ -115,7 +116,8 @@ class Shrinking {
   }
 
   get #isOver(): boolean {
-    const { maxMs, maxTries } = this.#options;
+    const { maxMs, maxTries, isInterrupted } = this.#options;
+    if (isInterrupted?.() === true) return true;
     return performance.now() - this.#startedMs > maxMs || this.#tries >= maxTries;
   }
 

@@ -1,0 +1,70 @@
+import { Worker } from 'node:worker_threads';
+import { Simulation } from './simulation.js';
+import { type Result, resultOf } from './totals.js';
+
+/** Runs one seed at a time. */
+export interface Runner {
+  run(seed: number): Promise<Result>;
+  stop(): Promise<unknown>;
+}
+
+/** A run that throws is one that fails. */
+export async function runSeed(seed: number): Promise<Result> {
+  // A run is one chain of ticks: signals get through between two of them only.
+  await new Promise((resolve) => setImmediate(resolve));
+  try {
+    return resultOf(await new Simulation(seed).run());
+  } catch (error) {
+    const what = error instanceof Error ? error.stack : String(error);
+    return {
+      seed,
+      hash: '',
+      violations: [`the run threw: ${what}`],
+      counts: [],
+      undecided: 0,
+      operations: 0,
+      virtualMs: 0,
+    };
+  }
+}
+
+/** In this very thread. */
+export class LocalRunner implements Runner {
+  #isStopped = false;
+
+  run(seed: number): Promise<Result> {
+    return this.#isStopped ? new Promise(() => undefined) : runSeed(seed);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+  }
+}
+
+/** In a thread of its own. */
+export class ThreadRunner implements Runner {
+  readonly #worker: Worker;
+
+  /**
+   * @param script `worker.js` of the simulation, or of a copy of it in which a rule is left out
+   * @param mutant put in for all its runs
+   */
+  constructor(script: string, mutant: string | null) {
+    this.#worker = new Worker(script, { workerData: { mutant } });
+  }
+
+  run(seed: number): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#worker.once('error', reject);
+      this.#worker.once('message', (result: Result) => {
+        this.#worker.off('error', reject);
+        resolve(result);
+      });
+      this.#worker.postMessage(seed);
+    });
+  }
+
+  stop(): Promise<unknown> {
+    return this.#worker.terminate();
+  }
+}
