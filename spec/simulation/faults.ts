@@ -97,6 +97,14 @@ export class Faults {
         for (const each of servers) if (each !== server) each.process.pause(ms);
         return;
       }
+      case 'rounds ahead': {
+        // A proposer that no guard holds back must not run away with the others.
+        const ms = random.pick([3000, 60_000, 86_400_000]) * random.between(1, 2);
+        this.#say(kind, `${server.process.name} ${ms.toFixed(0)}`);
+        this.#simulation.messageFaults.runAhead(server.process, ms);
+        this.#later(random, () => this.#simulation.messageFaults.runAhead(server.process, 0));
+        return;
+      }
       case 'kill':
       case 'stop':
         if (!this.#simulation.mayDie(server)) return;

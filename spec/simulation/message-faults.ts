@@ -5,6 +5,7 @@ import {
   BallotSource,
   majorityOf,
   type Prepare,
+  ROUNDS_PER_MS,
 } from '../../lib/paxos/index.js';
 import { lastingOf } from './faults.js';
 import type { Process } from './process.js';
@@ -30,6 +31,8 @@ export class MessageFaults {
   readonly #hearers = new Map<string, ReadonlySet<number> | null>();
   /** Of `port key`: until when it hears nothing. */
   readonly #deafUntilMs = new Map<string, number>();
+  /** Rounds by which the ballots of a process are ahead of its clock. */
+  readonly #aheadRounds = new Map<Process, number>();
   #count = 0;
   #isOver = false;
 
@@ -48,7 +51,9 @@ export class MessageFaults {
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const { running } = faults.#simulation.world;
       if (running !== null) faults.#names.set(this.proposer, running);
-      return next.call(this, wallMs);
+      const ballot = next.call(this, wallMs);
+      const ahead = running === null ? 0 : (faults.#aheadRounds.get(running) ?? 0);
+      return ahead === 0 ? ballot : { ...ballot, round: ballot.round + ahead };
     };
     return () => {
       Acceptor.prototype.receive = receive;
@@ -58,6 +63,11 @@ export class MessageFaults {
 
   end(): void {
     this.#isOver = true;
+  }
+
+  /** From now on that process proposes as one does whose clock is wrong and not guarded. */
+  runAhead(process: Process, ms: number): void {
+    this.#aheadRounds.set(process, Math.floor(ms) * ROUNDS_PER_MS);
   }
 
   #isLost(acceptor: Acceptor, request: AcceptorRequest): boolean {

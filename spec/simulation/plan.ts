@@ -54,6 +54,7 @@ export type FaultKind =
   | 'mute'
   | 'pause'
   | 'freeze'
+  | 'rounds ahead'
   | 'kill'
   | 'stop'
   | 'step of a clock'
@@ -69,6 +70,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'pause',
   'pause',
   'freeze',
+  'rounds ahead',
   'kill',
   'stop',
   'step of a clock',

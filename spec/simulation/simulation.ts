@@ -79,7 +79,7 @@ export class Simulation {
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
   readonly #witness: Witness;
-  readonly #messageFaults = new MessageFaults(this);
+  readonly messageFaults = new MessageFaults(this);
   readonly #violations: string[] = [];
   /** Those that voted first: their memory is what the farm rests on. */
   #voters: Server[] = [];
@@ -116,9 +116,9 @@ export class Simulation {
 
   /** Whether nothing goes wrong in this run, so that nothing has an excuse. */
   get isCalm(): boolean {
-    const { faults, badWeather, stallChance, minorityAccepts, deafness, commitLoss } = this.plan;
-    const chances = stallChance + minorityAccepts + deafness + commitLoss;
-    return faults.length === 0 && !badWeather && chances === 0 && this.#formation.isCalm;
+    const { faults, badWeather, delays, stallChance, minorityAccepts, exactQuorums, deafness, commitLoss } = this.plan;
+    const chances = stallChance + minorityAccepts + exactQuorums + deafness + commitLoss;
+    return faults.length === 0 && !badWeather && !delays && chances === 0 && this.#formation.isCalm;
   }
 
   /** Hosts whose clocks may be wrong at a time. */
@@ -204,7 +204,7 @@ export class Simulation {
     const uninstall = [
       this.#chronicle?.install() ?? (() => undefined),
       this.#witness.install(),
-      this.#messageFaults.install(),
+      this.messageFaults.install(),
     ];
     try {
       await this.#run();
@@ -271,7 +271,7 @@ export class Simulation {
 
     faults.end();
     this.#formation.mend();
-    this.#messageFaults.end();
+    this.messageFaults.end();
     world.stallChance = 0;
     network.weather = FAIR_WEATHER;
     // Where the faults let little happen, the rest is done in peace.
