@@ -12,7 +12,7 @@ import { Opener } from '../../lib/wire/open.js';
 import { Sealer } from '../../lib/wire/seal.js';
 import { Farm, increment, setText, textOf, until } from '../node/farm.js';
 import { effort, FUZZING_TIMEOUT_MS, runs } from './fuzzing.js';
-import { byteMutations, type Mutation, mutated, mutations } from './mutation.js';
+import { byteMutations, lies, type Mutation, mutated, mutations } from './mutation.js';
 import { SECRET } from './traffic.js';
 
 jest.setTimeout(FUZZING_TIMEOUT_MS);
@@ -246,13 +246,13 @@ describe('a farm at work', () => {
     async (episode) => {
       const nodes = await startFarm(200);
       const sealer = new Sealer(keyring, randomBytes);
-      const lies = bodiesOf((body, changes, other) => {
+      const lying = bodiesOf((body, changes, other) => {
         // The envelope stays: one clock that is wrong by far, and nothing is listened to any more.
         const at = sizeOfEnvelope(body);
         const lie = Buffer.concat([body.subarray(0, at), mutated(body.subarray(at), changes, other)]);
         return decodeBody(lie).ok ? sealer.seal(lie) : null;
       });
-      const { sent } = await underAttack(nodes, mutations, lies, 2 * LIES, episode);
+      const { sent } = await underAttack(nodes, lies, lying, 2 * LIES, episode);
       expect(sent).toBeGreaterThan(LIES / 10);
       expect(thrown).toEqual([]);
       for (const node of nodes) {

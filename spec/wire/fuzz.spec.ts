@@ -60,15 +60,19 @@ function checkDecoding(body: Buffer): boolean {
   decodeMessage(body);
   // What was read before leaves no trace in what is read after it.
   expect(decodeBody(clean.body)).toEqual(clean.decoded);
+  const { values, brokenAt } = plain;
   if (!decoded.ok) {
-    // The structure is refused by both or by neither.
     if (decoded.reason === 'structure') {
-      expect(plain === null || plain.length === 0 || !plain.every(Array.isArray)).toBe(true);
+      // The structure is refused by both or by neither.
+      expect(brokenAt !== null || values.length === 0 || !values.every(Array.isArray)).toBe(true);
+    } else if (brokenAt !== null) {
+      // It was refused for what stands before that.
+      expect(decodeBody(body.subarray(0, brokenAt)).ok).toBe(false);
     }
     return false;
   }
-  if (plain === null) throw new Error('the decoder takes what it should not');
-  expect(plain.length).toBe(1 + decoded.messages.length + decoded.skipped);
+  expect(brokenAt).toBeNull();
+  expect(values.length).toBe(1 + decoded.messages.length + decoded.skipped);
   expect(envelope).toEqual(decoded.envelope);
   expect(decoded.messages.length).toBeLessThanOrEqual(LIMITS.messages);
   for (const each of [decoded.envelope, ...decoded.messages]) {
@@ -76,7 +80,7 @@ function checkDecoding(body: Buffer): boolean {
     const found = objection({ type: 'x', ...fields }, body);
     if (found !== null) throw new Error(found);
   }
-  expect(isSaid(decoded.messages, plain)).toBe(true);
+  expect(isSaid(decoded.messages, values)).toBe(true);
   // What was taken can be sent on, and is the same there.
   for (const message of decoded.messages) expect(decodeMessage(encodeMessage(message))).toEqual(message);
   expect(decodeEnvelope(encodeEnvelope(decoded.envelope))).toEqual(decoded.envelope);

@@ -94,8 +94,30 @@ const POISON: readonly Buffer[] = [
   Buffer.concat([hex('da0401'), Buffer.alloc(1025, 0x61)]),
   ...[3, 4, 5, 100, 2000].map((depth) => Buffer.concat([Buffer.alloc(depth, 0x91), hex('00')])),
   Buffer.concat([hex('dc012c'), Buffer.alloc(300, 0x90)]),
+  // One entry more than a lineage may have; one slot more than a view.
+  Buffer.concat([hex('dc00c3'), ...Array<Buffer>(65).fill(hex('a1610000'))]),
+  Buffer.concat([hex('dc0064'), Buffer.alloc(100, 0xc0)]),
   Buffer.alloc(500, 0x81),
 ];
+
+/** What passes for a field of that kind, and is none that was there. */
+const LIKELY: Readonly<Record<string, readonly Buffer[]>> = {
+  number: [0, 1, 2, 3, 4, 98, 99, 255, 256, 2 ** 31, 2 ** 48 - 1, 2 ** 53 - 1].map(float64),
+  text: ['', 'x', '/slot/1', '__proto__', 'x'.repeat(40)].map(string8),
+  bytes: ['c400', 'c40161'].map(hex),
+};
+
+function kindOf(token: number): string {
+  if (token < 0x80 || token >= 0xe0 || (token >= 0xca && token <= 0xd3)) return 'number';
+  if ((token >= 0xa0 && token < 0xc0) || (token >= 0xd9 && token <= 0xdb)) return 'text';
+  return token >= 0xc4 && token <= 0xc6 ? 'bytes' : 'other';
+}
+
+/** Tokens of the same kind, by which one of them may be replaced without being out of place. */
+function alike(kind: string, ...bodies: readonly Buffer[]): Buffer[] {
+  const there = bodies.flatMap((body) => tokensOf(body).map(({ at, end }) => body.subarray(at, end)));
+  return [...there.filter(([token = 0]) => kindOf(token) === kind), ...(LIKELY[kind] ?? [])];
+}
 
 /** Heads that claim a number of elements or bytes. */
 const CLAIMS: readonly (readonly [head: number, size: number])[] = [
@@ -128,7 +150,7 @@ export interface Mutation {
 }
 
 const BYTE_KINDS = ['flip', 'set', 'cut', 'extend', 'insert', 'remove', 'double', 'splice'] as const;
-const TOKEN_KINDS = ['poison', 'claim', 'tag', 'nest', 'omit', 'repeat', 'exchange', 'graft'] as const;
+const TOKEN_KINDS = ['poison', 'claim', 'tag', 'nest', 'omit', 'repeat', 'exchange', 'graft', 'alike'] as const;
 const KINDS = [...BYTE_KINDS, ...TOKEN_KINDS] as const;
 
 const mutationOf = (kinds: readonly Mutation['kind'][]): fc.Arbitrary<Mutation> =>
@@ -143,6 +165,12 @@ const mutationOf = (kinds: readonly Mutation['kind'][]): fc.Arbitrary<Mutation> 
 export const byteMutations = fc.array(mutationOf(BYTE_KINDS), { minLength: 1, maxLength: 3 });
 /** For bodies. */
 export const mutations = fc.array(mutationOf([...KINDS, ...TOKEN_KINDS]), { minLength: 1, maxLength: 3 });
+
+/** For bodies that shall stay well-formed, often. */
+export const lies = fc.array(mutationOf(['alike', 'alike', 'alike', 'alike', 'omit', 'repeat', 'poison']), {
+  minLength: 1,
+  maxLength: 3,
+});
 
 /** @param other for splices */
 export function mutated(bytes: Buffer, changes: readonly Mutation[], other: Buffer): Buffer {
@@ -190,6 +218,10 @@ function mutatedOnce(bytes: Buffer, { kind, at, which, bytes: extra }: Mutation,
     case 'exchange': {
       const with_ = tokens[which % tokens.length] ?? { at: 0, end: 0 };
       return replaced(start, end, bytes.subarray(with_.at, with_.end));
+    }
+    case 'alike': {
+      const others = alike(kindOf(bytes[start] ?? 0), bytes, other);
+      return others.length === 0 ? bytes : replaced(start, end, others[which % others.length] ?? extra);
     }
     case 'graft': {
       const grafts = tokensOf(other);

@@ -16,8 +16,15 @@ function textOf(bytes: Buffer): string {
   return text;
 }
 
-/** The values of a body, one after the other; `null` if it holds what no node sends, or more than a message may. */
-export function readPlain(bytes: Buffer): Plain[] | null {
+export interface PlainBody {
+  /** Up to the end, or to the first value that holds what no node sends, or more than a message may. */
+  readonly values: readonly Plain[];
+  /** Where that one begins; `null` if there is none. */
+  readonly brokenAt: number | null;
+}
+
+/** The values of a body, one after the other. */
+export function readPlain(bytes: Buffer): PlainBody {
   const values: Plain[] = [];
   let at = 0;
   let arrays = 0;
@@ -81,14 +88,15 @@ export function readPlain(bytes: Buffer): Plain[] | null {
         throw new Refused();
     }
   };
+  let start = 0;
   try {
-    while (at < bytes.length) {
+    for (; at < bytes.length; start = at) {
       arrays = 0;
       values.push(value(LIMITS.depth));
     }
-    return values;
+    return { values, brokenAt: null };
   } catch (error) {
-    if (error instanceof Refused) return null;
+    if (error instanceof Refused) return { values, brokenAt: start };
     throw error;
   }
 }
