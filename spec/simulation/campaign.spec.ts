@@ -87,7 +87,7 @@ test.each([
   [['--runs', 'x'], '--runs is a whole number from 1 on, not "x"'],
   [['--mutant', 'nobody'], 'there is no mutant nobody; see --mutants'],
   [['--plan', 'weather=off'], 'there is no condition weather'],
-  [['--kept', 'fault 2@3', '--runs', '5'], '--kept, --plan, --salt and --draw are for a single run'],
+  [['--kept', 'fault 2@3', '--runs', '5'], '--kept, --salt and --draw are for a single run'],
   [['--nonsense'], "Unknown option '--nonsense'"],
 ])('%j is wrong usage', async (args, word) => {
   let output = '';

@@ -92,7 +92,8 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
     repeat: options.repeat,
     runs: options.runs,
     jobs: options.jobs ?? availableParallelism(),
-    runnerOf: (mutant) => threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant),
+    runnerOf: (mutant) =>
+      threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant, options.conditions),
     onDone: (words) => write(`${words}\n`),
   });
   let isInterrupted = false;
@@ -115,8 +116,8 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
   }
 }
 
-function threadOf(built: string, mutant: Mutant | null): Runner {
-  return new ThreadRunner(join(built, 'spec', 'simulation', 'worker.js'), mutant?.name ?? null);
+function threadOf(built: string, mutant: Mutant | null, conditions: Conditions): Runner {
+  return new ThreadRunner(join(built, 'spec', 'simulation', 'worker.js'), mutant?.name ?? null, conditions);
 }
 
 /** One run, or many, and what comes of them. */
@@ -151,7 +152,7 @@ class Command {
   }
 
   async #campaign(): Promise<number> {
-    const { seed, runs, minutes, report: file, trace } = this.#options;
+    const { seed, runs, minutes, report: file, trace, mutant, conditions } = this.#options;
     const jobs = this.#options.jobs ?? availableParallelism();
     const { built } = this.#place;
     const campaign = new Campaign({
@@ -159,7 +160,9 @@ class Command {
       runs,
       maxMs: minutes * 60_000,
       runners:
-        jobs === 1 ? [new LocalRunner()] : Array.from({ length: jobs }, () => threadOf(built, this.#options.mutant)),
+        jobs === 1
+          ? [new LocalRunner(conditions)]
+          : Array.from({ length: jobs }, () => threadOf(built, mutant, conditions)),
       onProgress: ({ runs: done, virtualMs }) =>
         this.#write(`${done} runs, ${(virtualMs / 3_600_000).toFixed(1)} h of virtual time, ${this.#seconds}\n`),
     });
@@ -168,9 +171,9 @@ class Command {
     off();
     this.#write(totals.text);
     if (file !== null) this.#report(file, totals, failed?.seed ?? null);
-    if (failed !== null) return this.#failed(await this.#simulate(failed.seed, {}));
+    if (failed !== null) return this.#failed(await this.#simulate(failed.seed, { conditions }));
     // The same seed gives the same run: it need not have been traced when it ran first.
-    if (trace !== null && totals.runs > 0) await this.#simulate(seed + totals.runs - 1, {});
+    if (trace !== null && totals.runs > 0) await this.#simulate(seed + totals.runs - 1, { conditions });
     this.#write(`${isInterrupted ? 'interrupted' : 'done'}, ${this.#seconds}\n`);
     return isInterrupted ? INTERRUPTED : OK;
   }

@@ -13,9 +13,9 @@ export const USAGE = `npm run simulate -- [options]
   --trace FILE        writes what happened in the last run, or in the one that failed, line by line
   --mutant NAME       breaks a rule of the protocol in every run
   --mutants           lists the rules that can be broken
-  --controls          runs every mutant until it is caught, from --repeat K seeds each; fails if one is not caught
-  --repeat K          default 1
+  --controls          runs every mutant until it is caught, from --repeat K seeds on; fails if one is not caught
                       within --runs seeds, default 200
+  --repeat K          default 1
 
 A run that fails is made smaller and drawn:
   --no-shrink         leaves it at the seed
@@ -24,7 +24,7 @@ A run that fails is made smaller and drawn:
   --all-keys          draws all registers, not only what the violation is about
   --draw              draws the run though nothing is violated; for a single run
 
-A part of a run, as a shrunk run is printed:
+A part of a run, as a shrunk run is printed; --plan goes with many runs too:
   --kept LIST|@FILE   the only steps and faults that happen: "client 1.1 step 4@120,fault 2@95.5", in ms
   --plan LIST         conditions in place of those that the seed draws: "badWeather=false,clusterSize=3"
   --salt N            another luck of the network
@@ -103,8 +103,8 @@ export function parseOptions(args: readonly string[]): Options {
     conditions: plan === undefined ? {} : parseConditions(plan),
     salt: whole('salt', values.salt, 0),
   };
-  const isPart = options.kept !== null || options.salt !== 0 || plan !== undefined || options.isDrawn;
-  if (isPart && options.runs !== 1) throw new Error('--kept, --plan, --salt and --draw are for a single run');
+  const isPart = options.kept !== null || options.salt !== 0 || options.isDrawn;
+  if (isPart && options.runs !== 1) throw new Error('--kept, --salt and --draw are for a single run');
   return options;
 }
 

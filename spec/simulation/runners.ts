@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { Conditions } from './conditions.js';
 import { Simulation } from './simulation.js';
 import { type Result, resultOf } from './totals.js';
 
@@ -9,11 +10,11 @@ export interface Runner {
 }
 
 /** A run that throws is one that fails. */
-export async function runSeed(seed: number): Promise<Result> {
+export async function runSeed(seed: number, conditions: Conditions): Promise<Result> {
   // A run is one chain of ticks: signals get through between two of them only.
   await new Promise((resolve) => setImmediate(resolve));
   try {
-    return resultOf(await new Simulation(seed).run());
+    return resultOf(await new Simulation(seed, { conditions }).run());
   } catch (error) {
     const what = error instanceof Error ? error.stack : String(error);
     return {
@@ -30,10 +31,15 @@ export async function runSeed(seed: number): Promise<Result> {
 
 /** In this very thread. */
 export class LocalRunner implements Runner {
+  readonly #conditions: Conditions;
   #isStopped = false;
 
+  constructor(conditions: Conditions) {
+    this.#conditions = conditions;
+  }
+
   run(seed: number): Promise<Result> {
-    return this.#isStopped ? new Promise(() => undefined) : runSeed(seed);
+    return this.#isStopped ? new Promise(() => undefined) : runSeed(seed, this.#conditions);
   }
 
   async stop(): Promise<void> {
@@ -49,8 +55,8 @@ export class ThreadRunner implements Runner {
    * @param script `worker.js` of the simulation, or of a copy of it in which a rule is left out
    * @param mutant put in for all its runs
    */
-  constructor(script: string, mutant: string | null) {
-    this.#worker = new Worker(script, { workerData: { mutant } });
+  constructor(script: string, mutant: string | null, conditions: Conditions) {
+    this.#worker = new Worker(script, { workerData: { mutant, conditions } });
   }
 
   run(seed: number): Promise<Result> {

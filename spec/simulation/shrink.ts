@@ -36,6 +36,7 @@ export interface Shrunk {
 const SIMPLER: readonly Conditions[] = [
   { calmStart: true },
   { badWeather: false },
+  { delays: false },
   { learners: 0 },
   { clusterSize: 3 },
   { restarts: false },
@@ -44,6 +45,7 @@ const SIMPLER: readonly Conditions[] = [
   { commitLoss: 0 },
   { deafness: 0 },
   { minorityAccepts: 0 },
+  { exactQuorums: 0 },
   { longDelay: 0 },
   { replay: 0 },
   { corruption: 0 },
