@@ -171,6 +171,10 @@ class Command {
     off();
     this.#write(totals.text);
     if (file !== null) this.#report(file, totals, failed?.seed ?? null);
+    if (failed?.hash === '') {
+      this.#write(`${failed.violations.join('\n')}\nviolation with --seed ${failed.seed}\n`);
+      return VIOLATED;
+    }
     if (failed !== null) return this.#failed(await this.#simulate(failed.seed, { conditions }));
     // The same seed gives the same run: it need not have been traced when it ran first.
     if (trace !== null && totals.runs > 0) await this.#simulate(seed + totals.runs - 1, { conditions });

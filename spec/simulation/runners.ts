@@ -16,17 +16,14 @@ export async function runSeed(seed: number, conditions: Conditions): Promise<Res
   try {
     return resultOf(await new Simulation(seed, { conditions }).run());
   } catch (error) {
-    const what = error instanceof Error ? error.stack : String(error);
-    return {
-      seed,
-      hash: '',
-      violations: [`the run threw: ${what}`],
-      counts: [],
-      undecided: 0,
-      operations: 0,
-      virtualMs: 0,
-    };
+    return thrown(seed, error);
   }
+}
+
+function thrown(seed: number, error: unknown): Result {
+  const what = error instanceof Error ? error.stack : String(error);
+  const violations = [`the run threw: ${what}`];
+  return { seed, hash: '', violations, counts: [], undecided: 0, operations: 0, virtualMs: 0 };
 }
 
 /** In this very thread. */
@@ -50,6 +47,7 @@ export class LocalRunner implements Runner {
 /** In a thread of its own. */
 export class ThreadRunner implements Runner {
   readonly #worker: Worker;
+  #onError: (error: unknown) => void = () => undefined;
 
   /**
    * @param script `worker.js` of the simulation, or of a copy of it in which a rule is left out
@@ -57,15 +55,14 @@ export class ThreadRunner implements Runner {
    */
   constructor(script: string, mutant: string | null, conditions: Conditions) {
     this.#worker = new Worker(script, { workerData: { mutant, conditions } });
+    // What is thrown outside of any promise ends the thread.
+    this.#worker.on('error', (error) => this.#onError(error));
   }
 
   run(seed: number): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      this.#worker.once('error', reject);
-      this.#worker.once('message', (result: Result) => {
-        this.#worker.off('error', reject);
-        resolve(result);
-      });
+    return new Promise((resolve) => {
+      this.#onError = (error) => resolve(thrown(seed, error));
+      this.#worker.once('message', resolve);
       this.#worker.postMessage(seed);
     });
   }
