@@ -220,14 +220,17 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   async ids(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<string[]> {
     const refusal = this.#refusal();
     if (refusal !== null) throw refusal;
+    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
+    // All that it takes together has to be done in that time.
+    const leftMs = (): number => Math.max(0, deadlineMs - this.#runtime.monotonicMs());
     await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, timeoutMs));
+    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, leftMs()));
     const nowMs = this.nowMs();
     const ids = settled.filter((entry) => entry.until > nowMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
     for (const key of unsettled) {
-      const state = await this.read(key, { timeoutMs });
+      const state = await this.read(key, { timeoutMs: leftMs() });
       if (state.value !== null) ids.push(key.slice(prefix.length));
     }
     return ids;

@@ -46,10 +46,10 @@ const CALM = {
   earlyLearners: 0,
 };
 
-function startOf(random: Random, { clusterSize, learners, isOneLate }: Simulation['plan']): Start {
-  const isTroubled = random.chance(0.4);
+function startOf(random: Random, { clusterSize, learners, isOneLate, faults }: Simulation['plan']): Start {
+  const isTroubled = faults.length > 0 && random.chance(0.4);
   const troubleMs = isTroubled ? random.pick([1000, 3000, 8000]) : 0;
-  const wrong = random.fraction();
+  const wrong = faults.length > 0 ? random.fraction() : 1;
   const minority = Math.floor((clusterSize - 1) / 2);
   return {
     spreadMs: random.chance(0.6) ? 0 : random.pick([200, 2000, 6000]),
@@ -57,7 +57,7 @@ function startOf(random: Random, { clusterSize, learners, isOneLate }: Simulatio
     everyMs: troubleMs / random.pick([2, 5, 15]),
     troubles: random.some(TROUBLES),
     isCut: isTroubled && random.chance(0.3),
-    isStormy: random.chance(0.5),
+    isStormy: faults.length > 0 && random.chance(0.5),
     isBootstrap: isOneLate || random.chance(0.1),
     formationGraceMs: random.pick([1000, 4000, 30_000]),
     // Where one is missing at first, the others have to do.
@@ -94,6 +94,12 @@ export class Formation {
   get options(): { readonly bootstrap: boolean; readonly formationGraceMs: number } {
     const { isBootstrap, formationGraceMs } = this.#start;
     return { bootstrap: isBootstrap, formationGraceMs };
+  }
+
+  /** Whether nothing goes wrong. */
+  get isCalm(): boolean {
+    const { troubleMs, isStormy, wrongClocks } = this.#start;
+    return troubleMs + wrongClocks === 0 && !isStormy;
   }
 
   /** Whether a clock may have been as wrong when it was vouched for as voters' clocks may differ at most. */

@@ -1,7 +1,7 @@
 import { FOREVER } from '../../lib/paxos/index.js';
 import { type Call, isLinearizable, type Model, type Transition } from '../paxos/linearizable.js';
 
-export type Verb = 'get' | 'set' | 'cas' | 'increment' | 'append' | 'touch' | 'remove';
+export type Verb = 'get' | 'set' | 'put' | 'cas' | 'increment' | 'append' | 'touch' | 'remove';
 
 export interface Input {
   readonly verb: Verb;
@@ -97,6 +97,8 @@ function modelOf(skewMs: number): Model<Input> {
         return [{ state, output: before ?? '-' }];
       case 'set':
         return written(text, untilMs, 'ok');
+      case 'put':
+        return before === null ? written(text, untilMs, text) : [{ state, output: before }];
       case 'cas':
         return before === expected ? written(text, untilMs, 'ok') : [{ state, output: before ?? '-' }];
       case 'increment': {

@@ -1,6 +1,5 @@
-import { PaxosError } from '../../lib/errors.js';
 import { type Change, FOREVER } from '../../lib/paxos/index.js';
-import { append, compareAndSet, decode, destroy, increment, set, touch } from '../paxos/changes.js';
+import { append, compareAndSet, decode, destroy, increment, put, set, touch } from '../paxos/changes.js';
 import type { Input, Verb } from './histories.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
@@ -9,6 +8,8 @@ import { EPOCH_MS } from './world.js';
 
 /** A hot register gets another name after so many calls: the search for an order is exponential at its worst. */
 const CALLS_PER_KEY = 28;
+/** Registers used seldom that are looked at in the end. */
+const COLD_KEYS = 8;
 
 /** Users of the registers on all servers. */
 export class RegisterClients {
@@ -21,66 +22,84 @@ export class RegisterClients {
     this.#simulation = simulation;
   }
 
-  /** One client's one call. */
+  /** One client's one call, and the same again if nobody knows what became of it. */
   async step(server: Server, random: Random): Promise<void> {
     const { verbs, hotKeys, longestLifeMs } = this.#simulation.plan;
     const kind = random.pick(Object.keys(verbs)) ?? '';
-    const verb = random.pick(verbs[kind] ?? []) ?? 'get';
+    const drawn = random.pick(verbs[kind] ?? []) ?? 'get';
+    const verb = drawn === 'set' && random.chance(0.3) ? 'put' : drawn;
     const isHot = random.chance(0.8);
     const key = isHot ? this.#hotKey(`${kind}${random.integer(hotKeys)}`) : `reg/${kind}-cold${random.integer(300)}`;
-    const lifeMs = random.chance(0.3) ? random.between(100, 3000) : random.between(longestLifeMs / 4, longestLifeMs);
-    await this.call(server, key, verb, Math.floor(lifeMs));
-  }
-
-  /** The keys in use now. */
-  get hotKeys(): string[] {
-    return [...this.#generations].map(([name, generation]) => `reg/${name}.${generation}`);
-  }
-
-  /** @returns whether it was answered as an operation that took effect */
-  async call(server: Server, key: string, verb: Verb, lifeMs: number): Promise<boolean> {
-    const { world, histories } = this.#simulation;
-    const { node, process } = server;
-    this.#token += 1;
-    const until = node.nowMs() + lifeMs;
-    const input: Input = {
-      verb,
-      text: verb === 'get' || verb === 'touch' || verb === 'remove' ? '' : `t${this.#token}`,
-      expected: this.#seen.get(key) ?? 't0',
-      untilMs: verb === 'get' || verb === 'remove' ? FOREVER : until - EPOCH_MS,
-      isClockTrusted: process.isClockTrusted,
-    };
-    const entry = histories.begin(key, input, process.nowMs);
-    const label = `${process.name} ${verb} ${key} ${input.text}`;
-    world.note(`${label} ...`);
-    world.count('operations');
-    server.pending.add(label);
-    const { lapses } = process;
-    try {
-      if (verb === 'get') {
-        entry.output = decode((await node.read(key)).value);
-      } else {
-        entry.output = (await node.change(key, changeOf(input, until))).result;
-      }
-      entry.returned = process.nowMs;
-      entry.input.isClockTrusted &&= process.lapses === lapses;
-      if (entry.output !== 'ok' && entry.output !== '-') this.#seen.set(key, entry.output);
-      world.note(`${label}: ${entry.output}`);
-      world.count('operations done');
-      return true;
-    } catch (error) {
-      const code = error instanceof PaxosError ? error.code : String(error);
-      world.note(`${label}: ${code}`);
-      world.count(code);
-      if (code === 'ERR_NO_QUORUM' || code === 'ERR_CLOSED' || code === 'ERR_OVERLOADED') {
-        histories.retract(key, entry);
-      } else if (code !== 'ERR_OUTCOME_UNKNOWN') {
-        this.#simulation.object(`${label} failed: ${code}`);
-      }
-      return false;
-    } finally {
-      server.pending.delete(label);
+    const lifeMs = random.chance(0.3)
+      ? random.between(100, Math.min(3000, longestLifeMs))
+      : random.between(longestLifeMs / 4, longestLifeMs);
+    const call = this.#draw(server, key, verb, Math.floor(lifeMs));
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const outcome = await this.#call(server, key, call);
+      // A client that means well does the very same once more.
+      if (outcome !== 'unknown' || random.chance(0.3) || server.isStopping || !server.isClockFit) return;
     }
+  }
+
+  /** The keys in use now, and some of those that were used once. */
+  get keys(): string[] {
+    const hot = [...this.#generations].map(([name, generation]) => `reg/${name}.${generation}`);
+    const cold = this.#simulation.histories.keys.filter((key) => key.includes('-cold')).slice(-COLD_KEYS);
+    return [...hot, ...cold];
+  }
+
+  /** @returns what is there; `null` if that could not be read */
+  async read(server: Server, key: string): Promise<string | null> {
+    let output: string | null = null;
+    await this.#call(server, key, this.#draw(server, key, 'get', 0), (answer) => {
+      output = answer;
+    });
+    return output;
+  }
+
+  /** @returns whether it was done */
+  async write(server: Server, key: string): Promise<boolean> {
+    return (await this.#call(server, key, this.#draw(server, key, 'set', 1000))) === 'done';
+  }
+
+  #draw(server: Server, key: string, verb: Verb, lifeMs: number): Omit<Input, 'isClockTrusted'> {
+    this.#token += 1;
+    const isWriting = verb !== 'get' && verb !== 'remove';
+    return {
+      verb,
+      text: isWriting && verb !== 'touch' ? `t${this.#token}` : '',
+      expected: this.#seen.get(key) ?? 't0',
+      untilMs: isWriting ? server.node.nowMs() + lifeMs - EPOCH_MS : FOREVER,
+    };
+  }
+
+  async #call(
+    server: Server,
+    key: string,
+    call: Omit<Input, 'isClockTrusted'>,
+    answered: (output: string) => void = () => undefined,
+  ): Promise<'done' | 'nothing' | 'unknown'> {
+    const { histories } = this.#simulation;
+    const { node, process } = server;
+    const input: Input = { ...call, isClockTrusted: process.isClockTrusted };
+    const entry = histories.begin(key, input, process.nowMs);
+    const { lapses } = process;
+    const answer = await server.call(`${call.verb} ${key} ${call.text}`, async () =>
+      call.verb === 'get'
+        ? decode((await node.read(key)).value)
+        : (await node.change(key, changeOf(input, input.untilMs + EPOCH_MS))).result,
+    );
+    if ('code' in answer) {
+      if (answer.code === 'ERR_OUTCOME_UNKNOWN') return 'unknown';
+      histories.retract(key, entry);
+      return 'nothing';
+    }
+    entry.output = answer.result;
+    answered(answer.result);
+    entry.returned = process.nowMs;
+    entry.input.isClockTrusted &&= process.lapses === lapses;
+    if (entry.output !== 'ok' && entry.output !== '-') this.#seen.set(key, entry.output);
+    return 'done';
   }
 
   #hotKey(name: string): string {
@@ -96,6 +115,8 @@ function changeOf({ verb, text, expected }: Input, until: number): Change<string
   switch (verb) {
     case 'set':
       return set(text, until);
+    case 'put':
+      return put(text, until);
     case 'cas':
       return compareAndSet(expected, text, until);
     case 'increment':

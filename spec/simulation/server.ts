@@ -1,3 +1,4 @@
+import { PaxosError, type PaxosErrorCode } from '../../lib/errors.js';
 import { PaxosNode } from '../../lib/node/node.js';
 import type { NodeOptions } from '../../lib/node/options.js';
 import { PaxosStore } from '../../lib/session/store.js';
@@ -5,17 +6,34 @@ import type { Process } from './process.js';
 import type { Simulation } from './simulation.js';
 import { EPOCH_MS } from './world.js';
 
+/** By how much later than the time-out an answer may come: a few looks at the clock, 10 ms apart. */
+const LATENESS_MS = 50;
+
+/** How a call may fail when something is wrong. */
+const EXPECTED: ReadonlySet<string> = new Set([
+  'ERR_NO_QUORUM',
+  'ERR_OUTCOME_UNKNOWN',
+  'ERR_CLOSED',
+  'ERR_OVERLOADED',
+] satisfies PaxosErrorCode[]);
+
+/** What came of a call. */
+export type Answer<T> = { readonly result: T } | { readonly code: string };
+
 /** A web server: a process with a node and a session store of the real code. */
 export class Server {
   readonly process: Process;
   readonly node: PaxosNode;
   readonly store: PaxosStore;
+  /** The same sessions, as this process's own memory has them. */
+  readonly localStore: PaxosStore;
   readonly #simulation: Simulation;
   /** Operations of its clients that have not been answered, by what they are. */
   readonly pending = new Set<string>();
   /** What has to be noted once it is dead. */
   readonly wills = new Set<() => void>();
   isStopping = false;
+  #calls = 0;
 
   constructor(
     simulation: Simulation,
@@ -45,9 +63,67 @@ export class Server {
       world.note(`${process.name} warns: ${code}`);
       if (code === 'halted' || code === 'malformed' || code === 'farms-met') simulation.object(`${code}: ${message}`);
     });
-    this.store = new PaxosStore({ node: this.node, ttl: plan.sessionLifeMs / 1000, touchAfter: 1 });
+    const rules = {
+      node: this.node,
+      ttl: plan.sessionLifeMs / 1000,
+      touchAfter: world.random.fork('touchAfter').pick([0, 1, 1, 60]),
+    };
+    this.store = new PaxosStore(rules);
+    this.localStore = new PaxosStore({ ...rules, reads: 'local' });
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
+    this.localStore.on('warning', () => undefined);
+  }
+
+  /**
+   * Has one of its clients call it: that has to be answered within the time-out, on this process's own time, and must not
+   * fail while nothing is wrong.
+   *
+   * @param timeouts that it may take: more than one only where it is made of several operations one after the other
+   */
+  async call<T>(what: string, operation: () => Promise<T>, timeouts = 1): Promise<Answer<T>> {
+    const { world, isCalm } = this.#simulation;
+    this.#calls += 1;
+    const label = `${this.process.name} ${what} #${this.#calls}`;
+    world.note(`${label} ...`);
+    world.count('operations');
+    this.pending.add(label);
+    const answered = this.#expect(label, timeouts);
+    try {
+      const result = await operation();
+      world.note(`${label}: ${JSON.stringify(result)?.slice(0, 200)}`);
+      world.count('operations done');
+      return { result };
+    } catch (error) {
+      const code = error instanceof PaxosError ? error.code : String(error);
+      world.note(`${label}: ${code}`);
+      world.count(code);
+      if (!EXPECTED.has(code)) this.#simulation.object(`${label} failed: ${code}`);
+      if (isCalm) this.#simulation.object(`no fault, no failure: ${label} failed: ${code}`);
+      return { code };
+    } finally {
+      this.pending.delete(label);
+      answered();
+    }
+  }
+
+  /** Objects if it is not called in time. */
+  #expect(label: string, timeouts: number): () => void {
+    const { world, plan } = this.#simulation;
+    const { process } = this;
+    let isAnswered = false;
+    const expectWithin = (ms: number): void => {
+      world.at(process.nowMs + ms / process.host.rate, process, () => {
+        if (isAnswered) return;
+        // After a pause its timers come first.
+        if (process.nowMs - process.busyUntilMs < LATENESS_MS) expectWithin(LATENESS_MS);
+        else this.#simulation.object(`${label} was not answered in time`);
+      });
+    };
+    expectWithin(timeouts * (plan.timeoutMs + LATENESS_MS));
+    return () => {
+      isAnswered = true;
+    };
   }
 
   get isLive(): boolean {
