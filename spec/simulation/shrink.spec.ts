@@ -18,10 +18,11 @@ beforeAll(async () => {
   remove = mutant?.install?.() ?? remove;
   for (let seed = 1; ; seed += 1) {
     whole = await new Simulation(seed).run();
-    if (whole.violations.length > 0 && whole.isBrokenAtWork) break;
+    // One that is over soon.
+    if (whole.violations.length > 0 && whole.isBrokenAtWork && whole.happened.length < 600) break;
   }
   const candidate = { seed: whole.seed, kept: whole.happened, conditions: {}, salt: 0 };
-  const found = await shrink(candidate, { maxMs: 8000, maxTries: 400 });
+  const found = await shrink(candidate, { maxMs: 40_000, maxTries: 200 });
   if (found === null) throw new Error('does not fail alone');
   shrunk = found;
 }, 60_000);
@@ -34,7 +35,7 @@ function run(isChronicled: boolean): Promise<Report> {
 
 test('a failing run shrinks to a small part of it that fails in the same way', async () => {
   expect(whole.happened.length).toBeGreaterThan(100);
-  expect(shrunk.candidate.kept.length).toBeLessThan(50);
+  expect(shrunk.candidate.kept.length).toBeLessThan(30);
   const { violations, happened } = await run(false);
   expect(violations[0]).toBe(shrunk.violation);
   expect(kindOf(violations[0] ?? '')).toBe(shrunk.kind);
@@ -51,7 +52,7 @@ test('the diagram shows calls, messages and the violation', async () => {
   const { chronicle, violations } = await run(true);
   if (chronicle === null) throw new Error('no chronicle');
   const text = draw(chronicle, { violation: violations[0] ?? '' });
-  expect(text).toMatch(/●.*▶.* prepare b1\n/);
+  expect(text).toMatch(/●.*[▶◀▷◁].* prepare b\d+/);
   expect(text).toMatch(/ promise b\d+: /);
   expect(text).toMatch(/ accept b\d+ /);
   expect(text).toMatch(/ b1 = .* of h\d/);

@@ -55,6 +55,8 @@ export interface Choice {
 const OPERATIONS = 550;
 /** After the last fault: the longest pause, delay and suspicion are over, and all clocks are heard anew. */
 const HEALING_MS = 15_000;
+/** From then on nothing goes wrong any more, though the clients are still at work. */
+const PEACE = 'peace';
 /** How often it is looked at whether the last kept step is done. */
 const LOOK_MS = 10;
 /** By so much later than its end a value may be forgotten, beside the skew of the clocks. */
@@ -262,6 +264,18 @@ export class Simulation {
     for (const server of [...this.servers]) this.#employ(server);
     const faults = new Faults(this);
     faults.begin();
+    const calm = (): void => {
+      faults.end();
+      this.#formation.mend();
+      this.messageFaults.end();
+      world.stallChance = 0;
+      network.weather = FAIR_WEATHER;
+    };
+    for (const { name, atMs } of this.kept?.of(PEACE) ?? []) {
+      world.at(this.beganMs + atMs, null, () => {
+        if (this.happens(name)) calm();
+      });
+    }
     world.stallChance = plan.stallChance;
     const tooLongMs = world.nowMs + 4 * plan.workMs + 100_000;
     const lookMs = this.kept === null ? plan.workMs / 50 : LOOK_MS;
@@ -269,13 +283,11 @@ export class Simulation {
     if (this.kept !== null && !world.isHalted) this.#judge();
     if (world.isHalted || !this.#isHealed) return;
 
-    faults.end();
-    this.#formation.mend();
-    this.messageFaults.end();
-    world.stallChance = 0;
-    network.weather = FAIR_WEATHER;
+    calm();
     // Where the faults let little happen, the rest is done in peace.
-    while (this.#operations < OPERATIONS && world.nowMs < 2 * tooLongMs) await world.runUntil(world.nowMs + 200);
+    if (this.#operations < OPERATIONS) this.happens(`${PEACE} 1`);
+    while (this.kept === null && this.#operations < OPERATIONS && world.nowMs < 2 * tooLongMs)
+      await world.runUntil(world.nowMs + 200);
     this.#isWorking = false;
     await world.runUntil(world.nowMs + HEALING_MS);
     if (world.isHalted) return;
