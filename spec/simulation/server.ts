@@ -88,9 +88,11 @@ export class Server {
     world.note(`${label} ...`);
     world.count('operations');
     this.pending.add(label);
+    // Its time begins when the call has been made: this process may stall in it.
+    const outcome = operation();
     const answered = this.#expect(label, timeouts);
     try {
-      const result = await operation();
+      const result = await outcome;
       world.note(`${label}: ${JSON.stringify(result)?.slice(0, 200)}`);
       world.count('operations done');
       return { result };

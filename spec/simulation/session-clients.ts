@@ -275,7 +275,8 @@ export class SessionClients {
     const { expires } = cookie;
     const untilMs = expires == null ? nowMs + plan.sessionLifeMs : new Date(expires).getTime();
     // It is looked at again when it is serialised, a stall later perhaps.
-    const lagMs = Math.max(0, untilMs - nowMs) / 10 + 10_000;
+    const stallMs = plan.stallChance > 0 ? 5000 : 100;
+    const lagMs = Math.max(0, untilMs - nowMs) / 10 + stallMs;
     life.overMs = Math.max(life.overMs, Math.max(untilMs, nowMs) - EPOCH_MS + lagMs + 2 * skewMs);
     return Math.min(untilMs - EPOCH_MS, process.nowMs + plan.sessionLifeMs) - 2 * skewMs;
   }
