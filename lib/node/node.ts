@@ -34,7 +34,7 @@ import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings } from './options.js';
-import type { CommitEvent, Consistency, OperationOptions, Registers } from './registers.js';
+import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
 import { Voter } from './voter.js';
@@ -217,7 +217,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     );
   }
 
-  async ids(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<string[]> {
+  async ids(
+    bucket: string,
+    { timeoutMs = this.#settings.timeoutMs, includesJustEnded = false }: EnumerationOptions = {},
+  ): Promise<string[]> {
     const refusal = this.#refusal();
     if (refusal !== null) throw refusal;
     const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
@@ -226,8 +229,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
     const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, leftMs()));
-    const nowMs = this.nowMs();
-    const ids = settled.filter((entry) => entry.until > nowMs).map((entry) => entry.key.slice(prefix.length));
+    const overMs = this.nowMs() - (includesJustEnded ? this.#settings.maxClockSkewMs : 0);
+    const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
     for (const key of unsettled) {
       const state = await this.read(key, { timeoutMs: leftMs() });

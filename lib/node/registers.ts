@@ -12,6 +12,11 @@ export interface OperationOptions {
   readonly timeoutMs?: number;
 }
 
+export interface EnumerationOptions extends OperationOptions {
+  /** Whether to give also ids whose value is over by this node's clock, and may not be by another's. Default `false`. */
+  readonly includesJustEnded?: boolean;
+}
+
 /**
  * The registers of the farm, as what is built on them sees them: sessions, key-value. Keys are `<bucket>/<id>`; the
  * bucket has no slash. Operations of one process on one key take effect in the order in which they were called.
@@ -24,8 +29,8 @@ export interface Registers {
   read(key: string, options?: OperationOptions & { readonly consistency?: Consistency }): Promise<State>;
   /** Runs `change` exactly once, or fails as said above. */
   change<R>(key: string, change: Change<R>, options?: OperationOptions): Promise<Changed<R>>;
-  /** Ids of a bucket whose value is visible, over the whole farm, in no order. */
-  ids(bucket: string, options?: OperationOptions): Promise<string[]>;
+  /** Ids of a bucket whose value is visible by this node's clock, over the whole farm, in no order. */
+  ids(bucket: string, options?: EnumerationOptions): Promise<string[]>;
   /** Calls `listener` for each commit seen in a bucket, until the function returned is called. */
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void;
   /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */

@@ -112,9 +112,10 @@ export class Sessions {
     return sessions;
   }
 
-  /** Destroys every session that is there when it is called. Stops at the first failure. */
+  /** Destroys every session that is there when it is called, by whosever clock. Stops at the first failure. */
   async clear(): Promise<void> {
-    await forEachOf(await this.ids(), CONCURRENCY, (sid) => this.destroy(sid));
+    const sids = await this.#registers.ids(this.#rules.prefix, { includesJustEnded: true });
+    await forEachOf(sids, CONCURRENCY, (sid) => this.destroy(sid));
   }
 
   async #save(key: string, origin: Origin, mine: Snapshot): Promise<void> {

@@ -245,6 +245,18 @@ describe('trouble', () => {
     expect(textOf(await b.read('b/k'))).toBe('y');
   });
 
+  it('ids may include what is over by the own clock, and not yet by others', async () => {
+    const [a] = await farm.start(3, { maxClockSkewMs: 30_000 });
+    const ahead = farm.add({ maxClockSkewMs: 30_000 }, { ...systemRuntime, wallMs: () => Date.now() + 14_000 });
+    if (a === undefined) throw new Error('three nodes were started');
+    await until(() => ahead.status().isReady);
+    await a.change('b/k', setText('v', Date.now() + 13_000));
+    expect(await ahead.ids('b')).toEqual([]);
+    expect(await ahead.ids('b', { includesJustEnded: true })).toEqual(['k']);
+    // So whoever clears a bucket by them leaves nothing that others still see.
+    expect(textOf(await a.read('b/k'))).toBe('v');
+  });
+
   it('two farms that meet become the older one, and keep what only the younger held', async () => {
     let isCut = true;
     const side = (port: number): boolean => port <= 3;
