@@ -378,6 +378,18 @@ export class Simulation {
       await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
       if (!isAnswered) this.object(`${server.process.name} does not answer`);
     }
+    await this.#checkWrites();
+  }
+
+  /** Every register that was in use can be written: no promise is out of everybody's reach. */
+  async #checkWrites(): Promise<void> {
+    const [server] = this.servers;
+    if (server === undefined) return;
+    const write = async (key: string): Promise<void> => {
+      if (!(await this.#registers.write(server, key))) this.object(`${key} can't be written though all is well`);
+    };
+    this.world.at(this.world.nowMs, server.process, () => void Promise.all(this.#registers.keys.map(write)));
+    await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
   }
 
   /** @param said what others have answered, one after the other */
