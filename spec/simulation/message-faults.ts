@@ -3,6 +3,7 @@ import {
   type AcceptorRequest,
   type Ballot,
   BallotSource,
+  type Commit,
   majorityOf,
   type Prepare,
   ROUNDS_PER_MS,
@@ -43,10 +44,13 @@ export class MessageFaults {
   /** @returns ends it */
   install(): () => void {
     const faults = this;
-    const { receive } = Acceptor.prototype;
+    const { receive, commit } = Acceptor.prototype;
     const { next } = BallotSource.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
       return faults.#isLost(this, request) ? null : receive.call(this, request, now);
+    };
+    Acceptor.prototype.commit = function (this: Acceptor, message) {
+      return faults.#isCommitLost(this, message) ? false : commit.call(this, message);
     };
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const { running } = faults.#simulation.world;
@@ -57,6 +61,7 @@ export class MessageFaults {
     };
     return () => {
       Acceptor.prototype.receive = receive;
+      Acceptor.prototype.commit = commit;
       BallotSource.prototype.next = next;
     };
   }
@@ -71,7 +76,7 @@ export class MessageFaults {
   }
 
   #isLost(acceptor: Acceptor, request: AcceptorRequest): boolean {
-    const { world, plan } = this.#simulation;
+    const { world } = this.#simulation;
     const process = this.#acceptors.get(acceptor) ?? world.running;
     if (this.#isOver || process === null || request.type === 'enumerate' || request.key.startsWith('/')) return false;
     this.#acceptors.set(acceptor, process);
@@ -89,13 +94,8 @@ export class MessageFaults {
         world.count('accept lost at most');
         return true;
       }
-      case 'commit': {
-        if (plan.commitLoss === 0 || this.#names.get(request.ballot.proposer) === process) return false;
-        const name = `commit ${request.ballot.round}.${request.ballot.proposer} ${process.port}`;
-        if (!world.random.fork(name).chance(plan.commitLoss)) return false;
-        world.count('commit lost');
-        return true;
-      }
+      case 'commit':
+        return false;
       case 'read':
         // Nobody here knows who asks: the number of the question does for its name.
         return this.#isUnheard('read', { round: request.request, proposer: 0 }, process, request.key);
@@ -132,6 +132,17 @@ export class MessageFaults {
     if (kept !== null) return kept.due(prefix, world.nowMs - beganMs);
     this.#count += 1;
     return `${prefix} ${this.#count}`;
+  }
+
+  #isCommitLost(acceptor: Acceptor, { key, ballot }: Commit): boolean {
+    const { world, plan } = this.#simulation;
+    const process = this.#acceptors.get(acceptor) ?? world.running;
+    if (this.#isOver || process === null || plan.commitLoss === 0 || key.startsWith('/')) return false;
+    if (this.#names.get(ballot.proposer) === process) return false;
+    const name = `commit ${ballot.round}.${ballot.proposer} ${process.port}`;
+    if (!world.random.fork(name).chance(plan.commitLoss)) return false;
+    world.count('commit lost');
+    return true;
   }
 
   #isDeaf(process: Process, request: { readonly key: string }): boolean {
