@@ -182,7 +182,8 @@ async function passGate(request) {
   tell({ type: 'arrived', gate });
   await gateOf(gate).opened;
   gates.delete(gate);
-  if (!server.listening) request.res.set('connection', 'close');
+  // If its session can't be saved Express breaks the connection off behind the answer: no other request is to be on it.
+  request.res.set('connection', 'close');
 }
 
 /** @param {string} name */
