@@ -45,6 +45,8 @@ export interface Look {
   readonly done: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** Lives that were known to be over. */
   readonly ended: ReadonlySet<string>;
+  /** By life: how often its cookie's life had been changed; `null` while somebody was about to. */
+  readonly changes: ReadonlyMap<string, number | null>;
 }
 
 /** What was found: the life that it is of, and what it holds. */
@@ -114,8 +116,11 @@ export class Lives {
   #look(lives: readonly Life[], atMs: number): Look {
     const doneOf = ({ tries }: Life): Map<string, number> =>
       new Map([...tries].map(([field, { done }]) => [field, done]));
+    const changesOf = ({ changesBegun, changesEnded }: Life): number | null =>
+      changesBegun === changesEnded ? changesBegun : null;
     return {
       atMs,
+      changes: new Map(lives.map((life) => [life.name, changesOf(life)])),
       least: new Map(lives.map((life) => [life.name, new Map(life.least)])),
       done: new Map(lives.map((life) => [life.name, doneOf(life)])),
       ended: new Set(lives.filter((life) => this.#ended.has(life)).map((life) => life.name)),

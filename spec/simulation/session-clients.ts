@@ -1,5 +1,5 @@
 import session, { type SessionData } from 'express-session';
-import { type Found, type Life, Lives } from './lives.js';
+import { type Found, type Life, Lives, type Look } from './lives.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
 import type { Simulation } from './simulation.js';
@@ -25,6 +25,8 @@ interface Visit {
 export class SessionClients {
   readonly #simulation: Simulation;
   readonly #lives: Lives;
+  /** Of sessions that were loaded: what was known when they were asked for. */
+  readonly #looks = new WeakMap<SessionData, Look>();
   #published: string[] = [];
   #sequence = 0;
 
@@ -138,6 +140,7 @@ export class SessionClients {
     }
     const isTimed = isClockTrusted && process.lapses === lapses;
     this.#lives.found(look, foundOf(got.result), process.nowMs, isTimed);
+    this.#looks.set(got.result, look);
     const { expires } = got.result.cookie;
     if (isTimed && expires != null && new Date(expires).getTime() <= askedMs - 2 * this.#simulation.skewMs) {
       this.#simulation.object(`session ${sid} is found with a cookie that has expired`);
@@ -149,7 +152,7 @@ export class SessionClients {
     const life = this.#lives.get(foundOf(loaded).life);
     if (life === undefined) return null;
     const live = server.store.createSession({ sessionID: life.sid } as Request, loaded);
-    const changes = life.changesBegun === life.changesEnded ? life.changesBegun : null;
+    const changes = this.#looks.get(loaded)?.changes.get(life.name) ?? null;
     return { server, random, client, life, live, changes };
   }
 
