@@ -1,6 +1,6 @@
 import { type Answerer, type Electorate, majorityOf } from '../paxos/index.js';
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
-import { assignSlots, type Candidate } from './formation.js';
+import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
 import type { PeerTable } from './peers.js';
 import { type Holder, isOlder, mergeViews, slotOf, type View } from './view.js';
 
@@ -27,8 +27,8 @@ export interface MembershipSetup {
   readonly formationGraceMs: number;
   /** Whether a bare majority may form it at once. */
   readonly isBootstrap: boolean;
-  /** Whether a process's clock, as heard of late, is more than S from this one's. */
-  readonly isClockFar: (process: number) => boolean;
+  /** By how many ms a process's clock, as heard of late, is ahead of this one's. */
+  readonly clockAheadMs: (process: number) => number;
   /** In 0..1. */
   readonly random: () => number;
   /** A number in 1..2⁴⁸−1 never drawn before. */
@@ -83,6 +83,8 @@ export class Membership {
   #nextClaimMs = Number.NEGATIVE_INFINITY;
   #candidates = '';
   #candidatesSinceMs = 0;
+  /** Whether the next formation that this process tries leaves out whose clock is nearly too far away: every other one. */
+  #isCautious = false;
   /** Whether a vouching voter was ever heard: such a process does not form a farm of its own. */
   #hasSeenVoters = false;
   #voterHeardMs = 0;
@@ -248,7 +250,7 @@ export class Membership {
     if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
     // Voters whose clocks are too far apart hear one another as too old, or not at all: what one of them does not hear
     // could never set its clock right.
-    if (view.holders.some((holder) => holder !== null && this.#setup.isClockFar(holder.process))) return [];
+    if (view.holders.some((holder) => holder !== null && this.#isClockFar(holder.process))) return [];
     this.#bound ??= { view, coordinator: from, sinceMs: now.monotonicMs };
     return [this.#hello(from)];
   }
@@ -269,7 +271,10 @@ export class Membership {
       return [];
     }
     if (this.#setup.wish < 0 || this.#hasSeenVoters) return [];
-    const slots = assignSlots(this.#listCandidates(now), this.#setup.clusterSize);
+    const { process, clusterSize, maxClockSkewMs } = this.#setup;
+    // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
+    const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(now) ? 3 / 4 : 1);
+    const slots = assignAgreeing(this.#listApplicants(now), process, clusterSize, maxClockSkewMs, reachMs);
     const signature = slots.map((candidate) => candidate?.process ?? 0).join();
     if (signature !== this.#candidates) {
       this.#candidates = signature;
@@ -290,14 +295,18 @@ export class Membership {
     const present = slots.filter((candidate) => candidate !== null);
     const isMember = present.some((candidate) => candidate.process === this.#setup.process);
     if (!isMember || present.length < majorityOf(slots.length)) return false;
-    const seekingMs = now.monotonicMs - (this.#seekingSinceMs ?? now.monotonicMs);
     const isAll = present.length === slots.length;
-    const allowedAfterMs = isAll ? 0 : this.#setup.isBootstrap ? 2 * STABLE_MS : this.#setup.formationGraceMs;
     // The lowest number tries first, the others only if nothing comes of it: two at a time would hinder each other.
     const isFirst = present.every((candidate) => candidate.process >= this.#setup.process);
     const stableMs = now.monotonicMs - this.#candidatesSinceMs;
     const waitMs = isFirst ? 0 : 2 * FORMATION_MS;
-    return seekingMs >= allowedAfterMs + waitMs && stableMs >= STABLE_MS + waitMs;
+    return (isAll || this.#mayBeFew(now, waitMs)) && stableMs >= STABLE_MS + waitMs;
+  }
+
+  /** Whether a bare majority may form the farm by now, or might have before so many ms. */
+  #mayBeFew(now: MembershipInstant, agoMs = 0): boolean {
+    const seekingMs = now.monotonicMs - (this.#seekingSinceMs ?? now.monotonicMs);
+    return seekingMs >= agoMs + (this.#setup.isBootstrap ? 2 * STABLE_MS : this.#setup.formationGraceMs);
   }
 
   /** The coordinator decides as soon as everybody named is bound: none of them can be in another farm then. */
@@ -317,21 +326,26 @@ export class Membership {
       return [{ kind: 'send', to: 0, message: { type: 'form', view } }];
     }
     this.#bound = null;
+    this.#isCautious = !this.#isCautious;
     this.#nextAttemptMs = now.monotonicMs + FORMATION_MS * this.#setup.random();
     return [{ kind: 'send', to: 0, message: { type: 'unform', incarnation: view.incarnation } }];
   }
 
-  #listCandidates(now: MembershipInstant): Candidate[] {
+  #listApplicants(now: MembershipInstant): Applicant[] {
     const { process, wish, name, clusterSize } = this.#setup;
-    const candidates: Candidate[] = [{ process, wish, name }];
+    const applicants: Applicant[] = [{ process, wish, name, aheadMs: 0 }];
     for (const peer of this.#peers) {
       const said = peer.introduction;
       if (said === null || said.phase !== 'seeking' || said.wish < 0 || said.bound !== 0) continue;
       if (said.clusterSize !== clusterSize || now.monotonicMs - peer.lastHeardMs > CANDIDATE_MS) continue;
-      if (this.#setup.isClockFar(peer.process)) continue;
-      candidates.push({ process: peer.process, wish: said.wish, name: said.name });
+      const aheadMs = this.#setup.clockAheadMs(peer.process);
+      applicants.push({ process: peer.process, wish: said.wish, name: said.name, aheadMs });
     }
-    return candidates;
+    return applicants;
+  }
+
+  #isClockFar(process: number): boolean {
+    return Math.abs(this.#setup.clockAheadMs(process)) > this.#setup.maxClockSkewMs;
   }
 
   #claim(now: MembershipInstant): Directive[] {

@@ -51,6 +51,8 @@ const TICK_MS = 10;
 const FIRST_RETRANSMIT_MS = 100;
 const MIN_RETRANSMIT_MS = 30;
 const MAX_RETRANSMIT_MS = 1000;
+/** An operation's time is enough for so many of the longest. */
+const MIN_TRANSMISSIONS = 4;
 /** Half-done registers settled at a time. */
 const MAX_SETTLING = 64;
 /** Silence after which a peer without a slot is forgotten. */
@@ -79,7 +81,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #transport: Transport;
   readonly #process: number;
   readonly #clock: GuardedClock;
-  readonly #peers = new PeerTable();
+  readonly #peers = new PeerTable((process) => this.#clock.drop(process));
   readonly #membership: Membership;
   readonly #voter: Voter;
   readonly #ballots: BallotSource;
@@ -125,7 +127,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         maxClockSkewMs,
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
-        isClockFar: (process) => Math.abs(this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0) > maxClockSkewMs,
+        clockAheadMs: (process) => this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0,
         random,
         drawNumber: () => drawNumber(runtime),
       },
@@ -390,7 +392,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#collect();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
-    for (const peer of this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS)) this.#clock.drop(peer.process);
+    this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS);
     // After a pause of this process everybody seems silent; their words wait in the socket.
     const pausedMs = now.monotonicMs - this.#lastHousekeepingMs;
     this.#lastHousekeepingMs = now.monotonicMs;
@@ -436,9 +438,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #receive({ envelope, messages, from, isFrame, answerer }: Arrival): void {
     const now = this.#now();
-    if (isFrame) this.#peers.hearAgain(envelope.from, now.monotonicMs);
-    else this.#peers.hear(envelope.from, from, now.monotonicMs);
-    this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
+    const isKnown = isFrame
+      ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
+      : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
+    if (isKnown) this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
     const isOurs = this.#membership.view !== null && envelope.incarnation === this.#membership.view.incarnation;
     for (const message of messages) {
       switch (message.type) {
@@ -634,7 +637,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     timeouts.sort((a, b) => a - b);
     const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.slot > 0 ? 1 : 0);
     const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);
-    return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), MAX_RETRANSMIT_MS);
+    // After a pause of this process answers seem to have taken as long. An operation that asked again, or gave up waiting
+    // for one that is silent, only after most of its time would fail by the first datagram lost.
+    const mostMs = Math.min(MAX_RETRANSMIT_MS, this.#settings.timeoutMs / MIN_TRANSMISSIONS);
+    return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), mostMs);
   }
 
   #refusal(): PaxosError | null {

@@ -48,7 +48,7 @@ export class Company {
         maxClockSkewMs: 10_000,
         formationGraceMs: 30_000,
         isBootstrap: false,
-        isClockFar: () => false,
+        clockAheadMs: () => 0,
         random: this.#random,
         drawNumber: () => process * 1_000_000 + ++this.#numbers,
         ...options,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { assignSlots } from '../../lib/membership/formation.js';
+import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
 import { mergeViews, type View } from '../../lib/membership/view.js';
 import { Company, type Member } from './company.js';
 
@@ -29,6 +29,61 @@ describe('assignSlots', () => {
     ['no slot beyond N', [candidate(1, 7)], [null, null, null]],
   ])('gives %s', (_, candidates, expected) => {
     expect(assignSlots(candidates, 3).map((each) => each?.process ?? null)).toEqual(expected);
+  });
+});
+
+describe('assignAgreeing', () => {
+  const SKEW_MS = 1000;
+  const applicant = (aheadMs: number, index: number) => ({
+    process: index + 1,
+    wish: 0,
+    name: `host-${index + 1}`,
+    aheadMs,
+  });
+  const assigned = (clocks: readonly number[], size: number, own = 1, reachMs = SKEW_MS) =>
+    assignAgreeing(clocks.map(applicant), own, size, SKEW_MS, reachMs).map((each) => each?.process ?? null);
+
+  it.each([
+    ['all whose clocks are within S', [0, 500, 1000], 3, [1, 2, 3]],
+    ['the largest group', [0, 900, -300, -200], 4, [1, 3, 4, null]],
+    ['of equally large groups the one that is closest together', [0, 450, -300, -900], 3, [1, 2, 3]],
+    ['of pairs the closer', [0, 450, -600], 3, [1, 2, null]],
+    ['nobody, if no majority agrees within S/2', [0, 600], 3, [null, null, null]],
+    ['nobody, if it does without this process', [0, 1100, 1200], 3, [null, null, null]],
+    ['a far clock, if a majority agrees', [0, 900, 1000], 3, [1, 2, 3]],
+    ['those who agree, if of many the lowest do not', [0, 900, 1], 2, [1, 3]],
+  ])('gives slots to %s', (_, clocks, size, expected) => {
+    expect(assigned(clocks, size)).toEqual(expected);
+  });
+
+  it('reaches no further than it is told', () => {
+    expect(assigned([0, 100, 800], 3, 1, 750)).toEqual([1, 2, null]);
+  });
+
+  it('names no two that are too far apart, and a majority that agrees', () => {
+    const clocks = fc.array(fc.integer({ min: -1500, max: 1500 }), { maxLength: 7 });
+    fc.assert(
+      fc.property(clocks, fc.integer({ min: 1, max: 5 }), (others, size) => {
+        const all = [0, ...others];
+        const named = assigned(all, size).flatMap((process) => (process === null ? [] : (all[process - 1] ?? 0)));
+        if (named.length === 0) return;
+        expect(Math.max(...named) - Math.min(...named)).toBeLessThanOrEqual(SKEW_MS);
+        const agreeing = named.map((a) => named.filter((b) => b >= a && b - a <= SKEW_MS / 2).length);
+        expect(Math.max(...agreeing)).toBeGreaterThan(size / 2);
+      }),
+    );
+  });
+
+  it('is the same as without clocks where all agree', () => {
+    const clocks = fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 7 });
+    fc.assert(
+      fc.property(clocks, fc.integer({ min: 1, max: 5 }), (others, size) => {
+        const all = [0, ...others];
+        const expected = assignSlots(all.map(applicant), size).map((each) => each?.process ?? null);
+        const isMajority = expected.filter((each) => each !== null).length > size / 2;
+        expect(assigned(all, size)).toEqual(isMajority ? expected : expected.map(() => null));
+      }),
+    );
   });
 });
 
@@ -125,20 +180,65 @@ describe('the first start', () => {
     expect(others.every(({ membership }) => membership.slot > 0)).toBe(true);
   });
 
-  it('names nobody whose clock is too far from the others, and does without', () => {
-    const company = new Company();
-    let isWrong = true;
-    const add = (process: number): Member =>
-      company.add({
-        process,
-        formationGraceMs: 5000,
-        isClockFar: (other) => isWrong && (process === 1) !== (other === 1),
-      });
-    const [wrong, ...others] = [add(1), add(2), add(3)] as const;
-    company.until(() => others.every(({ membership }) => membership.slot > 0));
-    expect(wrong.membership.slot).toBe(0);
-    isWrong = false;
-    company.until(() => wrong.claims.length > 0);
+  describe('where clocks differ', () => {
+    /** Processes 1, 2, ..., each with its clock ahead by that; S is 10 s. */
+    function underClocks(company: Company, clocks: readonly number[], isWrong = () => true): Member[] {
+      return clocks.map((own, index) =>
+        company.add({
+          process: index + 1,
+          formationGraceMs: 5000,
+          clockAheadMs: (other) => (isWrong() ? (clocks[other - 1] ?? 0) - own : 0),
+        }),
+      );
+    }
+
+    it.each([
+      ['far from all', [60_000, 0, 0]],
+      ['too far from one only, which is the first', [-3000, 0, 8000]],
+      ['too far from one only, which is not the first', [0, -3000, 8000]],
+      ['too far from one only, and no use to the other', [8000, 0, -3000]],
+      ['too far from one only, and the first but for that one', [8000, -3000, 0]],
+    ])('a farm is formed without the clock that is %s', (_, clocks) => {
+      const company = new Company();
+      let isWrong = true;
+      const members = underClocks(company, clocks, () => isWrong);
+      const wrong = members.filter((_member, index) => Math.abs(clocks[index] ?? 0) > 5000);
+      const others = members.filter((member) => !wrong.includes(member));
+      company.until(() => others.every(({ membership }) => membership.slot > 0));
+      expect(slots(wrong)).toEqual([0]);
+      isWrong = false;
+      company.until(() => wrong.every(({ claims }) => claims.length > 0));
+    });
+
+    it('all are named if they can hear one another and most agree', () => {
+      const company = new Company();
+      const members = underClocks(company, [8000, 0, -1000]);
+      company.until(() => members.every(({ membership }) => membership.slot > 0), 2000);
+    });
+
+    it('no farm is formed that could do nothing, since no majority trusts one another', () => {
+      const company = new Company();
+      let isWrong = true;
+      const members = underClocks(company, [6000, 0], () => isWrong);
+      company.pass(60_000);
+      expect(phases(members)).toEqual(['seeking', 'seeking']);
+      isWrong = false;
+      company.until(() => members.every(({ membership }) => membership.slot > 0));
+    });
+
+    it('who is too far from another by a hair, as only those two see it, keeps nobody from forming a farm', () => {
+      const company = new Company();
+      const clocks = [0, -2000, 8000];
+      const members = clocks.map((own, index) =>
+        company.add({
+          process: index + 1,
+          formationGraceMs: 5000,
+          // What is ahead seems a little less so, since it takes time to hear of it; what is behind seems more so.
+          clockAheadMs: (other) => (clocks[other - 1] ?? 0) - own - (index === 0 ? 0 : 1),
+        }),
+      );
+      company.until(() => members.slice(0, 2).every(({ membership }) => membership.slot > 0), 30_000);
+    });
   });
 
   it('warns two that want one slot, and that differ in their settings', () => {
