@@ -33,6 +33,12 @@ const MAX_PEERS = 1024;
 /** The other processes heard of. */
 export class PeerTable {
   readonly #peers = new Map<number, Peer>();
+  readonly #forgotten: (process: number) => void;
+
+  /** @param forgotten told of each process that the table knows no more: what is kept of it elsewhere is to go too */
+  constructor(forgotten: (process: number) => void = () => undefined) {
+    this.#forgotten = forgotten;
+  }
 
   get(process: number): Peer | undefined {
     return this.#peers.get(process);
@@ -46,10 +52,16 @@ export class PeerTable {
     return this.#peers.size;
   }
 
-  /** It was heard over a connection, which says nothing of where its datagrams come from. */
-  hearAgain(process: number, nowMs: number): void {
+  /**
+   * It was heard over a connection, which says nothing of where its datagrams come from.
+   *
+   * @returns whether it is known: nothing is to be kept of others, or that would stay for ever
+   */
+  hearAgain(process: number, nowMs: number): boolean {
     const peer = this.#peers.get(process);
-    if (peer !== undefined) renew(peer, nowMs);
+    if (peer === undefined) return false;
+    renew(peer, nowMs);
+    return true;
   }
 
   /** An authentic datagram came from it. */
@@ -71,11 +83,9 @@ export class PeerTable {
     return peer !== undefined && nowMs - peer.lastHeardMs <= withinMs;
   }
 
-  /** Forgets those who were silent for longer. @returns them */
-  dropSilent(nowMs: number, longerThanMs: number): Peer[] {
-    const silent = [...this.#peers.values()].filter((peer) => nowMs - peer.lastHeardMs > longerThanMs);
-    for (const peer of silent) this.#peers.delete(peer.process);
-    return silent;
+  /** Forgets those who were silent for longer. */
+  dropSilent(nowMs: number, longerThanMs: number): void {
+    for (const peer of this.#peers.values()) if (nowMs - peer.lastHeardMs > longerThanMs) this.#drop(peer);
   }
 
   #dropLongestSilent(): void {
@@ -83,7 +93,12 @@ export class PeerTable {
     for (const peer of this.#peers.values()) {
       if (silent === undefined || peer.lastHeardMs < silent.lastHeardMs) silent = peer;
     }
-    if (silent !== undefined) this.#peers.delete(silent.process);
+    if (silent !== undefined) this.#drop(silent);
+  }
+
+  #drop({ process }: Peer): void {
+    this.#peers.delete(process);
+    this.#forgotten(process);
   }
 }
 

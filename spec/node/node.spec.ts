@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ConfigError, NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
+import { GuardedClock } from '../../lib/membership/index.js';
 import { systemRuntime } from '../../lib/node/runtime.js';
 import { Acceptor, InvariantError } from '../../lib/paxos/index.js';
+import { type Envelope, encodeMessage, makeKeyring, Outbox, Sealer } from '../../lib/wire/index.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
 let farm: Farm;
@@ -243,6 +245,60 @@ describe('trouble', () => {
     await expect(late.change('b/k', setText('x', inAnHour()))).rejects.toThrow(/clock is 2\.\d s ahead of a majority/);
     await a.change('b/k', setText('y', inAnHour()));
     expect(textOf(await b.read('b/k'))).toBe('y');
+  });
+
+  it('keeps nothing of a clock that was heard over a connection, from a process that is not known', async () => {
+    const heard = jest.spyOn(GuardedClock.prototype, 'hear');
+    try {
+      const node = farm.add();
+      await until(() => node.status().state === 'seeking');
+      const keyring = await makeKeyring(false, node.status().cluster);
+      const sealer = (): Sealer => new Sealer(keyring, systemRuntime.randomBytes);
+      const envelope = (to: number): Envelope => {
+        return { from: 4711, to, clockMs: Date.now(), incarnation: 0, slot: 0, generation: 0 };
+      };
+      const outbox = new Outbox({ sealer: sealer(), frameSealer: sealer(), envelope, maxDatagramSize: 1400 });
+      const message = encodeMessage({ type: 'who', request: 1 });
+      const stranger = farm.hub.transport();
+      const opened = (): number => node.status().network.sealing?.opened ?? 0;
+      const timesHeard = (): number => heard.mock.calls.filter(([process]) => process === 4711).length;
+      const sendFrame = async (): Promise<void> => {
+        const before = opened();
+        stranger.sendStream({ host: '127.0.0.1', port: 1 }, outbox.sealFrame(0, message));
+        await until(() => opened() > before);
+      };
+      await sendFrame();
+      expect(timesHeard()).toBe(0);
+      outbox.add(0, message);
+      outbox.flush((_, datagram) => stranger.send({ host: '127.0.0.1', port: 1 }, datagram));
+      await until(() => timesHeard() === 1);
+      await sendFrame();
+      expect(timesHeard()).toBe(2);
+    } finally {
+      heard.mockRestore();
+    }
+  });
+
+  it('asks again in good time, though answers seemed slow, this process having been paused', async () => {
+    const options = { clusterSize: 2, timeout: 400 };
+    let pausedMs = 0;
+    const runtime = { ...systemRuntime, monotonicMs: () => systemRuntime.monotonicMs() + pausedMs };
+    const node = farm.add(options, runtime);
+    await Promise.all([node.ready(), farm.add(options).ready()]);
+    const meanMs = (): number => Math.max(...node.status().voters.map(({ roundTripMs }) => roundTripMs ?? 0));
+    while (meanMs() < 100) {
+      const reading = node.read('b/k');
+      pausedMs += 300;
+      await reading;
+    }
+    // Until that has been taken in at the next housekeeping.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const { fate } = farm.hub;
+    farm.hub.fate = () => ({ delaysMs: [] });
+    const reading = node.read('b/k');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    farm.hub.fate = fate;
+    expect(textOf(await reading)).toBeNull();
   });
 
   it('ids may include what is over by the own clock, and not yet by others', async () => {
