@@ -93,7 +93,10 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
     runs: options.runs,
     jobs: options.jobs ?? availableParallelism(),
     runnerOf: (mutant) =>
-      threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant, options.conditions),
+      threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant, {
+        ...(mutant.topic === undefined ? {} : { topic: mutant.topic }),
+        ...options.conditions,
+      }),
     onDone: (words) => write(`${words}\n`),
   });
   let isInterrupted = false;

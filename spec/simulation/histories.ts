@@ -11,8 +11,6 @@ export interface Input {
   readonly expected: string;
   /** End of the life that it gives, in true ms as far as its process knows them. */
   readonly untilMs: number;
-  /** Whether the clock of its process was vouched for, from the call to the answer: only then does it end values. */
-  isClockTrusted: boolean;
 }
 
 /** An operation under way, or done. */
@@ -121,7 +119,7 @@ function modelOf(skewMs: number): Model<Input> {
       const untilMs = state === '' ? FOREVER : Number(state.slice(0, state.indexOf(' ')));
       if (untilMs === FOREVER) return apply(state, call.input);
       const mayExpire = untilMs <= call.returned + skewMs;
-      const mustExpire = call.input.isClockTrusted && untilMs <= call.invoked - skewMs;
+      const mustExpire = untilMs <= call.invoked - skewMs;
       return [...(mustExpire ? [] : apply(state, call.input)), ...(mayExpire ? apply('', call.input) : [])];
     },
   };

@@ -2,7 +2,7 @@ import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
 /** What a run may be about. */
-export const TOPICS = ['mixed', 'mortal', 'contended', 'read'] as const;
+export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm'] as const;
 
 export type Topic = (typeof TOPICS)[number];
 
@@ -29,6 +29,8 @@ export interface Plan {
   readonly isOneLate: boolean;
   /** What the users of the registers do, by kind of register. */
   readonly verbs: Readonly<Record<string, readonly Verb[]>>;
+  /** Shortest and longest life in ms that they give by an operation, where it is not drawn up to `longestLifeMs`. */
+  readonly lives: { readonly [verb in Verb]?: readonly [number, number] };
   /** Hot registers of each kind. */
   readonly hotKeys: number;
   /** Part of the steps that are requests to the sessions' store. */
@@ -102,17 +104,50 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         ...mixed,
         clusterSize: random.pick([3, 3, 3, 4, 5]),
         maxClockSkewMs: 1000,
-        workMs: random.pick([20_000, 40_000]),
-        verbs: { v: ['set', 'touch', 'touch', 'remove', 'remove', 'get', 'get'] },
-        hotKeys: random.pick([2, 8, 30]),
-        sessionShare: random.pick([0, 0.3]),
-        longestLifeMs: random.pick([400, 1500, 4000]),
-        minorityAccepts: random.pick([0.05, 0.2, 0.4]),
-        exactQuorums: random.pick([0.3, 0.8]),
+        workMs: 40_000,
+        // Put off for long what was to end soon: a tombstone that does not know of it is forgotten first.
+        verbs: { v: ['set', 'set', 'touch', 'touch', 'touch', 'remove', 'remove', 'get', 'get', 'get'] },
+        lives: { set: [50, 1000], touch: [2000, 8000] },
+        hotKeys: random.pick([2, 30, 30]),
+        sessionShare: random.pick([0, 0.3, 0.7]),
+        sessionLifeMs: random.pick([3000, 6000]),
+        longestLifeMs: 8000,
+        minorityAccepts: random.pick([0.1, 0.3]),
+        exactQuorums: random.pick([0.3, 0.9]),
         deafness: random.pick([0, 0, 0.1]),
-        faults: random.chance(0.5) ? [] : mixed.faults,
+        commitLoss: random.pick([0, 0, 0.3]),
+        faults: random.chance(0.6) ? [] : mixed.faults,
         badWeather: random.chance(0.3),
-        delays: random.chance(0.5),
+        delays: random.chance(0.3),
+      };
+    case 'doubtful':
+      return {
+        ...mixed,
+        clusterSize: 3,
+        maxClockSkewMs: 1000,
+        timeoutMs: 900,
+        workMs: 60_000,
+        verbs: { n: ['increment', 'increment', 'get'], v: ['touch', 'set', 'cas', 'get'] },
+        lives: { increment: [200, 9000], set: [200, 9000] },
+        longestLifeMs: 9000,
+        sessionShare: random.pick([0, 0.3]),
+        faults: ['freeze', 'freeze', 'freeze', 'isolate', 'pause'],
+      };
+    case 'calm':
+      // Where nothing goes wrong nothing may fail.
+      return {
+        ...mixed,
+        verbs: { ...GROWING, v: ['cas', 'cas', 'set', 'get'] },
+        hotKeys: random.pick([1, 2]),
+        haste: random.pick([1, 20]),
+        sessionShare: random.pick([0, 0.5]),
+        faults: [],
+        badWeather: false,
+        stallChance: 0,
+        minorityAccepts: 0,
+        exactQuorums: 0,
+        deafness: 0,
+        commitLoss: 0,
       };
     case 'contended':
       return {
@@ -141,10 +176,20 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
 
 /** @param topic in place of the one that the seed draws */
 export function planOf(random: Random, topic?: Topic): Plan {
-  const drawn = random.pick(TOPICS);
+  const drawn = random.pick([
+    'mixed',
+    'mixed',
+    'mixed',
+    'mortal',
+    'mortal',
+    'contended',
+    'contended',
+    'read',
+    'read',
+    'doubtful',
+    'calm',
+  ] as const);
   const isAimed = random.chance(0.5);
-  // Where nothing goes wrong nothing may fail.
-  const isCalm = random.chance(0.08);
   const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
   const mixed: Kind = {
     clusterSize,
@@ -154,6 +199,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     timeoutMs: random.pick([300, 500, 900]),
     workMs: random.pick([2000, 4000, 10_000, 40_000]),
     verbs: { ...GROWING, v: VALUES, w: VALUES },
+    lives: {},
     hotKeys: 2,
     sessionShare: 0.5,
     sessionLifeMs: random.pick([3000, 6000, 12_000]),
@@ -171,23 +217,12 @@ export function planOf(random: Random, topic?: Topic): Plan {
   };
   const chosen = topic ?? drawn;
   const { haste, ...kind } = kindOf(chosen, mixed, random);
-  const calm = {
-    faults: [],
-    badWeather: false,
-    delays: false,
-    stallChance: 0,
-    minorityAccepts: 0,
-    exactQuorums: 0,
-    deafness: 0,
-    commitLoss: 0,
-  };
   const clients = (kind.clusterSize + kind.learners) * kind.clientsPerProcess;
   return {
     ...kind,
     topic: chosen,
     thinkMs: (kind.workMs * clients) / 700 / haste,
-    faultMs: kind.workMs / random.pick([100, 30, 10]),
+    faultMs: chosen === 'doubtful' ? 15_000 : kind.workMs / random.pick([100, 30, 10]),
     isOneLate: kind.clusterSize >= 3 && kind.isOneLate,
-    ...(isCalm && topic === undefined ? calm : {}),
   };
 }

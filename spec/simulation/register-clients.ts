@@ -24,15 +24,16 @@ export class RegisterClients {
 
   /** One client's one call, and the same again if nobody knows what became of it. */
   async step(server: Server, random: Random): Promise<void> {
-    const { verbs, hotKeys, longestLifeMs } = this.#simulation.plan;
+    const { verbs, lives, hotKeys, longestLifeMs } = this.#simulation.plan;
     const kind = random.pick(Object.keys(verbs)) ?? '';
     const drawn = random.pick(verbs[kind] ?? []) ?? 'get';
     const verb = drawn === 'set' && random.chance(0.3) ? 'put' : drawn;
     const isHot = random.chance(0.8);
     const key = isHot ? this.#hotKey(`${kind}${random.integer(hotKeys)}`) : `reg/${kind}-cold${random.integer(300)}`;
-    const lifeMs = random.chance(0.3)
-      ? random.between(100, Math.min(3000, longestLifeMs))
-      : random.between(longestLifeMs / 4, longestLifeMs);
+    const isShort = random.chance(0.3);
+    const [least, most] =
+      lives[verb] ?? (isShort ? [100, Math.min(3000, longestLifeMs)] : [longestLifeMs / 4, longestLifeMs]);
+    const lifeMs = random.between(least, most);
     const call = this.#draw(server, key, verb, Math.floor(lifeMs));
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const outcome = await this.#call(server, key, call);
@@ -62,7 +63,7 @@ export class RegisterClients {
     return (await this.#call(server, key, this.#draw(server, key, 'set', 1000))) === 'done';
   }
 
-  #draw(server: Server, key: string, verb: Verb, lifeMs: number): Omit<Input, 'isClockTrusted'> {
+  #draw(server: Server, key: string, verb: Verb, lifeMs: number): Input {
     this.#token += 1;
     const isWriting = verb !== 'get' && verb !== 'remove';
     return {
@@ -76,16 +77,14 @@ export class RegisterClients {
   async #call(
     server: Server,
     key: string,
-    call: Omit<Input, 'isClockTrusted'>,
+    input: Input,
     answered: (output: string) => void = () => undefined,
   ): Promise<'done' | 'nothing' | 'unknown'> {
     const { histories } = this.#simulation;
     const { node, process } = server;
-    const input: Input = { ...call, isClockTrusted: process.isClockTrusted };
     const entry = histories.begin(key, input, process.nowMs);
-    const { lapses } = process;
-    const answer = await server.call(`${call.verb} ${key} ${call.text}`, async () =>
-      call.verb === 'get'
+    const answer = await server.call(`${input.verb} ${key} ${input.text}`, async () =>
+      input.verb === 'get'
         ? decode((await node.read(key)).value)
         : (await node.change(key, changeOf(input, input.untilMs + EPOCH_MS))).result,
     );
@@ -97,7 +96,6 @@ export class RegisterClients {
     entry.output = answer.result;
     answered(answer.result);
     entry.returned = process.nowMs;
-    entry.input.isClockTrusted &&= process.lapses === lapses;
     if (entry.output !== 'ok' && entry.output !== '-') this.#seen.set(key, entry.output);
     return 'done';
   }

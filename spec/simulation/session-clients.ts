@@ -77,7 +77,8 @@ export class SessionClients {
     if (random.chance(0.4)) this.#giveLife(server, life, fresh, this.#drawAge(random));
     let isInDoubt = false;
     let doubtfulUntilMs = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    const attempts = random.pick([1, 3]);
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
       life.triedMs = Number.POSITIVE_INFINITY;
       const will = (): void => {
         life.triedMs = this.#simulation.world.nowMs;
