@@ -20,6 +20,7 @@ import {
   type Changed,
   type Commit,
   type Instant,
+  lineageAgeMs,
   majorityOf,
   type Outgoing,
   type RegisterRecord,
@@ -155,7 +156,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#operations = new Operations({
       ballots: this.#ballots,
       maxClockSkewMs,
-      lineageKeepMs: 2 * timeoutMs,
+      lineageKeepMs: lineageAgeMs(timeoutMs, maxClockSkewMs),
       now: () => this.#now(),
       electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
       own: (key) => this.#voter.record(key),

@@ -19,6 +19,17 @@ export type Fate =
   /** The lineage does not reach back to the operation's first attempt. */
   | { readonly kind: 'unknown' };
 
+/**
+ * Age in ms, by the times of ballots, at which operations drop out of the lineage. Whoever looks for an operation does
+ * so within the time-out of its call, which may have waited as long behind another; and the ballots of two processes
+ * differ by what their clocks do.
+ *
+ * @param timeoutMs longest time-out of an operation
+ */
+export function lineageAgeMs(timeoutMs: number, maxClockSkewMs: number): number {
+  return 2 * timeoutMs + maxClockSkewMs;
+}
+
 /** @param firstBallot ballot of the first attempt of the operation that sent an accept */
 export function fateOf(lineage: Lineage, operation: OperationId, firstBallot: Ballot): Fate {
   const entry = lineage.lineage.find((candidate) => candidate.operation === operation);
@@ -31,7 +42,7 @@ export function fateOf(lineage: Lineage, operation: OperationId, firstBallot: Ba
  * itself has done with. It is at most {@link MAX_LINEAGE} long. `lineageFrom` rises over all that is left out for its
  * age or for want of room; for those done with it need not, since only their own proposer would look for them.
  *
- * @param keepMs age from which on an entry may go: at least twice the longest operation time-out
+ * @param keepMs age from which on an entry may go: {@link lineageAgeMs}
  * @param isDone whether an operation is the proposer's own, and its outcome known to its caller
  */
 export function extendLineage(

@@ -15,6 +15,7 @@ import {
   type Electorate,
   type Exchange,
   type Instant,
+  lineageAgeMs,
   NO_BALLOT,
   type OperationId,
   type Outgoing,
@@ -350,7 +351,7 @@ export class Farm {
       context: {
         ballots: process.ballots,
         maxClockSkewMs: this.maxClockSkewMs,
-        lineageKeepMs: 2 * this.maxClockSkewMs,
+        lineageKeepMs: lineageAgeMs(this.timeoutMs, this.maxClockSkewMs),
         isDone: (id) =>
           this.#shortensLineage && this.operations.some((other) => other.id === id && isKnownTo(process, other)),
         random: this.#random,
