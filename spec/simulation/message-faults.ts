@@ -197,10 +197,10 @@ export class MessageFaults {
     const server = servers.find(({ process }) => process === own);
     const fate = random.fraction();
     if (server === undefined || fate < 0.5) return takers;
-    if (fate < 0.75) {
+    if (fate < 0.75 && plan.faults.includes('pause')) {
       server.process.pause(random.between(0.5, 3) * plan.timeoutMs);
       world.count('pause amid a write');
-    } else if (this.#simulation.mayDie(server)) {
+    } else if (fate >= 0.75 && plan.faults.includes('kill') && this.#simulation.mayDie(server)) {
       this.#simulation.end(server, true, random.between(0, 3000));
       world.count('kill amid a write');
     }

@@ -35,6 +35,8 @@ export interface Plan {
   readonly hotKeys: number;
   /** Part of the steps that are requests to the sessions' store. */
   readonly sessionShare: number;
+  /** Chance that a client begins a story of its own instead of a step: see `episodes.ts`. */
+  readonly episodes: number;
   /** Chance that a proposal reaches a minority only: see `message-faults.ts`. */
   readonly minorityAccepts: number;
   /** Chance that a phase is heard by a quorum and no more, or by fewer. */
@@ -107,12 +109,13 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         workMs: 40_000,
         // Put off for long what was to end soon: a tombstone that does not know of it is forgotten first.
         verbs: { v: ['set', 'set', 'touch', 'touch', 'touch', 'remove', 'remove', 'get', 'get', 'get'] },
-        lives: { set: [50, 1000], touch: [2000, 8000] },
+        lives: { set: [50, 1000], put: [50, 1000], touch: [4000, 9000] },
         hotKeys: random.pick([2, 30, 30]),
         sessionShare: random.pick([0, 0.3, 0.7]),
-        sessionLifeMs: random.pick([3000, 6000]),
-        longestLifeMs: 8000,
-        minorityAccepts: random.pick([0.1, 0.3]),
+        sessionLifeMs: random.pick([6000, 12_000]),
+        episodes: 0.3,
+        longestLifeMs: 9000,
+        minorityAccepts: random.pick([0.2, 0.5]),
         exactQuorums: random.pick([0.3, 0.9]),
         deafness: random.pick([0, 0, 0.1]),
         commitLoss: random.pick([0, 0, 0.3]),
@@ -144,6 +147,7 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         faults: [],
         badWeather: false,
         stallChance: 0,
+        episodes: 0,
         minorityAccepts: 0,
         exactQuorums: 0,
         deafness: 0,
@@ -205,6 +209,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     sessionLifeMs: random.pick([3000, 6000, 12_000]),
     longestLifeMs: random.pick([4000, 8000, 15_000, 60_000]),
     haste: 1,
+    episodes: random.pick([0, 0.05]),
     minorityAccepts: isAimed ? random.pick([0.01, 0.05, 0.2]) : 0,
     exactQuorums: isAimed ? random.pick([0, 0.1, 0.5]) : 0,
     deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
@@ -221,7 +226,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
   return {
     ...kind,
     topic: chosen,
-    thinkMs: (kind.workMs * clients) / 700 / haste,
+    thinkMs: ((kind.workMs * clients) / 700 / haste) * (1 + 6 * kind.episodes),
     faultMs: chosen === 'doubtful' ? 15_000 : kind.workMs / random.pick([100, 30, 10]),
     isOneLate: kind.clusterSize >= 3 && kind.isOneLate,
   };

@@ -42,6 +42,11 @@ export class RegisterClients {
     }
   }
 
+  /** One call. @param lifeMs of the value, if it gives one */
+  async use(server: Server, key: string, verb: Verb, lifeMs: number): Promise<void> {
+    await this.#call(server, key, this.#draw(server, key, verb, Math.floor(lifeMs)));
+  }
+
   /** The keys in use now, and some of those that were used once. */
   get keys(): string[] {
     const hot = [...this.#generations].map(([name, generation]) => `reg/${name}.${generation}`);

@@ -28,7 +28,10 @@ export class SessionClients {
   /** Of sessions that were loaded: what was known when they were asked for. */
   readonly #looks = new WeakMap<SessionData, Look>();
   #published: string[] = [];
+  /** Those that only whoever made them asks for. */
+  readonly #secret = new Set<string>();
   #sequence = 0;
+  #begun = 0;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
@@ -48,30 +51,39 @@ export class SessionClients {
     if (kind < 0.043) return this.#clear(server);
     if (kind < 0.053) return this.#strange(server, random);
     if (kind < 0.09) return this.#peek(server, sid);
-    if (kind < 0.16) return void (await this.#logout(server, sid));
+    if (kind < 0.16) return void (await this.logout(server, sid));
     // A new id for a browser that logs in, so that nobody has known it before.
-    if (kind < 0.18) return (await this.#logout(server, sid)) ? this.#login(server, random) : undefined;
-    return this.#request(server, random, client, sid);
+    if (kind < 0.18) return (await this.logout(server, sid)) ? this.#login(server, random) : undefined;
+    return this.visit(server, random, client, sid);
   }
 
   /** In the end every process gives every session as the others do. */
   async checkAll(server: Server): Promise<void> {
     await Promise.all(
       this.#published.map(async (sid) => {
-        if ((await this.#load(server, sid)) === undefined) {
+        if ((await this.look(server, sid)) === undefined) {
           this.#simulation.object(`${server.process.name} can't load ${sid} though all is well`);
         }
       }),
     );
   }
 
-  async #login(server: Server, random: Random): Promise<void> {
+  /** An id that only whoever draws it asks for. */
+  drawId(): string {
     this.#sequence += 1;
-    const life = this.#lives.begin(`s${this.#sequence}`, `life${this.#sequence}`);
-    await this.#create(server, random, life);
+    const sid = `s${this.#sequence}`;
+    this.#secret.add(sid);
+    return sid;
   }
 
-  async #create(server: Server, random: Random, life: Life): Promise<void> {
+  async #login(server: Server, random: Random): Promise<void> {
+    this.#sequence += 1;
+    await this.begin(server, random, `s${this.#sequence}`);
+  }
+
+  async begin(server: Server, random: Random, sid: string): Promise<void> {
+    this.#begun += 1;
+    const life = this.#lives.begin(sid, `life${this.#begun}`);
     const { store, process } = server;
     const fresh = asSession({ cookie: new session.Cookie(), life: life.name });
     if (random.chance(0.4)) this.#giveLife(server, life, fresh, this.#drawAge(random));
@@ -93,7 +105,7 @@ export class SessionClients {
         life.savedMs = process.nowMs;
         // What an earlier attempt began may be over by now; then this one was dropped.
         if (process.nowMs <= doubtfulUntilMs) life.livesUntilMs = untilMs;
-        this.#published.push(life.sid);
+        this.#publish(life.sid);
         return;
       }
       if (answer.code === 'ERR_OUTCOME_UNKNOWN') {
@@ -104,11 +116,11 @@ export class SessionClients {
       if (!server.isClockFit) break;
     }
     // Nobody knows whether they are logged in; the browser got its cookie, and comes back with it.
-    if (isInDoubt && random.chance(0.7)) this.#published.push(life.sid);
+    if (isInDoubt && random.chance(0.7)) this.#publish(life.sid);
   }
 
-  async #request(server: Server, random: Random, client: string, sid: string): Promise<void> {
-    const loaded = await this.#load(server, sid);
+  async visit(server: Server, random: Random, client: string, sid: string): Promise<void> {
+    const loaded = await this.look(server, sid);
     if (loaded === undefined || loaded === null) return;
     const visit = this.#visit(server, random, client, loaded);
     if (visit === null) return;
@@ -127,7 +139,7 @@ export class SessionClients {
   }
 
   /** @returns `null` for none, `undefined` if there was no answer */
-  async #load(server: Server, sid: string): Promise<SessionData | null | undefined> {
+  async look(server: Server, sid: string): Promise<SessionData | null | undefined> {
     const { store, process, node } = server;
     const look = this.#lives.look(sid, process.nowMs);
     const askedMs = node.nowMs();
@@ -160,7 +172,7 @@ export class SessionClients {
   /** A request that goes on after its save: what the same browser's next request has saved since is not its affair. */
   async #saveAgain(visit: Visit): Promise<void> {
     const { server, life, live } = visit;
-    const next = await this.#load(server, life.sid);
+    const next = await this.look(server, life.sid);
     if (next === null || next === undefined) return;
     const later = this.#visit(server, visit.random, visit.client, next);
     if (later === null || later.life !== life || !(await this.#save(later))) return;
@@ -201,7 +213,7 @@ export class SessionClients {
   /** Several tabs of one browser: each changes a field of its own, all at the same time. */
   async #openTabs(visit: Visit): Promise<void> {
     const { server, random, client, life } = visit;
-    const others = await Promise.all([1, 2].map(() => this.#load(server, life.sid)));
+    const others = await Promise.all([1, 2].map(() => this.look(server, life.sid)));
     const tabs = others.flatMap((loaded) =>
       loaded == null ? [] : (this.#visit(server, random, client, loaded) ?? []),
     );
@@ -294,7 +306,7 @@ export class SessionClients {
     if (isKnown && life.livesUntilMs >= server.process.nowMs) life.livesUntilMs = Math.max(life.livesUntilMs, untilMs);
   }
 
-  async #logout(server: Server, sid: string): Promise<boolean> {
+  async logout(server: Server, sid: string): Promise<boolean> {
     const { store, process } = server;
     this.#forget(sid);
     const sinceMs = process.nowMs;
@@ -303,7 +315,7 @@ export class SessionClients {
     if ('code' in answer) return false;
     this.#lives.gone(sid, sinceMs, `it was destroyed at ${sinceMs.toFixed(3)}..${process.nowMs.toFixed(3)}`, true);
     // It goes on being asked for: that is what this is about.
-    this.#published.push(sid);
+    this.#publish(sid);
     return true;
   }
 
@@ -315,7 +327,7 @@ export class SessionClients {
     const nobody = asSession({ cookie: new session.Cookie(), life: sid });
     if (random.chance(0.5)) await server.call(`destroy ${sid}`, () => store.destroy(sid));
     else await server.call(`touch ${sid}`, () => store.touch(sid, nobody));
-    await this.#load(server, sid);
+    await this.look(server, sid);
   }
 
   /** What this process has in its own memory may be old. */
@@ -360,6 +372,10 @@ export class SessionClients {
     const done = await server.call('clear', () => store.clear(), 2);
     if ('code' in done) return;
     for (const sid of sids) this.#lives.gone(sid, sinceMs, `all were cleared at ${sinceMs.toFixed(3)}`);
+  }
+
+  #publish(sid: string): void {
+    if (!this.#secret.has(sid)) this.#published.push(sid);
   }
 
   /** A session that is over is asked for a few more times, then room is made. */

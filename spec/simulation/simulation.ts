@@ -1,5 +1,6 @@
 import { Chronicle } from './chronicle.js';
 import { type Conditions, planUnder, weatherUnder } from './conditions.js';
+import { Episodes } from './episodes.js';
 import { Faults } from './faults.js';
 import { Formation } from './formation.js';
 import { Histories } from './histories.js';
@@ -80,6 +81,7 @@ export class Simulation {
   readonly #happened: Happening[] = [];
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
+  readonly #episodes: Episodes;
   readonly #witness: Witness;
   readonly messageFaults = new MessageFaults(this);
   readonly #violations: string[] = [];
@@ -108,6 +110,12 @@ export class Simulation {
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
+    this.#episodes = new Episodes(this, this.#registers, this.#sessions);
+  }
+
+  /** Whether the clients are at work. */
+  get isWorking(): boolean {
+    return this.#isWorking;
   }
 
   /** How far a clock that is trusted may be from true time: see the leaps in `faults.ts`. */
@@ -304,6 +312,7 @@ export class Simulation {
     if (this.kept === null) return this.#operations >= OPERATIONS;
     const lastFaultMs = this.kept.of('fault').at(-1)?.atMs ?? 0;
     if (this.#restarts > 0 || this.world.nowMs < this.beganMs + lastFaultMs) return false;
+    if (this.world.nowMs < this.#episodes.endMs) return false;
     return [...this.#replaying.values()].every(({ process }) => process.isDead);
   }
 
@@ -355,7 +364,8 @@ export class Simulation {
     // Each draws from its own stream, so that what is left out changes nothing of the others.
     const random = this.world.random.fork(name);
     if (!server.isClockFit || !this.happens(name)) return;
-    if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
+    if (random.chance(this.plan.episodes)) this.#episodes.begin(name, random, client);
+    else if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
     else await this.#sessions.step(server, random, client);
   }
 
