@@ -212,8 +212,9 @@ export class Membership {
       return [];
     }
     const directives = this.#checkSettings(hello, from);
-    // So that two that start at different times know each other at once.
-    if (isNew && this.#view === null) directives.push(this.#hello(from));
+    // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
+    // the view on their word, and needs to know where they take what is too large for a datagram.
+    if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from));
     if (this.#view !== null && slotOf(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
     if (hello.view === null) return directives;
     if (hello.view.incarnation === this.#view?.incarnation) {

@@ -81,6 +81,16 @@ describe('a first start', () => {
     expect(textOf(await late.read('b/k'))).toBe('from a learner');
   });
 
+  it('lets one that comes later write at once what takes a connection', async () => {
+    const [first] = await farm.start(3);
+    const late = farm.add();
+    await late.ready();
+    const large = 'x'.repeat(10_000);
+    await late.change('b/k', setText(large, inAnHour()));
+    expect(textOf((await first?.read('b/k')) ?? fail())).toBe(large);
+    expect(late.status().network.unsent).toBe(0);
+  });
+
   it('lets a bare majority form the farm where bootstrap says so, and the third take the slot left vacant', async () => {
     const nodes = await farm.start(2, { bootstrap: true });
     await nodes[0]?.change('b/k', setText('early', inAnHour()));

@@ -34,6 +34,7 @@ export class MessageFaults {
   readonly #deafUntilMs = new Map<string, number>();
   /** Rounds by which the ballots of a process are ahead of its clock. */
   readonly #aheadRounds = new Map<Process, number>();
+  readonly #issuedAhead = new Set<string>();
   #count = 0;
   #isOver = false;
 
@@ -55,9 +56,16 @@ export class MessageFaults {
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const { running } = faults.#simulation.world;
       if (running !== null) faults.#names.set(this.proposer, running);
-      const ballot = next.call(this, wallMs);
       const ahead = running === null ? 0 : (faults.#aheadRounds.get(running) ?? 0);
-      return ahead === 0 ? ballot : { ...ballot, round: ballot.round + ahead };
+      for (;;) {
+        const ballot = next.call(this, wallMs);
+        const issued = { ...ballot, round: ballot.round + ahead };
+        // What it issued ahead of its time it does not issue again when that time has come.
+        const name = `${issued.round}.${issued.proposer}`;
+        if (faults.#issuedAhead.has(name)) continue;
+        if (ahead > 0) faults.#issuedAhead.add(name);
+        return issued;
+      }
     };
     return () => {
       Acceptor.prototype.receive = receive;
