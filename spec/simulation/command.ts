@@ -94,7 +94,7 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
     jobs: options.jobs ?? availableParallelism(),
     runnerOf: (mutant) =>
       threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant, {
-        ...(mutant.topic === undefined ? {} : { topic: mutant.topic }),
+        ...mutant.conditions,
         ...options.conditions,
       }),
     onDone: (words) => write(`${words}\n`),
@@ -135,6 +135,8 @@ class Command {
   }
 
   run(): Promise<number> {
+    const { mutant, conditions } = this.#options;
+    if (mutant !== null && !isEmpty(conditions)) this.#write(`in runs with ${formatConditions(conditions)}\n`);
     return this.#options.runs === 1 ? this.#single() : this.#campaign();
   }
 

@@ -107,8 +107,8 @@ export class Formation {
     return this.#start.wrongClocks > 0;
   }
 
-  /** @returns whether a farm was formed in time; `null` if it was formed by wrong clocks, and nothing is promised of it */
-  async run(weather: Weather): Promise<boolean | null> {
+  /** @returns whether a farm was formed in time */
+  async run(weather: Weather): Promise<boolean> {
     const { world, plan, network, hosts } = this.#simulation;
     const { troubleMs, isStormy, isMendedFirst } = this.#start;
     world.note(`first start: ${JSON.stringify(this.#start)}`);
@@ -127,7 +127,7 @@ export class Formation {
     const beganMs = world.nowMs;
     if (this.#isAstray) {
       world.count('formed under wrong clocks');
-      return null;
+      this.#startAnew();
     }
     if (!(await this.#wait())) return false;
     for (const host of hosts.slice(founders.length, plan.clusterSize)) this.#simulation.start(host);
@@ -135,6 +135,17 @@ export class Formation {
     const isThere = await this.#wait();
     world.note(`formed after ${(world.nowMs - beganMs).toFixed(0)}`);
     return isThere;
+  }
+
+  /** With clocks that are right: nothing is promised of a farm before that if most were wrong when it was formed. */
+  #startAnew(): void {
+    this.mend();
+    for (const server of [...this.#simulation.servers]) {
+      this.#awaited += 1;
+      this.#simulation.end(server, true, this.#random.between(0, 3000), () => {
+        this.#awaited -= 1;
+      });
+    }
   }
 
   /** All clocks that were wrong from the start are right now. */

@@ -64,12 +64,15 @@ export class Lives {
   readonly #ended = new Map<Life, string>();
   /** By sid: true ms from which on somebody may have ended it. */
   readonly #endingMs = new Map<string, number>();
+  /** Calls under way that end all sessions, those too that begin meanwhile. */
+  #clears = 0;
 
   constructor(object: (what: string) => void) {
     this.#object = object;
   }
 
-  begin(sid: string, name: string): Life {
+  begin(sid: string, name: string, nowMs: number): Life {
+    if (this.#clears > 0) this.ending(sid, nowMs);
     const life: Life = {
       name,
       sid,
@@ -103,6 +106,15 @@ export class Lives {
   /** Somebody is about to end what is there under that id. */
   ending(sid: string, nowMs: number): void {
     this.#endingMs.set(sid, Math.min(this.#endingMs.get(sid) ?? Number.POSITIVE_INFINITY, nowMs));
+  }
+
+  /** Somebody is about to end all sessions. @returns to be called when that is over */
+  endingAll(nowMs: number): () => void {
+    for (const sid of this.#bySid.keys()) this.ending(sid, nowMs);
+    this.#clears += 1;
+    return () => {
+      this.#clears -= 1;
+    };
   }
 
   look(sid: string, nowMs: number): Look {

@@ -18,7 +18,7 @@ import {
   Tally,
 } from '../../lib/paxos/index.js';
 import { Origin } from '../../lib/session/origin.js';
-import type { Topic } from './plan.js';
+import type { Conditions } from './conditions.js';
 
 /** A rule taken out of the compiled code: in a copy that only `npm run simulate` runs. */
 export interface Edit {
@@ -33,8 +33,8 @@ export interface Mutant {
   readonly name: string;
   /** The rule that is left out. */
   readonly breaks: string;
-  /** What runs are about in which it shows; it is looked for in those. */
-  readonly topic?: Topic;
+  /** Of the runs in which it is looked for: those where it shows. */
+  readonly conditions?: Conditions;
   readonly edits?: readonly Edit[];
   /** Where a method as a whole can be put in place of another. @returns takes it out again */
   readonly install?: () => () => void;
@@ -140,7 +140,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'answers-to-earlier-ballots-counted',
     breaks: 'an answer counts for the ballot that it names only',
-    topic: 'contended',
+    conditions: { topic: 'contended', delays: true },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -157,7 +157,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'misdirected-taken',
     breaks: 'what is meant for another process is not taken',
-    topic: 'contended',
+    conditions: { topic: 'contended', badWeather: true, misdelivery: 0.3 },
     edits: [
       { file: 'node/link', from: 'envelope.to !== EVERYBODY && envelope.to !== this.#setup.process', to: 'false' },
     ],
@@ -165,7 +165,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'one-answer-reads',
     breaks: 'a read hears a majority',
-    topic: 'read',
+    conditions: { topic: 'read' },
     install: () => {
       let isReading = false;
       const undoMajority = patchGetter(
@@ -201,7 +201,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'read-unsettled',
     breaks: 'a read answers only what is chosen',
-    topic: 'read',
+    conditions: { topic: 'read' },
     install: () =>
       answering((_, answer) =>
         answer?.type === 'held' && answer.report !== null
@@ -290,7 +290,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'commit-names-only-the-key',
     breaks: 'a commit names ballot and operation',
-    topic: 'read',
+    conditions: { topic: 'read' },
     install: () =>
       patch(
         Acceptor.prototype,
@@ -308,7 +308,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'lineage-ignored',
     breaks: 'a retry looks for its own operation first',
-    topic: 'contended',
+    conditions: { topic: 'contended' },
     install: () =>
       answering((_, answer) => {
         if (answer?.type !== 'promised' || answer.report === null) return answer;
@@ -319,7 +319,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'found-is-chosen',
     breaks: 'an operation found in the lineage is proposed again before it is answered',
-    topic: 'contended',
+    conditions: { topic: 'contended' },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -331,7 +331,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'found-is-run-again',
     breaks: 'an operation found in the lineage is not run again',
-    topic: 'contended',
+    conditions: { topic: 'contended' },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -343,7 +343,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'gap-in-lineage-overlooked',
     breaks: 'an operation older than the lineage reaches ends as unknown',
-    topic: 'contended',
+    conditions: { topic: 'contended' },
     edits: [
       { file: 'paxos/record', from: 'MAX_LINEAGE = 64', to: 'MAX_LINEAGE = 1' },
       { file: 'paxos/lineage', from: 'higherBallot(lineageFrom, dropped)', to: 'lineageFrom' },
@@ -352,7 +352,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'lineage-too-short',
     breaks: 'the lineage is long enough for the writers that there are',
-    topic: 'calm',
+    conditions: { topic: 'calm' },
     edits: [{ file: 'paxos/record', from: 'MAX_LINEAGE = 64', to: 'MAX_LINEAGE = 1' }],
   },
   {
@@ -384,7 +384,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'mismatch-answered-at-once',
     breaks: 'an answer without a change is proposed unless what it rests on is chosen',
-    topic: 'read',
+    conditions: { topic: 'read' },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -398,7 +398,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'destroy-leaves-nothing',
     breaks: 'a destroy of what is not found leaves a tombstone',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     install: () =>
       patch(
         Operations.prototype,
@@ -412,7 +412,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'expired-without-tombstone',
     breaks: '"expired" is answered only when a tombstone is chosen',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [
       {
         file: 'paxos/evaluate',
@@ -425,7 +425,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'absent-while-bound-alive',
     breaks: '"there is none" is not answered while something promised may still show',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [
       {
         file: 'paxos/evaluate',
@@ -437,7 +437,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'forgotten-early',
     breaks: 'a record is kept until its horizon + 2 S',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     install: () =>
       patch(
         Acceptor.prototype,
@@ -452,7 +452,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'bare-promise-forgotten',
     breaks: 'a bare promise is kept until its horizon + 2 S',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [
       {
         file: 'paxos/acceptor',
@@ -464,13 +464,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'floor-not-raised',
     breaks: 'what is forgotten leaves a floor under the key',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [{ file: 'paxos/acceptor', from: 'this.#floor = higherBallot(this.#floor, record.promised);', to: '' }],
   },
   {
     name: 'tombstone-without-horizon',
     breaks: 'a tombstone keeps the horizon',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [
       {
         file: 'paxos/acceptor',
@@ -482,7 +482,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'horizon-of-own-promise-only',
     breaks: 'a proposal carries the latest horizon of all promises',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -494,7 +494,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'promise-without-bound',
     breaks: 'a promise raises the horizon to what the operation may write',
-    topic: 'mortal',
+    conditions: { topic: 'mortal' },
     install: () => asking((request) => (request.type === 'prepare' ? { ...request, bound: 0 } : request)),
   },
   {
@@ -531,7 +531,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'doubted-clock-writes',
     breaks: 'nothing is proposed on a value whose time may be up while nobody vouches for the clock',
-    topic: 'doubtful',
+    conditions: { topic: 'doubtful' },
     edits: [
       {
         file: 'paxos/classic-round',

@@ -11,7 +11,7 @@ export const USAGE = `npm run simulate -- [options]
   --jobs J            runs at a time; default 1 for a single run, else one for each core. Changes no result
   --report FILE       writes totals as JSON
   --trace FILE        writes what happened in the last run, or in the one that failed, line by line
-  --mutant NAME       breaks a rule of the protocol in every run
+  --mutant NAME       breaks a rule of the protocol in every run, under the conditions in which that shows
   --mutants           lists the rules that can be broken
   --controls          runs every mutant until it is caught, from --repeat K seeds on; fails if one is not caught
                       within --runs seeds, default 200
@@ -47,6 +47,7 @@ export interface Options {
   readonly isOfAllKeys: boolean;
   readonly isDrawn: boolean;
   readonly kept: readonly Happening[] | null;
+  /** Those given, and beside them the mutant's. */
   readonly conditions: Conditions;
   readonly salt: number;
 }
@@ -85,6 +86,7 @@ export function parseOptions(args: readonly string[]): Options {
   const runs = values.runs ?? (isOfControls ? String(RUNS_OF_CONTROLS) : isEndless ? null : '1');
   if (values.shrink && values['no-shrink']) throw new Error('--shrink and --no-shrink contradict each other');
   if (isOfControls && values.mutant !== undefined) throw new Error('--controls runs every mutant; leave out --mutant');
+  const mutant = values.mutant === undefined ? null : mutantOf(values.mutant);
   const options: Options = {
     seed: whole('seed', values.seed, 0),
     runs: runs === null ? Number.POSITIVE_INFINITY : whole('runs', runs, 1),
@@ -92,7 +94,7 @@ export function parseOptions(args: readonly string[]): Options {
     jobs: values.jobs === undefined ? null : whole('jobs', values.jobs, 1),
     report: values.report ?? null,
     trace: values.trace ?? null,
-    mutant: values.mutant === undefined ? null : mutantOf(values.mutant),
+    mutant,
     task: values.help ? 'help' : values.mutants ? 'mutants' : isOfControls ? 'controls' : 'simulate',
     repeat: whole('repeat', values.repeat, 1),
     isShrunk: !values['no-shrink'] && (values.shrink || kept === undefined),
@@ -100,7 +102,7 @@ export function parseOptions(args: readonly string[]): Options {
     isOfAllKeys: values['all-keys'],
     isDrawn: values.draw,
     kept: kept === undefined ? null : parseKept(kept.startsWith('@') ? readFileSync(kept.slice(1), 'utf8') : kept),
-    conditions: plan === undefined ? {} : parseConditions(plan),
+    conditions: { ...mutant?.conditions, ...(plan === undefined ? {} : parseConditions(plan)) },
     salt: whole('salt', values.salt, 0),
   };
   const isPart = options.kept !== null || options.salt !== 0 || options.isDrawn;

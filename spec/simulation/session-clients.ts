@@ -83,7 +83,7 @@ export class SessionClients {
 
   async begin(server: Server, random: Random, sid: string): Promise<void> {
     this.#begun += 1;
-    const life = this.#lives.begin(sid, `life${this.#begun}`);
+    const life = this.#lives.begin(sid, `life${this.#begun}`, server.process.nowMs);
     const { store, process } = server;
     const fresh = asSession({ cookie: new session.Cookie(), life: life.name });
     if (random.chance(0.4)) this.#giveLife(server, life, fresh, this.#drawAge(random));
@@ -368,8 +368,11 @@ export class SessionClients {
     const { store, process } = server;
     const sinceMs = process.nowMs;
     const { sids } = this.#lives;
-    for (const sid of sids) this.#lives.ending(sid, sinceMs);
+    const ended = this.#lives.endingAll(sinceMs);
+    server.wills.add(ended);
     const done = await server.call('clear', () => store.clear(), 2);
+    server.wills.delete(ended);
+    ended();
     if ('code' in done) return;
     for (const sid of sids) this.#lives.gone(sid, sinceMs, `all were cleared at ${sinceMs.toFixed(3)}`);
   }

@@ -265,7 +265,7 @@ export class Simulation {
     const drawn = plan.badWeather ? this.drawWeather(random) : FAIR_WEATHER;
     const weather = plan.delays ? { ...drawn, longDelay: 0.1, longDelayMs: 1500 } : drawn;
     const isFormed = await this.#formation.run(weather);
-    if (isFormed === false) this.object('no farm was formed');
+    if (!isFormed) this.object('no farm was formed');
     if (!isFormed || world.isHalted) return;
     this.#voters = this.servers.filter((server) => server.isVoter);
     this.#isFormed = true;

@@ -20,6 +20,7 @@ export function resultOf({ seed, hash, violations, counts, undecided, operations
 const ENOUGH_OPERATIONS = 500;
 /** What has to happen in a campaign of some length, beside the kinds of faults of a plan. */
 const EXPECTED = [
+  'accept heard by some',
   'accept lost at most',
   'answer lost',
   'broadcast lost',
@@ -27,9 +28,15 @@ const EXPECTED = [
   'corrupted',
   'cut off',
   'doubled',
+  'formed under wrong clocks',
   'frames',
+  'kill amid a write',
   'long delay',
   'minority accept',
+  'misdelivered',
+  'pause amid a write',
+  'prepare heard by some',
+  'read heard by some',
   'register cut off',
   'replayed',
   'stall within a step',
@@ -54,9 +61,7 @@ export class Totals {
     for (const [name, count] of result.counts) this.counts.set(name, (this.counts.get(name) ?? 0) + count);
     if (this.#fewest === null || result.operations < this.#fewest.operations) this.#fewest = result;
     if (this.#most === null || result.operations > this.#most.operations) this.#most = result;
-    // A farm that wrong clocks formed is left alone, and makes no calls.
-    const isLeft = result.counts.some(([name]) => name === 'formed under wrong clocks');
-    if (result.operations < ENOUGH_OPERATIONS && !isLeft) this.#short.push(result.seed);
+    if (result.operations < ENOUGH_OPERATIONS) this.#short.push(result.seed);
   }
 
   /** Faults that never happened. */
