@@ -39,6 +39,15 @@ test.each([1, 2, 7])(
   },
 );
 
+test('one that keeps going tells of each that fails, and counts the others', async () => {
+  const runners = [runnerOf(new Set([4, 6])), runnerOf(new Set([4, 6]))];
+  const told: number[] = [];
+  const onFailure = ({ seed }: Result): number => told.push(seed);
+  const campaign = new Campaign({ seed: 1, runs: 9, maxMs: 10_000, runners, isPersistent: true, onFailure });
+  const { totals, failed } = await campaign.run();
+  expect({ told, runs: totals.runs, failed: failed?.seed }).toEqual({ told: [4, 6], runs: 7, failed: 4 });
+});
+
 test('without a violation all seeds count, and faults that never happened are named', async () => {
   const { totals, failed } = await campaign(3, []);
   expect(failed).toBeNull();

@@ -7,12 +7,16 @@ export interface CampaignOptions {
   /** Real ms after which no run begins. */
   readonly maxMs: number;
   readonly runners: readonly Runner[];
+  /** Whether it goes on after a run that fails. */
+  readonly isPersistent?: boolean;
+  /** Is told of each run that fails, in the order of their seeds. */
+  readonly onFailure?: (failed: Result) => void;
   /** Is told how far it has got, every ten seconds or so. */
   readonly onProgress?: (totals: Totals) => void;
 }
 
 export interface Outcome {
-  /** Of the runs before the one that failed. */
+  /** Of the runs without a violation: those before the one that failed, or all if it went on. */
   readonly totals: Totals;
   /** The smallest seed that fails. */
   readonly failed: Result | null;
@@ -61,16 +65,18 @@ export class Campaign {
     for (let seed = this.#take(); seed !== null; seed = this.#take()) {
       const result = await runner.run(seed);
       if (this.#isInterrupted) return;
-      if (result.violations.length === 0) this.#results.set(seed, result);
-      else if (this.#failed === null || seed < this.#failed.seed) this.#failed = result;
+      const hasFailed = result.violations.length > 0;
+      if (!hasFailed || this.#options.isPersistent === true) this.#results.set(seed, result);
+      if (hasFailed && (this.#failed === null || seed < this.#failed.seed)) this.#failed = result;
       this.#count();
     }
   }
 
-  /** The next seed; none behind one that failed. */
+  /** The next seed; none behind one that failed, unless it goes on. */
   #take(): number | null {
     const { seed, runs, maxMs } = this.#options;
-    const isOver = this.#isInterrupted || this.#failed !== null || performance.now() - this.#startedMs > maxMs;
+    const hasFailed = this.#failed !== null && this.#options.isPersistent !== true;
+    const isOver = this.#isInterrupted || hasFailed || performance.now() - this.#startedMs > maxMs;
     if (isOver || this.#next >= seed + runs) return null;
     this.#next += 1;
     return this.#next - 1;
@@ -83,7 +89,8 @@ export class Campaign {
       if (result === undefined) break;
       this.#results.delete(this.#counted);
       this.#counted += 1;
-      this.#totals.add(result);
+      if (result.violations.length === 0) this.#totals.add(result);
+      else this.#options.onFailure?.(result);
     }
     if (performance.now() - this.#toldMs < PROGRESS_MS) return;
     this.#toldMs = performance.now();

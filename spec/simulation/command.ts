@@ -157,9 +157,10 @@ class Command {
   }
 
   async #campaign(): Promise<number> {
-    const { seed, runs, minutes, report: file, trace, mutant, conditions } = this.#options;
+    const { seed, runs, minutes, report: file, trace, mutant, conditions, isPersistent } = this.#options;
     const jobs = this.#options.jobs ?? availableParallelism();
     const { built } = this.#place;
+    const failures: number[] = [];
     const campaign = new Campaign({
       seed,
       runs,
@@ -168,6 +169,11 @@ class Command {
         jobs === 1
           ? [new LocalRunner(conditions)]
           : Array.from({ length: jobs }, () => threadOf(built, mutant, conditions)),
+      isPersistent,
+      onFailure: ({ seed: failing, violations }) => {
+        failures.push(failing);
+        this.#write(`seed ${failing}: ${violations[0]?.split('\n')[0]}\n`);
+      },
       onProgress: ({ runs: done, virtualMs }) =>
         this.#write(`${done} runs, ${(virtualMs / 3_600_000).toFixed(1)} h of virtual time, ${this.#seconds}\n`),
     });
@@ -175,6 +181,7 @@ class Command {
     const { totals, failed, isInterrupted } = await campaign.run();
     off();
     this.#write(totals.text);
+    if (failures.length > 0) this.#write(`${failures.length} runs failed: ${failures.slice(0, 50).join(', ')}\n`);
     if (file !== null) this.#report(file, totals, failed?.seed ?? null);
     if (failed?.hash === '') {
       this.#write(`${failed.violations.join('\n')}\nviolation with --seed ${failed.seed}\n`);

@@ -9,6 +9,7 @@ export const USAGE = `npm run simulate -- [options]
   --runs N            seeds S to S+N-1; default 1, or no end beside --minutes
   --minutes M         begins no runs after that time
   --jobs J            runs at a time; default 1 for a single run, else one for each core. Changes no result
+  --keep-going        counts the runs that fail, and goes on; the last line names the first of them
   --report FILE       writes totals as JSON
   --trace FILE        writes what happened in the last run, or in the one that failed, line by line
   --mutant NAME       breaks a rule of the protocol in every run, under the conditions in which that shows
@@ -37,6 +38,7 @@ export interface Options {
   readonly runs: number;
   readonly minutes: number;
   readonly jobs: number | null;
+  readonly isPersistent: boolean;
   readonly report: string | null;
   readonly trace: string | null;
   readonly mutant: Mutant | null;
@@ -63,6 +65,7 @@ export function parseOptions(args: readonly string[]): Options {
       runs: { type: 'string' },
       minutes: { type: 'string' },
       jobs: { type: 'string' },
+      'keep-going': { type: 'boolean', default: false },
       report: { type: 'string' },
       trace: { type: 'string' },
       mutant: { type: 'string' },
@@ -92,6 +95,7 @@ export function parseOptions(args: readonly string[]): Options {
     runs: runs === null ? Number.POSITIVE_INFINITY : whole('runs', runs, 1),
     minutes: values.minutes === undefined ? Number.POSITIVE_INFINITY : positive('minutes', values.minutes),
     jobs: values.jobs === undefined ? null : whole('jobs', values.jobs, 1),
+    isPersistent: values['keep-going'],
     report: values.report ?? null,
     trace: values.trace ?? null,
     mutant,
