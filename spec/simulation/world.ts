@@ -6,8 +6,8 @@ import { Trace } from './trace.js';
 export const EPOCH_MS = 1_700_000_000_000;
 
 interface Event {
-  readonly atMs: number;
-  readonly sequence: number;
+  atMs: number;
+  sequence: number;
   /** Whose event it is: it waits while that one is paused, and never happens once that one is dead. */
   readonly process: Process | null;
   /** `null` once cancelled. */
@@ -87,8 +87,11 @@ export class World {
       this.nowMs = next.atMs;
       if (next.run === null || next.process?.isDead) continue;
       if (next.process !== null && next.process.busyUntilMs > this.nowMs) {
-        const { process, run, mayWait } = next;
-        if (mayWait()) this.#push({ atMs: process.busyUntilMs, sequence: this.#sequence++, process, run, mayWait });
+        if (!next.mayWait()) continue;
+        // The same event, so that it can still be cancelled.
+        next.atMs = next.process.busyUntilMs;
+        next.sequence = this.#sequence++;
+        this.#push(next);
         continue;
       }
       this.running = next.process;
