@@ -1,7 +1,14 @@
+import { PaxosError } from '../../lib/errors.js';
 import type { FaultKind } from './plan.js';
 import type { Host } from './process.js';
 import type { Random } from './random.js';
+import { EXPECTED } from './server.js';
 import type { Simulation } from './simulation.js';
+
+/** Calls of a burst: a few more than a process takes at a time. */
+const BURST = 8300;
+/** By so much later than its time-outs a call may be answered by a process that stalls or is paused. */
+const STALL_MS = 15_000;
 
 /** How long a fault lasts, in ms: from hardly to longer than every time-out. */
 export function lastingOf(random: Random): number {
@@ -32,8 +39,11 @@ export class Faults {
     if (plan.faults.length === 0) return;
     if (kept !== null) {
       for (const { name, atMs } of kept.of('fault')) world.at(beganMs + atMs, null, () => this.#begin(name));
+      for (const { name, atMs } of kept.of('burst')) world.at(beganMs + atMs, null, () => this.#burst(name));
       return;
     }
+    const bursts = world.random.fork('bursts');
+    if (bursts.chance(0.03)) world.after(bursts.between(0, plan.workMs), () => this.#burst('burst 1'));
     let count = 0;
     const next = (): void => {
       if (this.#isOver) return;
@@ -48,6 +58,35 @@ export class Faults {
     const random = this.#simulation.world.random.fork(name);
     const kind = random.pick(this.#simulation.plan.faults);
     if (kind !== undefined && this.#simulation.happens(name)) this.#strike(kind, random);
+  }
+
+  /** More calls of one server at a time than it takes: all are answered, the rest is refused at once. */
+  #burst(name: string): void {
+    const { world, servers, plan } = this.#simulation;
+    const server = world.random.fork(name).pick(servers);
+    if (this.#isOver || server === undefined || !this.#simulation.happens(name)) return;
+    const { process, node } = server;
+    world.note(`fault: burst of ${BURST} calls at ${process.name}`);
+    const call = async (key: string): Promise<void> => {
+      try {
+        await node.read(key);
+      } catch (error) {
+        const code = error instanceof PaxosError ? error.code : String(error);
+        if (!EXPECTED.has(code)) this.#simulation.object(`burst: ${process.name} read ${key} failed: ${code}`);
+        world.count(`burst: ${code}`);
+      }
+    };
+    world.at(world.nowMs, process, () => {
+      let left = BURST;
+      const answered = (): void => {
+        left -= 1;
+      };
+      for (let count = 1; count <= BURST; count += 1) void call(`reg/burst${count}`).then(answered);
+      world.at(process.nowMs + 2 * plan.timeoutMs + STALL_MS, process, () => {
+        if (left > 0)
+          this.#simulation.object(`burst: ${process.name} has not answered ${left} of ${BURST} calls in time`);
+      });
+    });
   }
 
   /** Everything heals. What is paused comes back by itself. */

@@ -10,7 +10,7 @@ import { EPOCH_MS } from './world.js';
 const LATENESS_MS = 50;
 
 /** How a call may fail when something is wrong. */
-const EXPECTED: ReadonlySet<string> = new Set([
+export const EXPECTED: ReadonlySet<string> = new Set([
   'ERR_NO_QUORUM',
   'ERR_OUTCOME_UNKNOWN',
   'ERR_CLOSED',
