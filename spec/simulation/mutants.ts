@@ -40,6 +40,15 @@ export interface Mutant {
   readonly install?: () => () => void;
 }
 
+/** Where what one acceptor alone holds is met by a quorum that has forgotten what stands against it. */
+const FORGETTING: Conditions = {
+  topic: 'mortal',
+  clusterSize: 3,
+  episodes: 0.5,
+  exactQuorums: 0.9,
+  minorityAccepts: 0.5,
+};
+
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
   {
@@ -398,7 +407,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'destroy-leaves-nothing',
     breaks: 'a destroy of what is not found leaves a tombstone',
-    conditions: { topic: 'mortal' },
+    conditions: { ...FORGETTING, sessionShare: 0.9 },
     install: () =>
       patch(
         Operations.prototype,
@@ -425,7 +434,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'absent-while-bound-alive',
     breaks: '"there is none" is not answered while something promised may still show',
-    conditions: { topic: 'mortal' },
+    conditions: { ...FORGETTING, sessionShare: 0 },
     edits: [
       {
         file: 'paxos/evaluate',
@@ -452,7 +461,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'bare-promise-forgotten',
     breaks: 'a bare promise is kept until its horizon + 2 S',
-    conditions: { topic: 'mortal' },
+    conditions: { ...FORGETTING, sessionShare: 0.9 },
     edits: [
       {
         file: 'paxos/acceptor',
