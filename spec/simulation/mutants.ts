@@ -136,7 +136,7 @@ export const mutants: readonly Mutant[] = [
         file: 'node/claim',
         from: `apply: (current) => current.value === null
             ? { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder }
-            : { write: null, result: JSON.parse(new TextDecoder().decode(current.value)) },`,
+            : { write: null, result: holderOf(current.value) },`,
         to: `apply: (current) => {
             const before = current.value === null ? 0 : JSON.parse(new TextDecoder().decode(current.value)).generation;
             const next = { ...holder, generation: Math.max(before, 1) + 1 };
