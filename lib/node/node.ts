@@ -34,7 +34,7 @@ import { handOver } from './hand-over.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
-import { checkNodeOptions, type NodeOptions, type NodeSettings } from './options.js';
+import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseTimeout } from './options.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
@@ -203,7 +203,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     key: string,
     { timeoutMs, consistency = 'quorum' }: OperationOptions & { readonly consistency?: Consistency } = {},
   ): Promise<State> {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(timeoutMs);
     if (refusal !== null) return Promise.reject(refusal);
     if (consistency === 'local' && !this.#operations.isUnderWay(key)) {
       const local = this.#voter.localState(key, this.#now());
@@ -213,7 +213,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(timeoutMs);
     if (refusal !== null) return Promise.reject(refusal);
     return this.#track(
       this.#operations.change(key, limited(change, this.#settings.maxValueSize), timeoutMs ?? this.#settings.timeoutMs),
@@ -224,7 +224,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     bucket: string,
     { timeoutMs = this.#settings.timeoutMs, includesJustEnded = false }: EnumerationOptions = {},
   ): Promise<string[]> {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(timeoutMs);
     if (refusal !== null) throw refusal;
     const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
     // All that it takes together has to be done in that time.
@@ -644,8 +644,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), mostMs);
   }
 
-  #refusal(): PaxosError | null {
-    return this.#isClosing ? closedError() : this.#failure;
+  #refusal(timeoutMs = 0): PaxosError | null {
+    if (this.#isClosing) return closedError();
+    return this.#failure ?? refuseTimeout(timeoutMs, this.#settings.maxClockSkewMs);
   }
 
   #impediment(): PaxosError | null {

@@ -74,6 +74,12 @@ interface Batch {
   round: ClassicRound | null;
 }
 
+interface Running {
+  readonly exchange: Exchange;
+  readonly onOver: () => void;
+  readonly onAbort: (error: PaxosError) => void;
+}
+
 /** Exchanges under way at a time: a burst of more would overrun the receivers' socket buffers. */
 const MAX_EXCHANGES = 256;
 /** Calls under way and waiting, on all keys. */
@@ -109,7 +115,7 @@ export class Operations {
   readonly #rounds: RoundContext;
   readonly #queues = new Map<string, KeyQueue>();
   readonly #ready: KeyQueue[] = [];
-  readonly #exchanges = new Map<number, { readonly exchange: Exchange; readonly onOver: () => void }>();
+  readonly #exchanges = new Map<number, Running>();
   /** Operations whose callers were told that nobody knows: they may look for them later. By monotonic ms. */
   readonly #doubtful = new Map<OperationId, number>();
   #calls = 0;
@@ -175,11 +181,12 @@ export class Operations {
         retransmitMs: this.#context.retransmitMs(),
         prefix,
       });
-      this.#run(exchange, () => {
+      const onOver = (): void => {
         const { outcome } = exchange;
         if (outcome?.kind === 'complete') resolve(outcome);
         else reject(this.#noQuorum());
-      });
+      };
+      this.#run(exchange, onOver, reject);
     });
   }
 
@@ -223,7 +230,9 @@ export class Operations {
   /** Ends everything, as when the node closes or moves to another farm. */
   abort(error: PaxosError): void {
     this.#ready.length = 0;
+    const aborted = [...this.#exchanges.values()];
     this.#exchanges.clear();
+    for (const { onAbort } of aborted) onAbort(error);
     for (const queue of [...this.#queues.values()]) {
       const { batch } = queue;
       const isExposed = batch?.round?.isExposed === true;
@@ -342,13 +351,14 @@ export class Operations {
     return this.#request;
   }
 
-  #run(exchange: Exchange, onOver: () => void): void {
-    const running = { exchange, onOver };
+  /** @param onAbort for what waits in no queue */
+  #run(exchange: Exchange, onOver: () => void, onAbort: (error: PaxosError) => void = () => undefined): void {
+    const running = { exchange, onOver, onAbort };
     this.#exchanges.set(exchange.request, running);
     this.#follow(running, exchange.start(this.#context.now()));
   }
 
-  #follow(running: { readonly exchange: Exchange; readonly onOver: () => void }, outgoing: Outgoing | null): void {
+  #follow(running: Running, outgoing: Outgoing | null): void {
     if (outgoing !== null) this.#context.transmit(outgoing);
     if (!running.exchange.isOver || !this.#exchanges.delete(running.exchange.request)) return;
     running.onOver();

@@ -84,7 +84,7 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
   checkSecrets(secret);
   const clusterSize = integer('clusterSize', options.clusterSize, 3, 1, 99);
   const maxClockSkewMs = integer('maxClockSkewMs', options.maxClockSkewMs, 10_000, 20, 600_000);
-  const longestMs = Math.min(60_000, maxClockSkewMs - 1);
+  const longestMs = longestTimeoutMs(maxClockSkewMs);
   const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, longestMs);
   if (typeof bootstrap !== 'boolean') throw refuse('bootstrap', bootstrap, 'true or false');
   if (typeof name !== 'string' || name.length < 1 || name.length > 128) {
@@ -102,6 +102,18 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
     isBootstrap: bootstrap,
     name,
   };
+}
+
+/** Ms that an operation may take: what is forgotten, and when, rests on its being less than S. */
+function longestTimeoutMs(maxClockSkewMs: number): number {
+  return Math.min(60_000, maxClockSkewMs - 1);
+}
+
+/** Why one operation's own time-out is not within what the farm's rules allow, or `null`. */
+export function refuseTimeout(timeoutMs: number, maxClockSkewMs: number): ConfigError | null {
+  const longestMs = longestTimeoutMs(maxClockSkewMs);
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= longestMs) return null;
+  return refuse('timeoutMs', timeoutMs, `a number from 0 to ${longestMs}, less than maxClockSkewMs`);
 }
 
 function wishOf(slot: unknown, clusterSize: number): number {

@@ -8,7 +8,10 @@ export type Consistency =
   | 'local';
 
 export interface OperationOptions {
-  /** Ms until the operation gives up, retries included; the node's `timeout` unless set. */
+  /**
+   * Ms until the operation gives up, retries included; the node's `timeout` unless set. At most a minute, and below
+   * `maxClockSkewMs`: else it rejects with `ConfigError`.
+   */
   readonly timeoutMs?: number;
 }
 

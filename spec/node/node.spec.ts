@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { ConfigError, NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
+import { ClosedError, ConfigError, NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
 import { GuardedClock } from '../../lib/membership/index.js';
 import { systemRuntime } from '../../lib/node/runtime.js';
 import { Acceptor, InvariantError } from '../../lib/paxos/index.js';
@@ -243,6 +243,19 @@ describe('trouble', () => {
     expect(codes.filter((code) => code === 'ERR_NO_QUORUM')).toHaveLength(8192);
   });
 
+  it.each([-1, 10_000, Number.NaN, Number.POSITIVE_INFINITY])(
+    'an operation whose own time-out is %d is refused: the farm forgets by how long operations can take',
+    async (timeoutMs) => {
+      const node = farm.add({ maxClockSkewMs: 10_000 });
+      const calls = [
+        node.read('b/k', { timeoutMs }),
+        node.change('b/k', remove, { timeoutMs }),
+        node.ids('b', { timeoutMs }),
+      ];
+      for (const call of calls) await expect(call).rejects.toThrow('timeoutMs');
+    },
+  );
+
   it('a process whose clock is off neither counts nor writes, and says so', async () => {
     const [a, b] = await farm.start(3, { maxClockSkewMs: 1000, timeout: 500 });
     if (a === undefined || b === undefined) throw new Error('three nodes were started');
@@ -369,6 +382,17 @@ describe('close', () => {
     await expect(a?.read('b/k')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     await expect(a?.ready()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     expect(a?.status().state).toBe('closed');
+  });
+
+  it('leaves no listing without an answer', async () => {
+    const [node] = await farm.start(3);
+    if (node === undefined) throw new Error('three nodes were started');
+    farm.hub.fate = () => ({ delaysMs: [] });
+    const listing = node.ids('b', { timeoutMs: 9000 });
+    await until(() => node.status().operations.inFlight > 0);
+    const outcome = expect(listing).rejects.toThrow(ClosedError);
+    await node.close();
+    await outcome;
   });
 
   it('lets operations under way end', async () => {
