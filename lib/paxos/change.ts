@@ -1,3 +1,4 @@
+import type { Ballot } from './ballot.js';
 import type { OperationId, State } from './record.js';
 
 /** What a change function is given: the register as it is when the operation takes effect. */
@@ -8,10 +9,23 @@ export interface Current extends State {
   hasSeen(operation: OperationId): boolean;
 }
 
+/** What a register is to hold. */
+export interface Write {
+  /** `null` destroys. */
+  readonly value: Uint8Array | null;
+  readonly attributes: Uint8Array;
+  readonly until: number;
+  /**
+   * Of what is copied from another farm: the life that it belongs to, and its place in that life's order. Else the
+   * operation's own ballot is both, as the rules of {@link State} have it.
+   */
+  readonly copied?: { readonly birth: Ballot; readonly dataBallot: Ballot };
+}
+
 /** What a change function decides. */
 export interface Decision<R> {
-  /** What the register is to hold; `null` leaves it as it is. A `value` of `null` destroys. */
-  readonly write: { readonly value: Uint8Array | null; readonly attributes: Uint8Array; readonly until: number } | null;
+  /** `null` leaves the register as it is. */
+  readonly write: Write | null;
   /** Handed to the caller once the decision is chosen. */
   readonly result: R;
 }

@@ -1,5 +1,5 @@
 import type { Ballot } from './ballot.js';
-import type { Change } from './change.js';
+import type { Change, Write } from './change.js';
 import type { Instant } from './instant.js';
 import { ABSENT, NO_BYTES, type OperationId, type Proposal, type State } from './record.js';
 
@@ -64,7 +64,7 @@ export function evaluate(
       const decision = change.apply({ ...state, nowMs: now.wallMs, hasSeen });
       if (decision.write !== null) {
         const next = written(state, decision.write, change.bound, ballot, now);
-        isWrite ||= next.value !== null || state.value !== null;
+        isWrite ||= next.value !== null || state.value !== null || decision.write.copied !== undefined;
         state = next;
       }
       seals ||= change.seals;
@@ -76,17 +76,12 @@ export function evaluate(
   return { results, state, isWrite, seals };
 }
 
-function written(
-  before: State,
-  write: { readonly value: Uint8Array | null; readonly attributes: Uint8Array; readonly until: number },
-  bound: number,
-  ballot: Ballot,
-  now: Instant,
-): State {
+function written(before: State, write: Write, bound: number, ballot: Ballot, now: Instant): State {
   // By a clock that nobody agrees with, it may be over before it begins: that ends nothing either.
   if (write.value === null || (now.isTrusted && write.until <= now.wallMs)) {
-    if (before.value === null) return before;
-    return { value: null, attributes: NO_BYTES, until: 0, birth: before.birth, dataBallot: ballot };
+    if (before.value === null && write.copied === undefined) return before;
+    const { birth, dataBallot } = write.copied ?? { birth: before.birth, dataBallot: ballot };
+    return { value: null, attributes: NO_BYTES, until: 0, birth, dataBallot };
   }
   if (!Number.isSafeInteger(write.until) || write.until > Math.max(bound, before.until)) {
     throw new RangeError(`a change wrote until ${write.until}: it takes whole ms, not beyond its bound ${bound}`);
@@ -99,6 +94,7 @@ function written(
     until: write.until,
     birth: isNew ? ballot : before.birth,
     dataBallot: isSameData ? before.dataBallot : ballot,
+    ...write.copied,
   };
 }
 

@@ -1,0 +1,99 @@
+import { expect, it } from '@jest/globals';
+import { handOver } from '../../lib/node/hand-over.js';
+import {
+  ABSENT,
+  type Ballot,
+  type Change,
+  evaluate,
+  type Proposal,
+  type RegisterRecord,
+} from '../../lib/paxos/index.js';
+import { set } from '../paxos/changes.js';
+
+const NOW_MS = 1_700_000_000_000;
+const now = { monotonicMs: 0, wallMs: NOW_MS, isTrusted: true };
+const LATER_MS = NOW_MS + 60_000;
+
+/** The farm that is joined: a register for each key, one operation after the other. */
+class Joined {
+  readonly #held = new Map<string, Proposal>();
+  #round = NOW_MS * 1024;
+
+  readonly write = async (key: string, change: Change<unknown>): Promise<void> => {
+    this.#round += 1;
+    const accepted = { round: this.#round, proposer: 9 };
+    const { state, isWrite } = evaluate(this.#held.get(key) ?? null, [change], accepted, now);
+    const rest = { operation: `9.${this.#round}`, lineage: [], lineageFrom: accepted };
+    if (isWrite) this.#held.set(key, { ...state, accepted, ...rest });
+  };
+
+  show(key: string): string | null {
+    const value = this.#held.get(key)?.value ?? null;
+    return value === null ? null : new TextDecoder().decode(value);
+  }
+}
+
+function ballot(round: number): Ballot {
+  return { round, proposer: 1 };
+}
+
+/** What one process held: a text, or a tombstone. */
+function held(text: string | null, round: number, options: Partial<Proposal> = {}): RegisterRecord {
+  const accepted = ballot(round);
+  const value = text === null ? null : new TextEncoder().encode(text);
+  const until = text === null ? 0 : LATER_MS;
+  const rest = { operation: `1.${round}`, lineage: [], lineageFrom: ballot(0) };
+  const state = { ...ABSENT, value, until, birth: ballot(1), dataBallot: accepted };
+  const proposal = { ...state, accepted, ...rest, ...options };
+  return { promised: accepted, proposal, committed: true, horizon: LATER_MS, touchedMs: 0 };
+}
+
+/** Each process hands over what it held, in that order. */
+async function meet(joined: Joined, ...processes: RegisterRecord[]): Promise<void> {
+  for (const record of processes) await handOver([['sess/s', record]], () => NOW_MS, joined.write);
+}
+
+it('does not bring back what was destroyed, whoever comes first', async () => {
+  const [stale, gone] = [held('alive', 2), held(null, 3)];
+  const [one, other] = [new Joined(), new Joined()];
+  await meet(one, stale, gone, gone);
+  await meet(other, gone, gone, stale);
+  expect([one.show('sess/s'), other.show('sess/s')]).toEqual([null, null]);
+});
+
+it('keeps the latest of what was written, whoever comes first', async () => {
+  const [stale, latest] = [held('old', 2), held('new', 3)];
+  const [one, other] = [new Joined(), new Joined()];
+  await meet(one, stale, latest, latest);
+  await meet(other, latest, stale, latest);
+  expect([one.show('sess/s'), other.show('sess/s')]).toEqual(['new', 'new']);
+});
+
+it('leaves alone what the farm joined has itself, or what its clients have made of it', async () => {
+  const joined = new Joined();
+  await joined.write('sess/s', set('own', LATER_MS));
+  await meet(joined, held('theirs', 2), held(null, 3));
+  expect(joined.show('sess/s')).toBe('own');
+
+  const changed = new Joined();
+  await meet(changed, held('old', 2));
+  await changed.write('sess/s', set('since', LATER_MS));
+  await meet(changed, held('new', 3), held(null, 4));
+  expect(changed.show('sess/s')).toBe('since');
+});
+
+it('passes over what has expired, and tombstones of it', async () => {
+  const written: string[] = [];
+  const write = async (key: string): Promise<void> => void written.push(key);
+  const over = held('over', 2, { until: NOW_MS });
+  const gone = { ...held(null, 3), horizon: NOW_MS };
+  const promised = { ...held('x', 4), proposal: null };
+  const all = [over, gone, promised].map((record, index) => [`sess/${index}`, record] as const);
+  expect(await handOver([...all, ['/slot/1', held('y', 5)]], () => NOW_MS, write)).toBe(0);
+  expect(written).toEqual([]);
+});
+
+it('counts what could not be written', async () => {
+  const write = (): Promise<never> => Promise.reject(new Error('no quorum'));
+  expect(await handOver([['sess/s', held('x', 2)]], () => NOW_MS, write)).toBe(1);
+});
