@@ -65,6 +65,12 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
+    name: 'half-is-a-majority',
+    breaks: 'half of an even number is no majority',
+    conditions: { clusterSize: 4 },
+    edits: [{ file: 'paxos/quorum', from: 'Math.floor(size / 2) + 1', to: 'Math.ceil(size / 2)' }],
+  },
+  {
     name: 'duplicates-counted',
     breaks: 'each voter counts once',
     install: () => {
@@ -248,6 +254,27 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'repeated-otherwise',
+    breaks: 'what is sent again at a ballot is what was sent before',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'this.retransmission.again(now.monotonicMs);\n',
+        to: "if (this.#phase === 'accept')\n            return this.#propose(this.#promises, now);\n        this.retransmission.again(now.monotonicMs);\n",
+      },
+    ],
+  },
+  {
+    name: 'commit-inherited',
+    breaks: 'a new value is not known to be chosen because the one before it was',
+    edits: [{ file: 'paxos/acceptor', from: 'committed: false,', to: 'committed: record?.committed ?? false,' }],
+  },
+  {
+    name: 'votes-of-others-counted',
+    breaks: 'a value is certain to be chosen by the votes for it alone',
+    edits: [{ file: 'paxos/pick', from: 'votes = 1;', to: 'votes += 1;' }],
+  },
+  {
     name: 'nothing-adopted',
     breaks: 'phase 2 builds on what the promises hold',
     install: () =>
@@ -314,6 +341,17 @@ export const mutants: readonly Mutant[] = [
   },
 
   // ---- exactly once
+  {
+    name: 'tombstone-drops-lineage',
+    breaks: 'a tombstone keeps the lineage',
+    edits: [
+      {
+        file: 'paxos/classic-round',
+        from: 'const past = found ??',
+        to: 'const past = (found !== null && found.value !== null ? found : null) ??',
+      },
+    ],
+  },
   {
     name: 'lineage-ignored',
     breaks: 'a retry looks for its own operation first',
@@ -430,6 +468,12 @@ export const mutants: readonly Mutant[] = [
       },
       { file: 'paxos/classic-round', from: 'return isChosen && !isExpired(found, now);', to: 'return isChosen;' },
     ],
+  },
+  {
+    name: 'read-without-horizon',
+    breaks: 'an answer to a read tells what has been promised',
+    conditions: { ...FORGETTING, sessionShare: 0 },
+    edits: [{ file: 'paxos/quorum-read', from: 'Math.max(this.#horizon, answer.horizon)', to: '0' }],
   },
   {
     name: 'absent-while-bound-alive',
@@ -560,6 +604,35 @@ export const mutants: readonly Mutant[] = [
     name: 'base-not-renewed',
     breaks: 'after a save the object stands for what was saved',
     install: () => patch(Origin.prototype, 'settle', () => () => undefined),
+  },
+  {
+    name: 'base-is-stored',
+    breaks: 'after a save the base is what this object saved, not what was stored after the merge',
+    conditions: { sessionShare: 1 },
+    edits: [
+      {
+        file: 'session/sessions',
+        from: '...kept(result, state, mine), data: mine.data',
+        to: '...kept(result, state, mine), data: state.value',
+      },
+    ],
+  },
+  {
+    name: 'touch-writes-data',
+    breaks: 'a touch never writes data',
+    conditions: { sessionShare: 1 },
+    edits: [
+      {
+        file: 'session/changes',
+        from: 'write(current, base, current.value,',
+        to: 'write(current, base, base?.data ?? current.value,',
+      },
+    ],
+  },
+  {
+    name: 'half-done-not-listed',
+    breaks: 'a listing asks for what is half done',
+    edits: [{ file: 'paxos/enumeration', from: 'this.#unsettled.push(entry.key)', to: '{}' }],
   },
   {
     name: 'last-save-wins',
