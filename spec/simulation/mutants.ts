@@ -155,7 +155,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'answers-to-earlier-ballots-counted',
     breaks: 'an answer counts for the ballot that it names only',
-    conditions: { topic: 'contended', delays: true },
+    conditions: { topic: 'contended', badWeather: true, longDelay: 0.3, longDelayMs: 300, timeoutMs: 900 },
     edits: [
       {
         file: 'paxos/classic-round',
@@ -172,7 +172,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'misdirected-taken',
     breaks: 'what is meant for another process is not taken',
-    conditions: { topic: 'contended', badWeather: true, misdelivery: 0.3 },
+    conditions: { topic: 'read', badWeather: true, misdelivery: 1, sessionShare: 0.5 },
     edits: [
       { file: 'node/link', from: 'envelope.to !== EVERYBODY && envelope.to !== this.#setup.process', to: 'false' },
     ],
