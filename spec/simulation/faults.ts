@@ -82,11 +82,14 @@ export class Faults {
         left -= 1;
       };
       for (let count = 1; count <= BURST; count += 1) void call(`reg/burst${count}`).then(answered);
-      world.at(process.nowMs + 2 * plan.timeoutMs + STALL_MS, process, () => {
+      const look = (): void => {
         // A process that stalls at one look at the clock in thousands does so all the time now.
-        if (left > 0 && plan.stallChance === 0)
-          this.#simulation.object(`burst: ${process.name} has not answered ${left} of ${BURST} calls in time`);
-      });
+        if (left === 0 || plan.stallChance > 0) return;
+        // After a pause its timers come first.
+        if (process.nowMs - process.busyUntilMs < 2 * plan.timeoutMs) world.at(process.nowMs + 100, process, look);
+        else this.#simulation.object(`burst: ${process.name} has not answered ${left} of ${BURST} calls in time`);
+      };
+      world.at(process.nowMs + 2 * plan.timeoutMs + STALL_MS, process, look);
     });
   }
 
