@@ -226,17 +226,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   ): Promise<string[]> {
     const refusal = this.#refusal(timeoutMs);
     if (refusal !== null) throw refusal;
-    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
     // All that it takes together has to be done in that time.
-    const leftMs = (): number => Math.max(0, deadlineMs - this.#runtime.monotonicMs());
+    const left = this.deadline(timeoutMs);
     await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, leftMs()));
+    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
     const overMs = this.nowMs() - (includesJustEnded ? this.#settings.maxClockSkewMs : 0);
     const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
     for (const key of unsettled) {
-      const state = await this.read(key, { timeoutMs: leftMs() });
+      const state = await this.read(key, { ...left });
       if (state.value !== null) ids.push(key.slice(prefix.length));
     }
     return ids;
@@ -244,6 +243,17 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void {
     return this.#watchers.add(bucket, listener);
+  }
+
+  /** @param timeoutMs the node's `timeout` unless given */
+  deadline(timeoutMs: number = this.#settings.timeoutMs): { readonly timeoutMs: number } {
+    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
+    const leftMs = (): number => Math.max(0, deadlineMs - this.#runtime.monotonicMs());
+    return {
+      get timeoutMs() {
+        return leftMs();
+      },
+    };
   }
 
   nowMs(): number {

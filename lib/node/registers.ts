@@ -36,6 +36,8 @@ export interface Registers {
   ids(bucket: string, options?: EnumerationOptions): Promise<string[]>;
   /** Calls `listener` for each commit seen in a bucket, until the function returned is called. */
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void;
+  /** Options for operations that have one time-out together, which begins now. */
+  deadline(): OperationOptions;
   /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */
   nowMs(): number;
 }

@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
 import { ConfigError, OutcomeUnknownError, ValueTooLargeError } from '../errors.js';
-import type { Registers } from '../node/registers.js';
+import type { OperationOptions, Registers } from '../node/registers.js';
 import type { Change, Changed, State } from '../paxos/index.js';
 import { encode, sameBytes } from './bytes.js';
 import {
@@ -63,7 +63,8 @@ export class Sessions {
   async load(sid: string): Promise<SessionData | null> {
     const key = this.#key(sid);
     const { consistency } = this.#rules;
-    const state = await this.#inTurn.run(sid, null, () => this.#registers.read(key, { consistency }));
+    const left = this.#registers.deadline();
+    const state = await this.#inTurn.run(sid, null, () => this.#registers.read(key, { ...left, consistency }));
     return this.#loaded(sid, state);
   }
 
@@ -81,7 +82,8 @@ export class Sessions {
     const known = this.#originOf(sid, session);
     const origin = known ?? new Origin(sid, null);
     if (known === null) this.#origins.set(session, origin);
-    return this.#inTurn.run(sid, origin, () => this.#save(key, origin, mine));
+    const left = this.#registers.deadline();
+    return this.#inTurn.run(sid, origin, () => this.#save(key, origin, mine, left));
   }
 
   /** Moves the expiry and the cookie; succeeds without the network where nothing has to move. */
@@ -89,12 +91,14 @@ export class Sessions {
     const key = this.#key(sid);
     const mine = this.#mark(session);
     const origin = this.#originOf(sid, session);
-    return this.#inTurn.run(sid, origin, () => this.#touch(key, origin ?? new Origin(sid, null), mine));
+    const left = this.#registers.deadline();
+    return this.#inTurn.run(sid, origin, () => this.#touch(key, origin ?? new Origin(sid, null), mine, left));
   }
 
   async destroy(sid: string): Promise<void> {
     const key = this.#key(sid);
-    await this.#inTurn.run(sid, null, () => this.#registers.change(key, destroyChange));
+    const left = this.#registers.deadline();
+    await this.#inTurn.run(sid, null, () => this.#registers.change(key, destroyChange, { ...left }));
   }
 
   /** Ids of the live sessions of the farm, in no order. */
@@ -118,7 +122,7 @@ export class Sessions {
     await forEachOf(sids, CONCURRENCY, (sid) => this.destroy(sid));
   }
 
-  async #save(key: string, origin: Origin, mine: Snapshot): Promise<void> {
+  async #save(key: string, origin: Origin, mine: Snapshot, left: OperationOptions): Promise<void> {
     const base = origin.certainBase;
     if (base !== null && sameBytes(mine.data, base.data) && isUpToDate(base, mine)) return;
     const mergeData: MergeData = (before, theirs, own) => this.#mergeData(origin.sid, before, theirs, own);
@@ -128,19 +132,22 @@ export class Sessions {
       data: mine.data,
       birth: before?.birth ?? birth,
     });
-    const { result, state } = await this.#change(key, change, origin, made);
+    const { result, state } = await this.#change(key, change, origin, made, left);
     if (result.kind === 'kept') {
       origin.settle({ ...kept(result, state, mine), data: mine.data });
       if (result.paths.length > 0) this.#onConflict({ kind: 'same-field', sid: origin.sid, paths: result.paths });
+    } else if (result.kind === 'ended' && result.base === null) {
+      // Its time was up before it was stored: to this object it is over, as if it had been stored and then ended.
+      origin.settle({ ...marked(mine), birth: state.birth, data: mine.data });
     } else this.#settleWithout(origin, result, 'late-save');
   }
 
-  async #touch(key: string, origin: Origin, mine: Mark): Promise<void> {
+  async #touch(key: string, origin: Origin, mine: Mark, left: OperationOptions): Promise<void> {
     const base = origin.certainBase;
     if (base !== null && isUpToDate(base, mine)) return;
     const change = touchChange(mine, (current) => origin.baseAt(current));
     const made: UnknownWrite['made'] = (before) => before && { ...before, ...marked(mine) };
-    const { result, state } = await this.#change(key, change, origin, made);
+    const { result, state } = await this.#change(key, change, origin, made, left);
     if (result.kind === 'kept') {
       origin.settle(result.base && { ...kept(result, state, mine), data: result.base.data });
     } else this.#settleWithout(origin, result, 'late-touch');
@@ -151,9 +158,10 @@ export class Sessions {
     change: Change<Outcome>,
     origin: Origin,
     made: UnknownWrite['made'],
+    left: OperationOptions,
   ): Promise<Changed<Outcome>> {
     try {
-      return await this.#registers.change(key, change);
+      return await this.#registers.change(key, change, { ...left });
     } catch (error) {
       if (error instanceof OutcomeUnknownError) origin.doubt({ operation: error.operation, made });
       throw error;

@@ -111,11 +111,16 @@ export class MemoryFarm {
   }
 }
 
+/** What an operation is given, unless it is told otherwise. */
+export const TIMEOUT_MS = 2000;
+
 /** One process's view of a {@link MemoryFarm}, with faults and delays to order. */
 export class MemoryNode extends EventEmitter implements Registers, SessionNode {
   /** How the next changes are to fail, first one first. */
   readonly faults: Fault[] = [];
   isClosed = false;
+  /** Ms that each change was given, in the order in which they were called. */
+  readonly given: (number | undefined)[] = [];
   #held: Promise<void> | null = null;
   #waiting = new Map<string, Promise<unknown>>();
 
@@ -151,6 +156,15 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
     return { node: this.number } as unknown as NodeStatus;
   }
 
+  deadline(): OperationOptions {
+    const endMs = Date.now() + TIMEOUT_MS;
+    return {
+      get timeoutMs() {
+        return Math.max(0, endMs - Date.now());
+      },
+    };
+  }
+
   nowMs(): number {
     return this.farm.nowMs();
   }
@@ -162,7 +176,8 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
     });
   }
 
-  change<R>(key: string, change: Change<R>, _options?: OperationOptions): Promise<Changed<R>> {
+  change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
+    this.given.push(timeoutMs);
     return this.#inOrder(key, () => {
       const fault = this.faults.shift();
       if (fault === 'no-quorum') throw new NoQuorumError('too few');

@@ -4,7 +4,7 @@ import session, { type SessionData } from 'express-session';
 import { type PaxosError, ValueTooLargeError } from '../../lib/errors.js';
 import type { SessionConflict } from '../../lib/session/index.js';
 import { PaxosStore, type PaxosStoreOptions } from '../../lib/session/index.js';
-import { MemoryFarm, type MemoryNode } from './memory-registers.js';
+import { MemoryFarm, type MemoryNode, TIMEOUT_MS } from './memory-registers.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -664,6 +664,31 @@ describe('two requests', () => {
       expect(await b.store.get('s')).toBeNull();
     },
   );
+
+  it('a login that came too late to be stored is not brought back after a logout', async () => {
+    const { store, conflicts } = server(new MemoryFarm());
+    const login = made({ user: 'ann' }, MINUTE);
+    pass(2 * MINUTE);
+    await store.set('s', login);
+    await store.destroy('s');
+    login.cookie.maxAge = HOUR;
+    await store.set('s', login);
+    expect(await store.get('s')).toBeNull();
+    expect(conflicts).toEqual([{ kind: 'late-save', sid: 's', reason: 'destroyed-or-expired' }]);
+  });
+
+  it('what waits for another save of the same object has no more time for that', async () => {
+    const { store, node } = server(new MemoryFarm());
+    const one = made({ user: 'ann' });
+    const release = node.hold();
+    const first = store.set('s', one);
+    Object.assign(one, { views: 1 });
+    const second = store.set('s', one);
+    pass(TIMEOUT_MS - 500);
+    release();
+    await Promise.all([first, second]);
+    expect(node.given).toEqual([TIMEOUT_MS, 500]);
+  });
 
   it('a session that has expired since is not brought back either', async () => {
     const { store, conflicts } = server(new MemoryFarm());
