@@ -2,7 +2,7 @@ import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 import type { RegisterClients } from './register-clients.js';
 import type { Server } from './server.js';
-import type { SessionClients } from './session-clients.js';
+import type { SessionClients, Visit } from './session-clients.js';
 import type { Simulation } from './simulation.js';
 
 /** In ms: from one act to the next; and the silence, in which what is over is forgotten. */
@@ -17,13 +17,17 @@ const OF_REGISTERS: readonly (readonly (Verb | 'silence')[])[] = [
   ['set', 'set', 'silence', 'put', 'get', 'get'],
 ];
 
-const OF_SESSIONS: readonly (readonly ('begin' | 'visit' | 'end' | 'look' | 'silence')[])[] = [
+const OF_SESSIONS: readonly (readonly ('begin' | 'visit' | 'hold' | 'release' | 'end' | 'look' | 'silence')[])[] = [
   ['begin', 'silence', 'end', 'silence', 'look', 'look', 'look'],
   ['begin', 'end', 'silence', 'look', 'look'],
   ['begin', 'visit', 'visit', 'end', 'silence', 'look', 'look'],
   ['begin', 'visit', 'silence', 'look', 'look', 'look'],
   // An id that is used again.
   ['begin', 'end', 'begin', 'end', 'look', 'silence', 'look'],
+  ['begin', 'hold', 'end', 'begin', 'release', 'look', 'silence', 'look'],
+  // What the login has had all the time.
+  ['begin', 'visit', 'end', 'release', 'look', 'silence', 'look'],
+  ['begin', 'visit', 'release', 'look', 'release', 'look'],
 ];
 
 /**
@@ -61,11 +65,24 @@ export class Episodes {
   async #session(random: Random, client: string): Promise<void> {
     const sessions = this.#sessions;
     const sid = sessions.drawId();
-    await this.#play(random, random.pick(OF_SESSIONS) ?? [], (act, server) => {
-      if (act === 'begin') return sessions.begin(server, random, sid);
-      if (act === 'visit') return sessions.visit(server, random, client, sid);
-      return act === 'end' ? sessions.logout(server, sid) : sessions.look(server, sid);
+    let held: Visit | null = null;
+    // An id is used again only once nothing is known to be there.
+    let isFree = true;
+    await this.#play(random, random.pick(OF_SESSIONS) ?? [], async (act, server) => {
+      if (act === 'begin') held = isFree ? ((await sessions.begin(server, random, client, sid)) ?? held) : held;
+      else if (act === 'hold') held = (await sessions.hold(server, random, client, sid)) ?? held;
+      else if (act === 'visit') await sessions.visit(server, random, client, sid);
+      else if (act === 'end') isFree = await sessions.logout(server, sid);
+      else if (act === 'look') await sessions.look(server, sid);
+      else if (held !== null) await this.#release(held);
     });
+  }
+
+  /** By the server that has it: another one would take it for a new session. */
+  async #release(held: Visit): Promise<void> {
+    if (!held.server.isLive || !held.server.isClockFit) return;
+    await held.server.sleep(0);
+    if (this.#simulation.isWorking) await this.#sessions.release(held);
   }
 
   /** One act after the other, each on a server of its own. */

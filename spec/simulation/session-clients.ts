@@ -11,7 +11,7 @@ const MAX_SESSIONS = 6;
 type Request = Parameters<InstanceType<typeof session.Store>['createSession']>[0];
 
 /** One client's one request on a session that it has loaded. */
-interface Visit {
+export interface Visit {
   readonly server: Server;
   readonly random: Random;
   readonly client: string;
@@ -42,7 +42,7 @@ export class SessionClients {
   async step(server: Server, random: Random, client: string): Promise<void> {
     const sid = random.pick(this.#published);
     if (sid === undefined || (this.#published.length < MAX_SESSIONS && random.chance(0.2))) {
-      return this.#login(server, random);
+      return this.#login(server, random, client);
     }
     const kind = random.fraction();
     if (kind < 0.02) return this.#list(server);
@@ -53,7 +53,7 @@ export class SessionClients {
     if (kind < 0.09) return this.#peek(server, sid);
     if (kind < 0.16) return void (await this.logout(server, sid));
     // A new id for a browser that logs in, so that nobody has known it before.
-    if (kind < 0.18) return (await this.logout(server, sid)) ? this.#login(server, random) : undefined;
+    if (kind < 0.18) return (await this.logout(server, sid)) ? this.#login(server, random, client) : undefined;
     return this.visit(server, random, client, sid);
   }
 
@@ -76,12 +76,13 @@ export class SessionClients {
     return sid;
   }
 
-  async #login(server: Server, random: Random): Promise<void> {
+  async #login(server: Server, random: Random, client: string): Promise<void> {
     this.#sequence += 1;
-    await this.begin(server, random, `s${this.#sequence}`);
+    await this.begin(server, random, client, `s${this.#sequence}`);
   }
 
-  async begin(server: Server, random: Random, sid: string): Promise<void> {
+  /** @returns the session as the request that logs in has it; `null` if it failed */
+  async begin(server: Server, random: Random, client: string, sid: string): Promise<Visit | null> {
     this.#begun += 1;
     const life = this.#lives.begin(sid, `life${this.#begun}`, server.process.nowMs);
     const { store, process } = server;
@@ -106,17 +107,50 @@ export class SessionClients {
         // What an earlier attempt began may be over by now; then this one was dropped.
         if (process.nowMs <= doubtfulUntilMs) life.livesUntilMs = untilMs;
         this.#publish(life.sid);
-        return;
+        return {
+          server,
+          random,
+          client,
+          life,
+          live: fresh,
+          changes: null,
+        };
       }
       if (answer.code === 'ERR_OUTCOME_UNKNOWN') {
         isInDoubt = true;
         doubtfulUntilMs = Math.min(doubtfulUntilMs, untilMs);
+        if (random.chance(0.3) && (await this.#endAmidRetries(server, life, fresh))) return null;
       }
       await server.sleep(random.around(100));
       if (!server.isClockFit) break;
     }
     // Nobody knows whether they are logged in; the browser got its cookie, and comes back with it.
     if (isInDoubt && random.chance(0.7)) this.#publish(life.sid);
+    return null;
+  }
+
+  /**
+   * A login of which nobody knew whether it took effect is found, and ended; then its retry comes. That is known to have
+   * been done, and must not do it again.
+   *
+   * @returns whether it came to that
+   */
+  async #endAmidRetries(server: Server, life: Life, fresh: SessionData): Promise<boolean> {
+    const found = await this.look(server, life.sid);
+    if (found == null || foundOf(found).life !== life.name || !(await this.logout(server, life.sid))) return false;
+    await server.call(`create ${life.sid} again`, () => server.store.set(life.sid, fresh));
+    return true;
+  }
+
+  /** Loads a session, and keeps what was loaded. */
+  async hold(server: Server, random: Random, client: string, sid: string): Promise<Visit | null> {
+    const loaded = await this.look(server, sid);
+    return loaded == null ? null : this.#visit(server, random, client, loaded);
+  }
+
+  /** A request that saves what it has had for long. */
+  async release(visit: Visit): Promise<void> {
+    await this.#save(visit);
   }
 
   async visit(server: Server, random: Random, client: string, sid: string): Promise<void> {
@@ -131,7 +165,9 @@ export class SessionClients {
     // As with `resave`: saved as it was loaded.
     if (kind < 0.37) return void (await this.#store(visit, 'resave', () => undefined));
     if (kind < 0.47) return this.#openTabs(visit);
-    if (kind < 0.6) return this.#comeAndGo(visit);
+    if (kind < 0.55) return this.#comeAndGo(visit);
+    // Saved by the handler, which does not wait, and once more at the end of the response.
+    if (kind < 0.6) return void (await Promise.all([this.#save(visit), this.#comeAndGo(visit)]));
     const isSaved = await this.#save(visit);
     const more = random.fraction();
     if (more < 0.2) await this.#save(visit);
@@ -259,7 +295,8 @@ export class SessionClients {
     const attempts = random.chance(0.5) ? 2 : 1;
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const untilMs = this.#expect(server, life, live);
-      const answer = await server.call(`${what} of ${life.sid}`, () => server.store.set(life.sid, live));
+      const set = (): Promise<void> => server.store.set(life.sid, live);
+      const answer = await server.call(`${what} of ${life.sid}`, set);
       if ('code' in answer) continue;
       this.#prolong(visit, untilMs);
       return true;
