@@ -36,6 +36,7 @@ import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseTimeout } from './options.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
+import { Repairer } from './repairer.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
 import { Voter } from './voter.js';
@@ -87,6 +88,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #voter: Voter;
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
+  readonly #repairer: Repairer;
   readonly #watchers = new Watchers();
   readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
@@ -166,6 +168,18 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       random,
       noQuorum: () => this.#diagnosis.noQuorum(),
       impediment: () => this.#impediment(),
+    });
+    this.#repairer = new Repairer({
+      voter: this.#voter,
+      now: () => this.#now(),
+      electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
+      slotsHeard: () =>
+        this.#membership.slotsHeard(runtime.monotonicMs()).filter((slot) => slot !== this.#membership.slot),
+      nextRequest: () => this.#operations.nextRequest(),
+      retransmitMs: () => this.#retransmitMs,
+      transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
+      learned: (commit) => this.#watchers.tell(commit, false),
+      random,
     });
     this.#warnings = new Warnings(
       () => runtime.monotonicMs(),
@@ -283,6 +297,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
       retransmitMs: this.#retransmitMs,
       operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
+      repair: { ...this.#repairer.counters },
       network: {
         transport: this.#transport.status(),
         sealing: this.#link?.sealing ?? null,
@@ -401,6 +416,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (membership.view !== null) {
       this.#checkClock();
       this.#collect();
+      if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
     this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS);
@@ -467,6 +483,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         case 'accept':
         case 'read':
         case 'enumerate':
+        case 'compare':
+        case 'pull':
         case 'commit':
           if (isOurs) this.#onRequest(envelope.from, message);
           break;
@@ -501,6 +519,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#warnAge(from.process, peer?.introduction?.name ?? 'a voter', this.nowMs() - clockMs);
       return;
     }
+    if (this.#repairer.receive(from, answer)) return;
     const tookMs = this.#operations.receive(from, answer);
     if (tookMs !== null) peer?.roundTrip.sample(tookMs);
   }
@@ -573,6 +592,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
   #moved(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
+    this.#repairer.abort();
     const orphans = this.#voter.drain();
     this.#warnings.warn(
       'farms-met',

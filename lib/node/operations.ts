@@ -175,7 +175,7 @@ export class Operations {
       const impediment = this.#context.electorate() === null ? this.#noQuorum() : this.#context.impediment();
       if (impediment !== null) return reject(impediment);
       const exchange = new Enumeration({
-        request: this.#nextRequest(),
+        request: this.nextRequest(),
         electorate: this.#context.electorate() ?? NOBODY,
         deadlineMs: this.#deadline(timeoutMs),
         retransmitMs: this.#context.retransmitMs(),
@@ -297,7 +297,7 @@ export class Operations {
     const { key } = queue;
     const { maxClockSkewMs } = this.#context;
     const read = new QuorumRead({
-      request: this.#nextRequest(),
+      request: this.nextRequest(),
       electorate: this.#context.electorate() ?? NOBODY,
       deadlineMs: latestDeadline(batch.calls),
       retransmitMs: this.#context.retransmitMs(),
@@ -327,7 +327,7 @@ export class Operations {
     const { key } = queue;
     batch.calls = batch.calls.filter((call) => !call.isSettled);
     const round = new ClassicRound({
-      request: this.#nextRequest(),
+      request: this.nextRequest(),
       electorate: this.#context.electorate() ?? NOBODY,
       deadlineMs: latestDeadline(batch.calls),
       retransmitMs: this.#context.retransmitMs(),
@@ -346,7 +346,8 @@ export class Operations {
     });
   }
 
-  #nextRequest(): number {
+  /** A number for a question that nobody has asked. */
+  nextRequest(): number {
     this.#request += 1;
     return this.#request;
   }

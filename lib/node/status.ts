@@ -2,6 +2,7 @@ import type { Membership, PeerTable, View } from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
+import type { RepairCounters } from './repairer.js';
 
 export interface VoterStatus {
   /** From 1. */
@@ -63,6 +64,8 @@ export interface NodeStatus {
     readonly inFlight: number;
     readonly waiting: number;
   };
+  /** What this voter has taken over from the others; counters only rise. */
+  readonly repair: Readonly<RepairCounters>;
   readonly network: {
     readonly transport: TransportStatus;
     readonly sealing: OpenerCounters | null;

@@ -3,8 +3,11 @@ import {
   type AcceptorAnswer,
   type AcceptorRequest,
   type Commit,
+  type Copy,
+  type EnumeratedKey,
   type Instant,
   InvariantError,
+  type Lack,
   type RegisterRecord,
   type State,
   visible,
@@ -46,9 +49,12 @@ export class Voter {
   }
 
   ask(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
-    if (!this.isVoting) return null;
+    return this.isVoting ? this.#guarded(() => this.#acceptor.receive(request, now)) : null;
+  }
+
+  #guarded<T>(step: () => T): T | null {
     try {
-      return this.#acceptor.receive(request, now);
+      return step();
     } catch (error) {
       if (!(error instanceof InvariantError)) throw error;
       // An acceptor that has seen the impossible must not vote again: better no quorum than a wrong one.
@@ -65,6 +71,19 @@ export class Voter {
 
   record(key: string): RegisterRecord | undefined {
     return this.isVoting ? this.#acceptor.record(key) : undefined;
+  }
+
+  get digests(): Uint8Array {
+    return this.#acceptor.digests;
+  }
+
+  lacks(entry: EnumeratedKey, now: Instant): Lack {
+    return this.isVoting ? this.#acceptor.lacks(entry, now) : 'nothing';
+  }
+
+  /** Takes over what another voter knows to be chosen. @returns whether it was news */
+  install(copy: Copy, now: Instant): boolean {
+    return this.isVoting && this.#guarded(() => this.#acceptor.install(copy, now)) === true;
   }
 
   /** What this process's memory alone can answer: a value known to be chosen and not expired. */

@@ -10,23 +10,28 @@ import {
   roundTimeMs,
   sameBallot,
 } from './ballot.js';
+import { differing, digestOf, encodeDigests } from './digest.js';
 import type { Instant } from './instant.js';
 import type {
   Accept,
   AcceptorAnswer,
   AcceptorRequest,
   Commit,
+  Compare,
+  Copy,
   Enumerate,
   Enumerated,
   EnumeratedKey,
   HeldName,
   Nack,
   Prepare,
+  Pull,
+  Pulled,
   Read,
   Report,
 } from './messages.js';
 import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
-import { type RecordTable, SHARDS } from './table.js';
+import { type RecordTable, SHARDS, shardOf } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
 export interface AcceptorLimits {
@@ -36,6 +41,15 @@ export interface AcceptorLimits {
 
 /** Keys an answer to an enumeration holds before it ends at the next shard's border. */
 const KEYS_PER_PAGE = 400;
+
+/** Bytes that an answer to a pull holds, about, unless its only record is larger: less than the smallest frame takes. */
+const BYTES_PER_PULL = 48 * 1024;
+
+/**
+ * What an acceptor lacks of a value that another one knows to be chosen: `nothing`, if it holds that value or a later one,
+ * or the value is over; `word`, if it holds the value and has not heard that it is chosen; or the `record`.
+ */
+export type Lack = 'nothing' | 'word' | 'record';
 
 /**
  * One voter's memory: what it has promised and accepted, for every register (*Paxos Made Simple*, section 2.2;
@@ -48,6 +62,8 @@ export class Acceptor {
   readonly #table: RecordTable;
   readonly #skewMs: number;
   readonly #agenda = new Agenda();
+  /** By shard, of what is known to be chosen. */
+  readonly #digests = new Uint32Array(SHARDS);
   #floor: Ballot = NO_BALLOT;
   #highestRound = 0;
 
@@ -84,6 +100,10 @@ export class Acceptor {
         return this.#read(request);
       case 'enumerate':
         return this.#enumerate(request);
+      case 'compare':
+        return this.#compare(request);
+      case 'pull':
+        return this.#pull(request);
       case 'commit':
         this.commit(request);
         return null;
@@ -166,6 +186,71 @@ export class Acceptor {
     // Both parts of the name: a key alone, or a ballot alone, could name a value that was never chosen.
     if (!isSameProposal(record.proposal, ballot, operation)) return false;
     this.#table.set(key, { ...record, committed: true });
+    this.#note(key, record.proposal.accepted);
+    return true;
+  }
+
+  /** The digests of all shards, to compare with another acceptor's. */
+  get digests(): Uint8Array {
+    return encodeDigests(this.#digests);
+  }
+
+  #compare({ request, digests }: Compare): AcceptorAnswer {
+    return { type: 'differs', request, shards: differing(this.#digests, digests) };
+  }
+
+  #pull({ request, keys }: Pull): Pulled {
+    const copies: Copy[] = [];
+    let looked = 0;
+    let size = 0;
+    for (; looked < keys.length; looked += 1) {
+      const key = keys[looked] ?? '';
+      const record = this.#table.get(key);
+      // What is not known to be chosen may never be: whoever took it for chosen would bring a dead write to life.
+      if (record?.proposal == null || !record.committed) continue;
+      const copy = { key, proposal: record.proposal, horizon: record.horizon };
+      size += sizeOf(copy);
+      if (copies.length > 0 && size > BYTES_PER_PULL) break;
+      copies.push(copy);
+    }
+    return { type: 'pulled', request, first: keys[0] ?? '', looked, copies };
+  }
+
+  /** What this acceptor lacks of a value that another one knows to be chosen. */
+  lacks({ key, accepted, operation, committed, until }: EnumeratedKey, now: Instant): Lack {
+    if (!committed) return 'nothing';
+    const record = this.#table.get(key);
+    if (record?.proposal != null) {
+      if (compareBallots(record.proposal.accepted, accepted) < 0) return 'record';
+      return !record.committed && isSameProposal(record.proposal, accepted, operation) ? 'word' : 'nothing';
+    }
+    // A tombstone that is not above the floor may be forgotten here already.
+    const isWorthIt = until === 0 ? compareBallots(accepted, this.#floor) > 0 : until > now.wallMs;
+    return isWorthIt ? 'record' : 'nothing';
+  }
+
+  /**
+   * Takes over what another acceptor knows to be chosen, promised against or not: whoever had a promise here met a
+   * majority that accepted it, and has built on it. No promise is lowered by that, those included of which only the
+   * floor is left.
+   *
+   * @returns whether it was news
+   */
+  install({ key, proposal, horizon }: Copy, now: Instant): boolean {
+    const { accepted, operation } = proposal;
+    if (this.#isTooFarAhead(accepted, now)) return false;
+    const record = this.#table.get(key);
+    if (record?.proposal != null && compareBallots(accepted, record.proposal.accepted) <= 0) {
+      return this.commit({ type: 'commit', key, ballot: accepted, operation, effect: 'none' });
+    }
+    const next: RegisterRecord = {
+      promised: higherBallot(record?.promised ?? this.#floor, accepted),
+      proposal,
+      committed: true,
+      horizon: Math.max(record?.horizon ?? 0, horizon, proposal.until),
+      touchedMs: now.monotonicMs,
+    };
+    this.#store(key, record, next, now);
     return true;
   }
 
@@ -216,6 +301,7 @@ export class Acceptor {
   #forget(key: string, record: RegisterRecord): void {
     this.#floor = higherBallot(this.#floor, record.promised);
     this.#table.delete(key);
+    if (record.proposal !== null && record.committed) this.#note(key, record.proposal.accepted);
   }
 
   /**
@@ -248,8 +334,19 @@ export class Acceptor {
       () => `key ${key}: accepted above what is promised`,
     );
     this.#table.set(key, next);
+    if (before?.proposal !== next.proposal) {
+      if (before?.proposal != null && before.committed) this.#note(key, before.proposal.accepted);
+      if (next.proposal !== null && next.committed) this.#note(key, next.proposal.accepted);
+    }
     this.#highestRound = Math.max(this.#highestRound, next.promised.round);
     if (before === undefined) this.#agenda.add(key, Math.min(this.#forgettableAtMs(next, now), FOREVER));
+  }
+
+  /** A value is known to be chosen here, or is not any more. */
+  #note(key: string, accepted: Ballot): void {
+    const shard = shardOf(key);
+    // The index is below SHARDS, which is the length of the array.
+    this.#digests[shard] = (this.#digests[shard] as number) ^ digestOf(key, accepted);
   }
 
   #isTooFarAhead(ballot: Ballot, now: Instant): boolean {
@@ -268,6 +365,12 @@ export class Acceptor {
 
 function nack(request: number, phase: 1 | 2, ballot: Ballot, reason: Nack['reason'], promised: Ballot): Nack {
   return { type: 'nack', request, phase, ballot, reason, promised };
+}
+
+/** Bytes that it takes in a message, at most. */
+function sizeOf({ key, proposal }: Copy): number {
+  const { value, attributes, lineage } = proposal;
+  return 200 + 3 * key.length + (value?.byteLength ?? 0) + attributes.byteLength + 140 * lineage.length;
 }
 
 /** A record as an answer tells it, without the bytes that the asker says it holds. */

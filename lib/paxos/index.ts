@@ -3,6 +3,8 @@ export * from './assert.js';
 export * from './ballot.js';
 export * from './change.js';
 export * from './classic-round.js';
+export * from './comparison.js';
+export * from './digest.js';
 export * from './enumeration.js';
 export * from './evaluate.js';
 export * from './exchange.js';

@@ -62,7 +62,26 @@ export interface Enumerate {
   readonly shard: number;
 }
 
-export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate;
+/** Asks one acceptor in which shards it holds other chosen values than the asker. */
+export interface Compare {
+  readonly type: 'compare';
+  readonly request: number;
+  /** Four bytes for each shard, big-endian: see `digest.ts`. */
+  readonly digests: Uint8Array;
+}
+
+/** Asks one acceptor for whole records. */
+export interface Pull {
+  readonly type: 'pull';
+  readonly request: number;
+  /** At most {@link MAX_PULLED}. */
+  readonly keys: readonly string[];
+}
+
+/** Most keys that one {@link Pull} asks for. */
+export const MAX_PULLED = 64;
+
+export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate | Compare | Pull;
 
 /** A record's value as an answer carries it; `isHeld` stands for the bytes and attributes that the asker named. */
 export interface Report {
@@ -131,6 +150,32 @@ export interface Enumerated {
   readonly keys: readonly EnumeratedKey[];
 }
 
-export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated;
+/** Answer to {@link Compare}. */
+export interface Differs {
+  readonly type: 'differs';
+  readonly request: number;
+  readonly shards: readonly number[];
+}
+
+/** What is known to be chosen of one register, as one acceptor gives it to another. */
+export interface Copy {
+  readonly key: string;
+  readonly proposal: Proposal;
+  readonly horizon: number;
+}
+
+/** Answer to {@link Pull}: as many as fit, in the order in which they were asked for. */
+export interface Pulled {
+  readonly type: 'pulled';
+  readonly request: number;
+  /** The first key that was asked for. */
+  readonly first: string;
+  /** How many of the keys have been looked at; the others have to be asked for again. At least 1. */
+  readonly looked: number;
+  /** Those of them that are known to be chosen here. */
+  readonly copies: readonly Copy[];
+}
+
+export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated | Differs | Pulled;
 
 export type PaxosMessage = AcceptorRequest | AcceptorAnswer;

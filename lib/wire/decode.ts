@@ -3,15 +3,19 @@ import { Unpackr } from 'msgpackr';
 import type { Holder, View } from '../membership/view.js';
 import {
   type Ballot,
+  type Copy,
+  DIGESTS_SIZE,
   type EnumeratedKey,
   type HeldName,
   type LineageEntry,
+  MAX_PULLED,
   NO_BALLOT,
   NO_BYTES,
   type Proposal,
   type Report,
 } from '../paxos/index.js';
 import {
+  COPY_FIELDS,
   EFFECTS,
   ENUMERATED_FIELDS,
   LIMITS,
@@ -207,6 +211,24 @@ function toMessage(f: Fields): Message | null {
         nextShard: integer(f[3], 0, LIMITS.shards, 'nextShard'),
         keys: enumeratedKeys(f[4]),
       };
+    case TYPE.compare:
+      return { type: 'compare', request: request(f[1]), digests: digests(f[2]) };
+    case TYPE.differs:
+      return {
+        type: 'differs',
+        request: request(f[1]),
+        shards: list(f[2], 1, LIMITS.shards, 'shards').map((shard) => integer(shard, 0, LIMITS.shards - 1, 'shard')),
+      };
+    case TYPE.pull:
+      return { type: 'pull', request: request(f[1]), keys: list(f[2], 1, MAX_PULLED, 'keys').map(key) };
+    case TYPE.pulled:
+      return {
+        type: 'pulled',
+        request: request(f[1]),
+        first: text(f[2], LIMITS.keyBytes, 'first'),
+        looked: integer(f[3], 0, MAX_PULLED, 'looked'),
+        copies: copies(f[4]),
+      };
     case TYPE.hello:
       return {
         type: 'hello',
@@ -291,6 +313,21 @@ function enumeratedKeys(value: unknown): EnumeratedKey[] {
     });
   }
   return keys;
+}
+
+function copies(value: unknown): Copy[] {
+  const f = list(value, COPY_FIELDS, MAX_PULLED, 'copies');
+  const all: Copy[] = [];
+  for (let i = 0; i < f.length; i += COPY_FIELDS) {
+    all.push({ key: key(f[i]), horizon: natural(f[i + 1], 'horizon'), proposal: proposal(f[i + 2], false) });
+  }
+  return all;
+}
+
+function digests(value: unknown): Uint8Array {
+  const all = bytes(value, 'digests');
+  if (all.length !== DIGESTS_SIZE) throw new Malformed('digests');
+  return all;
 }
 
 function view(value: unknown): View {

@@ -1,7 +1,7 @@
 /** Messages and envelopes to bytes. See `format.ts` for what the bytes are, `decode.ts` for the way back. */
 import { Packr } from 'msgpackr';
 import type { View } from '../membership/view.js';
-import type { Ballot, EnumeratedKey, HeldName, Proposal, Report } from '../paxos/index.js';
+import type { Ballot, Copy, EnumeratedKey, HeldName, Proposal, Report } from '../paxos/index.js';
 import {
   EFFECTS,
   PACK_OPTIONS,
@@ -68,6 +68,14 @@ function toFields(message: Message): Field[] {
       return [TYPE.held, message.request, reportFields(message.report), message.horizon];
     case 'enumerated':
       return [TYPE.enumerated, message.request, message.shard, message.nextShard, enumeratedFields(message.keys)];
+    case 'compare':
+      return [TYPE.compare, message.request, message.digests];
+    case 'differs':
+      return [TYPE.differs, message.request, message.shards];
+    case 'pull':
+      return [TYPE.pull, message.request, message.keys];
+    case 'pulled':
+      return [TYPE.pulled, message.request, message.first, message.looked, copyFields(message.copies)];
     case 'hello': {
       const { name, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view } = message;
       const place = PHASES.indexOf(phase);
@@ -139,6 +147,14 @@ function enumeratedFields(keys: readonly EnumeratedKey[]): Field[] {
     fields.push(key, accepted.round, accepted.proposer, operation, committed ? 1 : 0, until);
   }
   return fields;
+}
+
+function copyFields(copies: readonly Copy[]): Field[] {
+  return copies.flatMap(({ key, horizon, proposal }) => [
+    key,
+    horizon,
+    proposalFields(proposal, proposal.value, proposal.attributes),
+  ]);
 }
 
 function viewFields(view: View): Field[] {

@@ -20,6 +20,10 @@ export const TYPE = {
   nack: 8,
   held: 9,
   enumerated: 10,
+  compare: 11,
+  differs: 12,
+  pull: 13,
+  pulled: 14,
   hello: 20,
   who: 21,
   vouch: 22,
@@ -68,6 +72,7 @@ export const MAX_ENVELOPE_SIZE = 1 + 5 * 9 + 1;
 /** Fields that one entry of these flat lists takes. */
 export const LINEAGE_FIELDS = 3;
 export const ENUMERATED_FIELDS = 6;
+export const COPY_FIELDS = 3;
 
 /** Bits of a report's flags. */
 export const REPORT_COMMITTED = 1;

@@ -324,6 +324,26 @@ describe('trouble', () => {
     expect(textOf(await reading)).toBeNull();
   });
 
+  it('a voter that has heard nothing for a while catches up with the others by itself', async () => {
+    const nodes = await farm.start(3);
+    const [a, b, c] = nodes;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three nodes were started');
+    await a.change('b/old', setText('old', inAnHour()));
+    await until(() => [...nodes].every((node) => node.status().records > 0));
+    farm.hub.fate = ({ from, to }) => ({ delaysMs: from === 3 || to === 3 ? [] : [0] });
+    await a.change('b/old', setText('new', inAnHour()));
+    await b.change('b/large', setText('x'.repeat(100_000), inAnHour()));
+    await Promise.all(Array.from({ length: 200 }, (_, index) => a.change(`b/${index}`, setText('v', inAnHour()))));
+    await Promise.all(Array.from({ length: 50 }, (_, index) => a.change(`b/${index}`, remove)));
+    farm.hub.fate = () => ({ delaysMs: [0] });
+    await until(() => c.status().repair.copied === 202);
+    farm.kill(a);
+    // Its copies are votes like any other: with one of the others it makes a quorum that holds all of it.
+    expect(textOf(await c.read('b/old'))).toBe('new');
+    expect(textOf(await c.read('b/large'))).toHaveLength(100_000);
+    expect((await c.ids('b')).length).toBe(152);
+  }, 30_000);
+
   it('ids may include what is over by the own clock, and not yet by others', async () => {
     const [a] = await farm.start(3, { maxClockSkewMs: 30_000 });
     const ahead = farm.add({ maxClockSkewMs: 30_000 }, { ...systemRuntime, wallMs: () => Date.now() + 14_000 });

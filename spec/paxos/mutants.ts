@@ -147,8 +147,7 @@ export const mutants = {
         return known;
       };
       return {
-        receive: (request, now) =>
-          request.type === 'enumerate' ? null : acceptorOf(request.key).receive(request, now),
+        receive: (request, now) => (!('key' in request) ? null : acceptorOf(request.key).receive(request, now)),
         collect(now, limit, settleDelayMs) {
           const unsettled: string[] = [];
           for (const [key, acceptor] of acceptors) {

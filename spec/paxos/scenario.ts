@@ -295,6 +295,8 @@ export class Scenario {
         return `commit ${message.key} ${this.#ballot(message.ballot)} ${message.effect}`;
       case 'read':
       case 'enumerate':
+      case 'compare':
+      case 'pull':
         return message.type;
     }
   }
@@ -311,6 +313,10 @@ export class Scenario {
         return `held ${this.#showReport(answer.report)}`;
       case 'enumerated':
         return `enumerated ${answer.keys.map((entry) => entry.key).join(' ')}`;
+      case 'differs':
+        return `differs in ${answer.shards.join(' ')}`;
+      case 'pulled':
+        return `pulled ${answer.copies.map(({ key, proposal }) => `${key} ${this.#showProposal(proposal)}`).join(', ')}`;
     }
   }
 

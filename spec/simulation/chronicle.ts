@@ -227,7 +227,7 @@ export class Chronicle {
         return;
       }
     }
-    const key = 'key' in request ? request.key : request.prefix;
+    const key = 'key' in request ? request.key : request.type === 'enumerate' ? request.prefix : '';
     if (request.type !== 'commit')
       this.entries.push({ kind: 'own', atMs: running.nowMs, process: name, key, request, answer });
   }
@@ -310,6 +310,13 @@ function headOf(message: PaxosMessage): readonly (string | number | Ballot)[] {
       return ['held', message.request];
     case 'enumerated':
       return ['enumerated', message.request, message.shard];
+    case 'compare':
+    case 'differs':
+      return [message.type, message.request];
+    case 'pull':
+      return ['pull', message.request, message.keys[0] ?? ''];
+    case 'pulled':
+      return ['pulled', message.request, message.first];
   }
 }
 

@@ -300,6 +300,14 @@ class Diagram {
         return `enumerate from ${message.shard}`;
       case 'enumerated':
         return `${message.keys.length} keys`;
+      case 'compare':
+        return 'compare';
+      case 'differs':
+        return `differs in ${message.shards.length} shards`;
+      case 'pull':
+        return `pull ${message.keys.join(' ')}`;
+      case 'pulled':
+        return `copies of ${message.copies.map(({ proposal }) => this.#name(proposal.accepted)).join(' ') || 'nothing'}`;
     }
   }
 
@@ -372,7 +380,12 @@ function ballotsIn(message: PaxosMessage): Ballot[] {
     case 'read':
     case 'enumerate':
     case 'enumerated':
+    case 'compare':
+    case 'differs':
+    case 'pull':
       return [];
+    case 'pulled':
+      return message.copies.map(({ proposal }) => proposal.accepted);
   }
 }
 

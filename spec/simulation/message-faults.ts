@@ -86,7 +86,7 @@ export class MessageFaults {
   #isLost(acceptor: Acceptor, request: AcceptorRequest): boolean {
     const { world } = this.#simulation;
     const process = this.#acceptors.get(acceptor) ?? world.running;
-    if (this.#isOver || process === null || request.type === 'enumerate' || request.key.startsWith('/')) return false;
+    if (this.#isOver || process === null || !('key' in request) || request.key.startsWith('/')) return false;
     this.#acceptors.set(acceptor, process);
     if (this.#isDeaf(process, request)) return true;
     switch (request.type) {

@@ -564,6 +564,39 @@ export const mutants: readonly Mutant[] = [
 
   // ---- clocks
   {
+    name: 'repair-copies-uncommitted',
+    breaks: 'repair copies only what is known to be chosen',
+    edits: [
+      { file: 'paxos/acceptor', from: 'if (!committed)\n            return', to: 'if (false) return' },
+      {
+        file: 'paxos/acceptor',
+        from: '|| !record.committed)\n                continue',
+        to: ')\n                continue',
+      },
+    ],
+  },
+  {
+    name: 'repair-lowers-promise',
+    breaks: 'repair never lowers a promise',
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'promised: higherBallot(record?.promised ?? this.#floor, accepted)',
+        to: 'promised: accepted',
+      },
+    ],
+  },
+  {
+    name: 'repair-forgets-floor',
+    breaks: 'what repair copies counts as promised up to the floor',
+    edits: [{ file: 'paxos/acceptor', from: 'record?.promised ?? this.#floor', to: 'record?.promised ?? NO_BALLOT' }],
+  },
+  {
+    name: 'no-repair',
+    breaks: 'voters catch up with what they have missed',
+    edits: [{ file: 'node/repairer', from: '!this.#setup.voter.install(copy, now)', to: 'true' }],
+  },
+  {
     name: 'raw-wall-clock',
     breaks: "wall time is the guarded clock's",
     install: () =>

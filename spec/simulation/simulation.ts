@@ -1,3 +1,4 @@
+import { majorityOf } from '../../lib/paxos/index.js';
 import { Chronicle } from './chronicle.js';
 import { type Conditions, planUnder, weatherUnder } from './conditions.js';
 import { Episodes } from './episodes.js';
@@ -14,7 +15,7 @@ import { RegisterClients } from './register-clients.js';
 import { Server } from './server.js';
 import { SessionClients } from './session-clients.js';
 import { Witness } from './witness.js';
-import { World } from './world.js';
+import { EPOCH_MS, World } from './world.js';
 
 /** What came of a run. */
 export interface Report {
@@ -109,7 +110,7 @@ export class Simulation {
     this.#chronicle = choice.isChronicled === true ? new Chronicle(this) : null;
     this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan'), this.conditions.topic));
     this.network = new Network(this.world, choice.salt ?? 0);
-    this.#witness = new Witness(this.world, (what) => this.object(what));
+    this.#witness = new Witness(this.world, majorityOf(this.plan.clusterSize), (what) => this.object(what));
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
@@ -303,6 +304,7 @@ export class Simulation {
     this.#isWorking = false;
     await world.runUntil(world.nowMs + HEALING_MS);
     if (world.isHalted) return;
+    this.#checkConvergence();
     await this.#checkAnswers();
     if (world.isHalted) return;
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
@@ -371,6 +373,13 @@ export class Simulation {
     if (random.chance(this.plan.episodes)) this.#episodes.begin(name, random, client);
     else if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
     else await this.#sessions.step(server, random, client);
+  }
+
+  /** When faults stop, all voters come to hold the same, without any client's doing. */
+  #checkConvergence(): void {
+    const voters = this.servers.filter((server) => server.isLive && server.isVoter).map(({ process }) => process.name);
+    const nowMs = this.world.nowMs + EPOCH_MS + 2 * this.plan.maxClockSkewMs;
+    for (const what of this.#witness.apart(voters, nowMs)) this.object(`voters are apart: ${what}`);
   }
 
   /** When faults stop, every process answers again, and nothing hangs. */

@@ -5,10 +5,12 @@ import {
   type AcceptorRequest,
   type Ballot,
   BallotSource,
+  type Copy,
   compareBallots,
   formatBallot,
   higherBallot,
   NO_BALLOT,
+  type RegisterRecord,
 } from '../../lib/paxos/index.js';
 import type { World } from './world.js';
 
@@ -30,22 +32,31 @@ export class Witness {
   readonly #values = new Map<string, string>();
   readonly #bonds = new WeakMap<Acceptor, Map<string, Bond>>();
   readonly #names = new Map<Acceptor, string>();
+  /** By value: who accepted it. */
+  readonly #votes = new Map<string, Set<Acceptor>>();
+  readonly #majority: number;
 
-  constructor(world: World, object: (what: string) => void) {
+  constructor(world: World, majority: number, object: (what: string) => void) {
     this.#world = world;
+    this.#majority = majority;
     this.#object = object;
   }
 
   /** @returns ends it */
   install(): () => void {
     const witness = this;
-    const { receive } = Acceptor.prototype;
+    const { receive, install } = Acceptor.prototype;
     const { next } = BallotSource.prototype;
     const { check } = GuardedClock.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
       const answer = receive.call(this, request, now);
       witness.#heard(this, request, answer);
       return answer;
+    };
+    Acceptor.prototype.install = function (this: Acceptor, copy, now) {
+      const isNews = install.call(this, copy, now);
+      if (isNews) witness.#installed(this, copy);
+      return isNews;
     };
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const ballot = next.call(this, wallMs);
@@ -60,6 +71,7 @@ export class Witness {
     return () => {
       GuardedClock.prototype.check = check;
       Acceptor.prototype.receive = receive;
+      Acceptor.prototype.install = install;
       BallotSource.prototype.next = next;
     };
   }
@@ -75,6 +87,28 @@ export class Witness {
         const value = proposal === null ? 'a promise' : describeValue(proposal.value);
         return [`${key}: ${value} at ${formatBallot(promised)}${committed ? ' committed' : ''} until ${horizon}`];
       });
+    });
+  }
+
+  /**
+   * Registers of which some of these processes' acceptors lack what others know to be chosen, for values that live on.
+   * Where something is half done they may differ until somebody asks.
+   */
+  apart(processes: readonly string[], livesAtMs: number): string[] {
+    const acceptors = [...this.#names].filter(([, name]) => processes.includes(name)).map(([acceptor]) => acceptor);
+    const keys = new Set(acceptors.flatMap((acceptor) => [...(this.#bonds.get(acceptor)?.keys() ?? [])]));
+    return [...keys].flatMap((key) => {
+      const records = acceptors.map((acceptor) => acceptor.record(key));
+      const latest = records.reduce<RegisterRecord | undefined>(later, undefined);
+      const isSettled = records.every((record) => record?.proposal == null || record.committed);
+      if (!isSettled || latest?.proposal?.value == null || latest.proposal.until <= livesAtMs) return [];
+      const { accepted } = latest.proposal;
+      const lacking = acceptors.filter((_, index) => {
+        const held = records[index]?.proposal?.accepted;
+        return held === undefined || compareBallots(held, accepted) !== 0;
+      });
+      const names = lacking.map((acceptor) => this.#names.get(acceptor));
+      return lacking.length === 0 ? [] : [`${key} at ${formatBallot(accepted)}: not at ${names.join()}`];
     });
   }
 
@@ -113,6 +147,26 @@ export class Witness {
     }
     bond.accepted.add(name);
     bond.promised = higherBallot(bond.promised, proposal.accepted);
+    const votes = this.#votes.get(name) ?? new Set();
+    this.#votes.set(name, votes.add(acceptor));
+  }
+
+  /** What one acceptor takes over from another has to be chosen, whatever those two say. */
+  #installed(acceptor: Acceptor, { key, proposal }: Copy): void {
+    const { accepted } = proposal;
+    this.#world.count('copied');
+    this.#world.note(`${this.#names.get(acceptor)}: takes over ${key} ${formatBallot(accepted)}`);
+    const name = `${key} ${nameOf(accepted)}`;
+    if ((this.#votes.get(name)?.size ?? 0) < this.#majority) {
+      this.#object(`${key}: ${formatBallot(accepted)} was taken over, and was never chosen`);
+    }
+    const bond = this.#bond(acceptor, key);
+    const record = acceptor.record(key);
+    if (record !== undefined && compareBallots(record.promised, bond.promised) < 0) {
+      this.#object(`${key}: a promise was lowered by what was taken over`);
+    }
+    bond.accepted.add(name);
+    bond.promised = higherBallot(bond.promised, accepted);
   }
 
   #bond(acceptor: Acceptor, key: string): Bond {
@@ -128,6 +182,12 @@ export class Witness {
     this.#names.set(acceptor, name);
     this.#world.note(`${name}: ${describeRequest(request)} -> ${answer === null ? '' : describeAnswer(answer)}`);
   }
+}
+
+function later(one: RegisterRecord | undefined, other: RegisterRecord | undefined): RegisterRecord | undefined {
+  if (one?.proposal == null) return other;
+  if (other?.proposal == null) return one;
+  return compareBallots(one.proposal.accepted, other.proposal.accepted) < 0 ? other : one;
 }
 
 function nameOf({ round, proposer }: Ballot): string {
@@ -152,6 +212,10 @@ function describeRequest(request: AcceptorRequest): string {
       return `commit ${request.key} ${formatBallot(request.ballot)}`;
     case 'enumerate':
       return `enumerate ${request.prefix} ${request.shard}`;
+    case 'compare':
+      return 'compare';
+    case 'pull':
+      return `pull ${request.keys.join()}`;
   }
 }
 
@@ -170,5 +234,9 @@ function describeAnswer(answer: AcceptorAnswer): string {
       return 'accepted';
     case 'enumerated':
       return `${answer.keys.length} keys`;
+    case 'differs':
+      return `differs in ${answer.shards.length} shards`;
+    case 'pulled':
+      return `copies of ${answer.copies.map(({ key, proposal }) => `${key} ${formatBallot(proposal.accepted)}`).join()}`;
   }
 }

@@ -107,6 +107,20 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     nextShard: fc.nat(256),
     keys: fc.array(fc.record({ key, accepted: ballot, operation, committed: fc.boolean(), until: natural })),
   }),
+  compare: fc.record({
+    type: type('compare'),
+    request: number48,
+    digests: fc.uint8Array({ minLength: 1024, maxLength: 1024 }),
+  }),
+  differs: fc.record({ type: type('differs'), request: number48, shards: fc.array(fc.nat(255), { maxLength: 256 }) }),
+  pull: fc.record({ type: type('pull'), request: number48, keys: fc.array(key, { maxLength: 64 }) }),
+  pulled: fc.record({
+    type: type('pulled'),
+    request: number48,
+    first: fc.oneof(key, fc.constant('')),
+    looked: fc.nat(64),
+    copies: fc.array(fc.record({ key, proposal, horizon: natural }), { maxLength: 5 }),
+  }),
   hello: fc.record({
     type: type('hello'),
     name,

@@ -48,6 +48,19 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
     '940401a16b930203a3372e31',
   ],
   [{ type: 'enumerate', request: 1, prefix: 'sess/', shard: 255 }, '940501a5736573732fccff'],
+  [{ type: 'compare', request: 1, digests: new Uint8Array(1024).fill(0xc1) }, `930b01c50400${'c1'.repeat(1024)}`],
+  [{ type: 'differs', request: 1, shards: [0, 255] }, '930c019200ccff'],
+  [{ type: 'pull', request: 1, keys: ['k', 'l'] }, '930d0192a16ba16c'],
+  [
+    {
+      type: 'pulled',
+      request: 1,
+      first: 'k',
+      looked: 2,
+      copies: [{ key: 'k', proposal: PROPOSAL, horizon: 6 }],
+    },
+    `950e01a16b0293a16b069d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005ff0000`,
+  ],
   [
     { type: 'promised', request: 1, ballot: ballot(2, 3), report: null, horizon: 4, floor: ballot(5, 6) },
     '9806010203c0040506',

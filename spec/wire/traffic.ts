@@ -1,7 +1,7 @@
 /** Real traffic to make hostile traffic from. */
 import { type Keyring, makeKeyring } from '../../lib/wire/keyring.js';
 import { Opener } from '../../lib/wire/open.js';
-import { Farm, increment, remove, setText } from '../node/farm.js';
+import { Farm, increment, remove, setText, until } from '../node/farm.js';
 
 export const SECRET = 'the secret of those who are fuzzed';
 
@@ -21,7 +21,9 @@ export interface Traffic {
 export async function recordTraffic(): Promise<Traffic> {
   const farm = new Farm();
   const sent = new Map<string, { readonly isFrame: boolean; readonly bytes: Buffer }>();
-  farm.hub.fate = ({ bytes, isFrame }) => {
+  let deaf = 0;
+  farm.hub.fate = ({ bytes, isFrame, to }) => {
+    if (to === deaf) return { delaysMs: [] };
     const copy = Buffer.from(bytes);
     sent.set(copy.toString('latin1'), { isFrame, bytes: copy });
     // One of many is late, so that some questions are repeated.
@@ -46,6 +48,12 @@ export async function recordTraffic(): Promise<Traffic> {
   );
   await Promise.all(all.flatMap((node) => [node.read('b/contended'), node.read('b/large-0'), node.ids('b')]));
   await Promise.all(all.map((node, index) => node.change(`b/text-${index}`, remove)));
+  // What one voter misses it fetches from the others.
+  const [first, , third] = nodes;
+  deaf = 3;
+  await first?.change('b/missed', setText('missed', inAnHour));
+  deaf = 0;
+  await until(() => (third?.status().repair.copied ?? 0) > 0);
   await farm.close();
 
   const keyring = await makeKeyring(SECRET, 'default');
