@@ -1,4 +1,5 @@
 /** What a body says, read by other code than the decoder's: what both read must be the same. */
+import { MAX_PULLED } from '../../lib/paxos/index.js';
 import { LIMITS } from '../../lib/wire/format.js';
 import type { Message } from '../../lib/wire/messages.js';
 
@@ -114,6 +115,8 @@ const LENGTHS: Readonly<Record<string, number>> = {
   lineage: LIMITS.lineage,
   holders: LIMITS.slots,
   keys: LIMITS.enumeratedKeys,
+  shards: LIMITS.shards,
+  copies: MAX_PULLED,
 };
 
 /** What is wrong with what the decoder gave: `null` if nothing. Says nothing of how it came about. */

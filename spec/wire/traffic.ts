@@ -1,4 +1,5 @@
 /** Real traffic to make hostile traffic from. */
+import { decodeBody } from '../../lib/wire/decode.js';
 import { type Keyring, makeKeyring } from '../../lib/wire/keyring.js';
 import { Opener } from '../../lib/wire/open.js';
 import { Farm, increment, remove, setText, until } from '../node/farm.js';
@@ -77,14 +78,18 @@ export async function recordTraffic(): Promise<Traffic> {
   };
 }
 
-/** Many bodies are alike; so that each kind is changed, there are no more than some of each size. */
+/** Many bodies are alike; so that each kind is changed, there are some of each size, and of each type of message. */
 function varied(bodies: readonly Buffer[]): Buffer[] {
-  const byShape = new Map<string, Buffer[]>();
-  for (const body of bodies) {
-    const shape = `${body.length >> 5}`;
-    const same = byShape.get(shape) ?? [];
-    byShape.set(shape, same);
-    if (same.length < 40) same.push(body);
-  }
-  return [...byShape.values()].flat();
+  const counts = new Map<string | number, number>();
+  const isAmongFirst = (shape: string | number, most: number): boolean => {
+    const count = (counts.get(shape) ?? 0) + 1;
+    counts.set(shape, count);
+    return count <= most;
+  };
+  return bodies.filter((body) => {
+    const decoded = decodeBody(body);
+    const types = decoded.ok ? decoded.messages.map(({ type }) => type) : [];
+    const isOfRareType = types.map((type) => isAmongFirst(type, 10)).includes(true);
+    return isAmongFirst(body.length >> 5, 40) || isOfRareType;
+  });
 }
