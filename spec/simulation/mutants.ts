@@ -505,7 +505,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'bare-promise-forgotten',
     breaks: 'a bare promise is kept until its horizon + 2 S',
-    conditions: { ...FORGETTING, sessionShare: 0.9 },
+    // What repair leaves: only where the logout's tombstone is forgotten before the third voter has fetched it.
+    conditions: { ...FORGETTING, episodes: 1, sessionShare: 1, sessionLifeMs: 12_000, deafness: 0 },
     edits: [
       {
         file: 'paxos/acceptor',
