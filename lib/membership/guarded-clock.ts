@@ -15,7 +15,7 @@ const WINDOW_MS = 5000;
 
 /**
  * Wall time that does not leap: anchored at the start, advanced by the monotonic clock, and anchored anew to the
- * machine's clock only when a majority of the voters' clocks agree with that. One host whose clock is set a day ahead
+ * machine's clock only when a majority of the voters' clocks agree with that, or nobody vouches for it anyway. One host whose clock is set a day ahead
  * must not forget live sessions.
  */
 export class GuardedClock {
@@ -84,7 +84,8 @@ export class GuardedClock {
   }
 
   /**
-   * Looks at the machine's clock, follows it if a majority does, and tells what the voters' clocks say of ours.
+   * Looks at the machine's clock, follows it if a majority agrees with it, or if none does with ours and no fewer with the
+   * machine's, and tells what the voters' clocks say of ours.
    *
    * @param machineMs what the machine's clock shows
    * @param voters processes that hold slots, without this one
@@ -104,7 +105,11 @@ export class GuardedClock {
     const majority = majorityOf(size);
     const agreeing = (shiftMs: number): number =>
       own + offsets.filter((offset) => Math.abs(offset - shiftMs) <= this.#toleranceMs).length;
-    if (leapMs !== 0 && agreeing(leapMs) >= majority) {
+    // With some voters gone there may be no majority for either. While nobody vouches for this clock nothing rests on it,
+    // so it goes where no fewer agree: or two that were wrong together, and whose machines have been set right, would
+    // each wait for the other.
+    const isBetter = agreeing(0) < majority && agreeing(leapMs) > own && agreeing(leapMs) >= agreeing(0);
+    if (leapMs !== 0 && (agreeing(leapMs) >= majority || isBetter)) {
       this.follow(machineMs, monotonicMs);
       return this.#opinion(
         offsets.map((offset) => offset - leapMs),

@@ -54,6 +54,21 @@ describe('what the others say', () => {
       { isTrusted: true, isOff: false, wallAheadMs: DAY_MS },
     ],
     [
+      'of five two are gone, one was as wrong as this one, one is right, as this machine is now',
+      { others: [0, 7000, null, null], machine: 7000 },
+      { isTrusted: false, isOff: false, wallAheadMs: 7000 },
+    ],
+    [
+      'of five two are gone, and this machine leaps where nobody is',
+      { others: [0, 7000, null, null], machine: DAY_MS },
+      { isTrusted: false, isOff: false, wallAheadMs: 0 },
+    ],
+    [
+      'nobody is heard, and this machine leaps',
+      { others: [null, null], machine: DAY_MS },
+      { isTrusted: false, isOff: false, wallAheadMs: 0 },
+    ],
+    [
       'one of five leaps with this machine',
       { others: [DAY_MS, 0, 0, 0], machine: DAY_MS },
       { isTrusted: true, isOff: false, wallAheadMs: 0 },
