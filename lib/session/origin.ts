@@ -1,4 +1,4 @@
-import type { Ballot, Current, OperationId } from '../paxos/index.js';
+import { type Ballot, type Current, NO_BALLOT, type OperationId, sameBallot } from '../paxos/index.js';
 import type { StoredCookie } from './cookie.js';
 
 /** The version of a session that an object stands for: what it was loaded from, or last saved as. */
@@ -80,11 +80,18 @@ export class Origin {
     return fork;
   }
 
-  /** The version, as the register's lineage shows it. A tombstone keeps the lineage, so a logout since is seen too. */
+  /**
+   * The version, as the register's lineage shows it. A tombstone keeps the lineage, so a logout since is seen too.
+   *
+   * The lineage may not reach back to a write that took long, if this process was paused. A login of which nobody knows
+   * has taken effect, then, if there has been anything under its id: ids are random. Else its retry would undo a logout,
+   * or what others have saved since.
+   */
   baseAt(current: Current): Base | null {
-    return this.#unknown.reduce(
-      (base, write) => (current.hasSeen(write.operation) ? write.made(base, current.birth) : base),
-      this.#base,
-    );
+    const wasInUse = !sameBallot(current.birth, NO_BALLOT);
+    return this.#unknown.reduce((base, write) => {
+      const isDone = current.hasSeen(write.operation) || (base === null && wasInUse);
+      return isDone ? write.made(base, current.birth) : base;
+    }, this.#base);
   }
 }

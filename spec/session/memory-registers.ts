@@ -51,6 +51,11 @@ export class MemoryFarm {
     return Date.now();
   }
 
+  /** As after a time in which operations are looked for no more. */
+  forgetLineages(): void {
+    for (const [key, { state }] of this.#registers) this.#registers.set(key, { state, lineage: [] });
+  }
+
   read(key: string): State {
     const { state } = this.#registers.get(key) ?? { state: ABSENT };
     if (state.value === null || state.until > this.nowMs()) return state;

@@ -1,7 +1,7 @@
 /** The store by itself: what it promises to whoever calls it, point by point of what express-session asks of a store. */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import session, { type SessionData } from 'express-session';
-import { type PaxosError, ValueTooLargeError } from '../../lib/errors.js';
+import { OutcomeUnknownError, type PaxosError, ValueTooLargeError } from '../../lib/errors.js';
 import type { SessionConflict } from '../../lib/session/index.js';
 import { PaxosStore, type PaxosStoreOptions } from '../../lib/session/index.js';
 import { MemoryFarm, type MemoryNode, TIMEOUT_MS } from './memory-registers.js';
@@ -662,6 +662,23 @@ describe('two requests', () => {
       // Nor at the next attempt.
       await a.store.set('s', saved);
       expect(await b.store.get('s')).toBeNull();
+    },
+  );
+
+  it.each(['logged out', 'saved by others'] as const)(
+    'the late retry of a login that took effect, as nobody knew, undoes nothing: %s since',
+    async (since) => {
+      const farm = new MemoryFarm();
+      const [a, b] = [server(farm), server(farm)];
+      const login = made({ user: 'ann' });
+      a.node.faults.push('landed');
+      await expect(a.store.set('s', login)).rejects.toThrow(OutcomeUnknownError);
+      if (since === 'logged out') await b.store.destroy('s');
+      else await b.store.set('s', Object.assign(await loaded(b.store, 's'), { views: 7 }));
+      farm.forgetLineages();
+      await a.store.set('s', login);
+      const expected = since === 'logged out' ? null : { user: 'ann', views: 7 };
+      expect(since === 'logged out' ? await b.store.get('s') : await dataIn(b.store, 's')).toEqual(expected);
     },
   );
 
