@@ -1,4 +1,4 @@
-import { type Ballot, type Current, NO_BALLOT, type OperationId, sameBallot } from '../paxos/index.js';
+import type { Ballot, Current, OperationId } from '../paxos/index.js';
 import type { StoredCookie } from './cookie.js';
 
 /** The version of a session that an object stands for: what it was loaded from, or last saved as. */
@@ -84,13 +84,14 @@ export class Origin {
    * The version, as the register's lineage shows it. A tombstone keeps the lineage, so a logout since is seen too.
    *
    * The lineage may not reach back to a write that took long, if this process was paused. A login of which nobody knows
-   * has taken effect, then, if there has been anything under its id: ids are random. Else its retry would undo a logout,
-   * or what others have saved since.
+   * has taken effect, then, if the life that is or was there began by this process. Else its retry would undo a logout, or
+   * what others have saved since.
    */
   baseAt(current: Current): Base | null {
-    const wasInUse = !sameBallot(current.birth, NO_BALLOT);
+    // Operations are named after their proposer.
+    const own = `${current.birth.proposer.toString(36)}.`;
     return this.#unknown.reduce((base, write) => {
-      const isDone = current.hasSeen(write.operation) || (base === null && wasInUse);
+      const isDone = current.hasSeen(write.operation) || (base === null && write.operation.startsWith(own));
       return isDone ? write.made(base, current.birth) : base;
     }, this.#base);
   }
