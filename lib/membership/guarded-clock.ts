@@ -15,8 +15,8 @@ const WINDOW_MS = 5000;
 
 /**
  * Wall time that does not leap: anchored at the start, advanced by the monotonic clock, and anchored anew to the
- * machine's clock only when a majority of the voters' clocks agree with that, or nobody vouches for it anyway. One host whose clock is set a day ahead
- * must not forget live sessions.
+ * machine's clock only when a majority of the voters' clocks agree with that, or nobody vouches for it anyway. One host
+ * whose clock is set a day ahead must not forget live sessions.
  */
 export class GuardedClock {
   readonly #toleranceMs: number;

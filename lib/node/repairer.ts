@@ -7,7 +7,6 @@ import {
   type Copy,
   type Electorate,
   type EnumeratedKey,
-  type Exchange,
   type Instant,
   type Outgoing,
   roundTimeMs,
@@ -121,7 +120,7 @@ export class Repairer {
     return slots.find((slot) => slot > this.#slot) ?? slots[0] ?? null;
   }
 
-  #follow(exchange: Comparison & Exchange, outgoing: Outgoing | null): void {
+  #follow(exchange: Comparison, outgoing: Outgoing | null): void {
     if (outgoing !== null) this.#setup.transmit(outgoing);
     const { outcome } = exchange;
     if (outcome === null || this.#exchange !== exchange) return;

@@ -31,7 +31,7 @@ import type {
   Report,
 } from './messages.js';
 import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
-import { type RecordTable, SHARDS, shardOf } from './table.js';
+import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
 export interface AcceptorLimits {
@@ -344,9 +344,10 @@ export class Acceptor {
 
   /** A value is known to be chosen here, or is not any more. */
   #note(key: string, accepted: Ballot): void {
-    const shard = shardOf(key);
+    const hash = hashOf(key);
+    const shard = shardOfHash(hash);
     // The index is below SHARDS, which is the length of the array.
-    this.#digests[shard] = (this.#digests[shard] as number) ^ digestOf(key, accepted);
+    this.#digests[shard] = (this.#digests[shard] as number) ^ digestOf(hash, accepted);
   }
 
   #isTooFarAhead(ballot: Ballot, now: Instant): boolean {

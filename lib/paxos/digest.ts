@@ -6,11 +6,13 @@ const BYTES = 4;
 /** Bytes of all shards' digests together. */
 export const DIGESTS_SIZE = SHARDS * BYTES;
 
-/** A number of 32 bits for a value that is chosen; a shard's digest is all of its values' numbers by exclusive or. */
-export function digestOf(key: string, { round, proposer }: Ballot): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  hash = mix(hash, round % 2 ** 32);
+/**
+ * A number of 32 bits for a value that is chosen; a shard's digest is all of its values' numbers by exclusive or.
+ *
+ * @param keyHash the key's hash: `hashOf` in `table.ts`
+ */
+export function digestOf(keyHash: number, { round, proposer }: Ballot): number {
+  let hash = mix(keyHash, round % 2 ** 32);
   hash = mix(hash, Math.floor(round / 2 ** 32));
   hash = mix(hash, proposer % 2 ** 32);
   return mix(hash, Math.floor(proposer / 2 ** 32)) >>> 0;

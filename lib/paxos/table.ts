@@ -3,10 +3,20 @@ import type { RegisterRecord } from './record.js';
 /** Number of shards of a {@link RecordTable}. Part of the protocol: enumerations and transfers go shard by shard. */
 export const SHARDS = 256;
 
-/** The shard that a key belongs to, 0..{@link SHARDS}−1; the same on every node (FNV-1a over UTF-16 units). */
-export function shardOf(key: string): number {
+/** 32 bits of a key, the same on every node: FNV-1a over UTF-16 units. */
+export function hashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+/** The shard that a key belongs to, 0..{@link SHARDS}−1; the same on every node. */
+export function shardOf(key: string): number {
+  return shardOfHash(hashOf(key));
+}
+
+/** The same, of a key's {@link hashOf}. */
+export function shardOfHash(hash: number): number {
   return (hash ^ (hash >>> 16)) & (SHARDS - 1);
 }
 
