@@ -8,11 +8,12 @@ export interface Candidate {
   /** 1..N for that slot, 0 for any. */
   readonly wish: number;
   readonly name: string;
+  readonly host: string;
 }
 
 /**
  * Gives out the slots: each fixed slot to the lowest process number that wants it, the others to the lowest of the
- * rest. Everybody who sees the same candidates comes to the same result.
+ * rest, those first whose hosts have no voter yet. Everybody who sees the same candidates comes to the same result.
  *
  * @returns N entries, slot 1 first; `null` where there is nobody for the slot
  */
@@ -24,7 +25,14 @@ export function assignSlots<C extends Candidate>(candidates: readonly C[], size:
     if (candidate.wish > 0 && index < size && slots[index] === null) slots[index] = candidate;
   }
   const anyslot = ordered.filter((candidate) => candidate.wish === 0);
-  return slots.map((holder) => holder ?? anyslot.shift() ?? null);
+  const hosts = new Set(slots.map((holder) => holder?.host));
+  const next = (): C | null => {
+    const away = anyslot.findIndex(({ host }) => !hosts.has(host));
+    const [candidate] = anyslot.splice(Math.max(away, 0), 1);
+    hosts.add(candidate?.host);
+    return candidate ?? null;
+  };
+  return slots.map((holder) => holder ?? next());
 }
 
 /** A candidate, as the process knows it that would form the farm. */

@@ -1,3 +1,4 @@
+export * from './claims.js';
 export * from './guarded-clock.js';
 export * from './membership.js';
 export * from './peers.js';

@@ -1,24 +1,30 @@
 import { type Answerer, type Electorate, majorityOf } from '../paxos/index.js';
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
+import { type Claim, Claims } from './claims.js';
 import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
-import type { PeerTable } from './peers.js';
-import { type Holder, isOlder, mergeViews, slotOf, type View } from './view.js';
+import { type PeerTable, SUSPICION_MS } from './peers.js';
+import { type Holder, isOlder, mergeViews, slotOf, type View, vectorOf } from './view.js';
 
 /** What a step of the membership wants done. */
 export type Directive =
   | { readonly kind: 'send' /** Process, or 0 for all. */; readonly to: number; readonly message: MembershipMessage }
   /** This process lives in another view now; what it held and had under way in the one before is void. */
   | { readonly kind: 'entered'; readonly left: View | null }
-  /** The view has learnt of a holder. */
+  /** The view has learnt of a holder: what was counted under the vector before is void. */
   | { readonly kind: 'grown' }
-  /** A slot that nobody has ever held is to be asked for. */
-  | { readonly kind: 'claim'; readonly slot: number }
+  /** A slot is to be asked for; what comes of it is to be told by {@link Membership.claimed}. */
+  | { readonly kind: 'claim'; readonly claim: Claim }
+  /** This process holds a slot now, and has to get its memory before it votes: see {@link Membership.recovered}. */
+  | { readonly kind: 'recover' }
+  /** Another process holds this one's slot: it votes no more, and what it holds is worth nothing. */
+  | { readonly kind: 'fenced' }
   | { readonly kind: 'warning'; readonly code: string; readonly message: string };
 
 export interface MembershipSetup {
   readonly process: number;
   /** `host:pid` */
   readonly name: string;
+  readonly host: string;
   readonly clusterSize: number;
   /** 1..N for that slot, 0 for any, −1 for none. */
   readonly wish: number;
@@ -51,20 +57,21 @@ const CANDIDATE_MS = 1500;
 const FORMATION_MS = 1500;
 /** How often it is proposed meanwhile. */
 const FORM_INTERVAL_MS = 200;
-/** Silence after which a process counts as gone. */
-export const SUSPICION_MS = 3000;
 /** Silence after which a failed operation names a process as missing: three hellos. */
 export const SILENCE_MS = 1500;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
+/** Between two answers to one process that does not know the same holders; processes so answered that are remembered. */
+const TELL_INTERVAL_MS = 50;
+const MAX_TOLD = 1024;
 
 /**
  * Who votes: finds the others, forms the farm once when it starts for the first time, and keeps the view of its slots
  * (docs/protocol.md, "First start"). Pure: what it hears and the time go in, directives come out.
  *
  * Forming takes all N processes, each bound to one formation at a time, so that no process can vote in two farms. A
- * process that comes later finds voters who vouch for their view, and joins as a learner, or takes a slot that nobody
- * has ever held. That is as good as a voter that was cut off since the start: no promise of it was ever counted.
+ * process that comes later finds voters who vouch for their view, and joins as a learner. It takes a slot that is open by
+ * an agreement of the others' holders, and votes as soon as it has the memory that goes with the slot.
  */
 export class Membership {
   readonly #setup: MembershipSetup;
@@ -74,13 +81,18 @@ export class Membership {
   /** Derived from the view, since they are asked for at each operation. */
   #electorate: Electorate | null = null;
   #otherVoters: readonly number[] = [];
+  #vector = 0;
   #slot = 0;
+  /** Whether this process has the memory that goes with its slot. */
+  #isRecovered = false;
+  readonly #claims: Claims;
+  /** By process: when it was last told of holders that it did not know. */
+  readonly #told = new Map<number, number>();
   #bound: { readonly view: View; readonly coordinator: number; readonly sinceMs: number } | null = null;
   #seekingSinceMs: number | null = null;
   #nextHelloMs = Number.NEGATIVE_INFINITY;
   #nextAttemptMs = Number.NEGATIVE_INFINITY;
   #nextFormMs = Number.NEGATIVE_INFINITY;
-  #nextClaimMs = Number.NEGATIVE_INFINITY;
   #candidates = '';
   #candidatesSinceMs = 0;
   /** Whether the next formation that this process tries leaves out whose clock is nearly too far away: every other one. */
@@ -95,6 +107,7 @@ export class Membership {
   constructor(setup: MembershipSetup, peers: PeerTable) {
     this.#setup = setup;
     this.#peers = peers;
+    this.#claims = new Claims(setup, peers);
   }
 
   get view(): View | null {
@@ -106,14 +119,21 @@ export class Membership {
     return this.#slot;
   }
 
-  get generation(): number {
-    return this.#slot === 0 ? 0 : (this.#view?.holders[this.#slot - 1]?.generation ?? 0);
+  /** Slot that this process votes for; 0 for none, as while it is without the memory that goes with its slot. */
+  get votingSlot(): number {
+    return this.#isRecovered ? this.#slot : 0;
+  }
+
+  /** Names what this process knows of the slots' holders; see {@link vectorOf}. 0 while there is no view. */
+  get vector(): number {
+    return this.#vector;
   }
 
   get phase(): Hello['phase'] {
     if (this.#isLeaving) return 'leaving';
     if (this.#view === null) return 'seeking';
-    return this.#slot === 0 ? 'learner' : 'voter';
+    if (this.#slot === 0) return 'learner';
+    return this.#isRecovered ? 'voter' : 'recovering';
   }
 
   /** The voters, as known at each moment; `null` while there is no view. */
@@ -121,9 +141,8 @@ export class Membership {
     return this.#electorate;
   }
 
-  isVoter({ process, slot, generation }: Answerer): boolean {
-    const holder = this.#view?.holders[slot - 1];
-    return holder != null && holder.process === process && holder.generation === generation;
+  isVoter({ process, slot }: Answerer): boolean {
+    return this.#view?.holders[slot - 1]?.process === process;
   }
 
   /** The other voters' process numbers. */
@@ -141,8 +160,28 @@ export class Membership {
     });
   }
 
+  /** Those of them that vote. */
+  votersHeard(monotonicMs: number, withinMs: number = SUSPICION_MS): number[] {
+    return this.slotsHeard(monotonicMs, withinMs).filter((slot) => {
+      if (slot === this.#slot) return this.#isRecovered;
+      const process = this.#view?.holders[slot - 1]?.process ?? 0;
+      return this.#peers.get(process)?.introduction?.phase !== 'recovering';
+    });
+  }
+
   hasQuorum(monotonicMs: number): boolean {
-    return this.#view !== null && this.slotsHeard(monotonicMs).length >= majorityOf(this.#view.holders.length);
+    return this.#view !== null && this.votersHeard(monotonicMs).length >= majorityOf(this.#view.holders.length);
+  }
+
+  /** Whether this process does its part: it votes, or has come where all slots that it could take have their voters. */
+  isSettled(monotonicMs: number): boolean {
+    if (this.#view === null) return false;
+    return this.#slot > 0 ? this.#isRecovered : this.#claims.isSpare(monotonicMs);
+  }
+
+  /** Whether this process agrees to another one's taking that slot: not while it hears the holder. */
+  maySlotChange(slot: number, monotonicMs: number): boolean {
+    return this.#claims.isOpen(slot, this.#view?.holders[slot - 1], monotonicMs);
   }
 
   /** @param streamPort for the hello */
@@ -155,29 +194,53 @@ export class Membership {
   /** Says good-bye; to be sent at once. */
   leave(): Directive[] {
     this.#isLeaving = true;
-    return [this.#hello(0)];
+    // To each voter by itself, too: who has not heard it waits long until the slot is open.
+    return [this.#hello(0, 0), ...this.#otherVoters.map((process) => this.#hello(process, 0))];
   }
 
-  /** A claim was chosen: somebody, this process or another, holds the slot now. */
-  filled(slot: number, holder: Holder): Directive[] {
+  /** It was agreed on who holds the slot that was claimed: this process or another. */
+  claimed(claim: Claim, holder: Holder, now: MembershipInstant): Directive[] {
+    this.#claims.ended(claim, 'decided');
     if (this.#view === null) return [];
-    const holders = this.#view.holders.map((held, index) => (index === slot - 1 ? holder : held));
-    return this.#merge({ ...this.#view, holders });
+    const holders = this.#view.holders.map((held, index) => (index === claim.slot - 1 ? holder : held));
+    return this.#merge({ ...this.#view, holders }, now);
+  }
+
+  /** @param isDoubtful whether the claim may have been chosen, or may yet be */
+  claimFailed(claim: Claim, isDoubtful: boolean): void {
+    this.#claims.ended(claim, isDoubtful ? 'doubtful' : 'nothing');
+  }
+
+  /** This process has the memory that goes with its slot, and votes from now on. */
+  recovered(now: MembershipInstant): Directive[] {
+    if (this.#slot === 0) return [];
+    this.#isRecovered = true;
+    return [this.#hello(0, now.monotonicMs)];
+  }
+
+  /** What that process sent was not counted: it does not know the same holders. */
+  differs(from: number, now: MembershipInstant): Directive[] {
+    if (this.#isLeaving || now.monotonicMs - (this.#told.get(from) ?? Number.NEGATIVE_INFINITY) < TELL_INTERVAL_MS)
+      return [];
+    if (this.#told.size >= MAX_TOLD) this.#told.clear();
+    this.#told.set(from, now.monotonicMs);
+    return [this.#hello(from, now.monotonicMs)];
   }
 
   tick(now: MembershipInstant): Directive[] {
     if (this.#seekingSinceMs === null || this.#isLeaving) return [];
     const directives: Directive[] = [];
+    this.#claims.look(now.monotonicMs);
     if (now.monotonicMs >= this.#nextHelloMs) {
       const isEager = this.#view === null && now.monotonicMs - this.#seekingSinceMs < 5000;
       const intervalMs = isEager ? SEEKING_INTERVAL_MS : HELLO_INTERVAL_MS;
       // Spread a little, so that nodes started together don't all speak at once for ever.
       this.#nextHelloMs = now.monotonicMs + intervalMs * (0.9 + 0.2 * this.#setup.random());
-      directives.push(this.#hello(0));
+      directives.push(this.#hello(0, now.monotonicMs));
       if (this.#view === null) directives.push(this.#ask(0, now));
     }
     if (this.#view === null) directives.push(...this.#form(now));
-    else if (this.#slot === 0) directives.push(...this.#claim(now));
+    else if (this.#slot === 0) directives.push(...this.#claim(now), ...this.#checkTaken(now));
     return directives;
   }
 
@@ -187,7 +250,7 @@ export class Membership {
       case 'hello':
         return this.#onHello(from, message, now);
       case 'who':
-        if (this.#view === null || this.#slot === 0) return [];
+        if (this.#view === null || this.votingSlot === 0) return [];
         return [{ kind: 'send', to: from, message: { type: 'vouch', request: message.request, view: this.#view } }];
       case 'vouch':
         return this.#onVouch(from, message, now);
@@ -203,22 +266,22 @@ export class Membership {
     if (peer === undefined) return [];
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
-    if (peer.introduction?.phase === 'leaving') return [];
-    const { name, streamPort, clusterSize, wish, phase, bound } = hello;
+    if (peer.leftMs !== null) return [];
+    const { name, host, streamPort, clusterSize, wish, phase, bound, open } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
-    peer.introduction = { name, streamPort, clusterSize, wish, phase, bound, incarnation };
+    peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, open };
     if (phase === 'leaving') {
-      peer.lastHeardMs = Number.NEGATIVE_INFINITY;
+      this.#peers.leave(peer, now.monotonicMs);
       return [];
     }
     const directives = this.#checkSettings(hello, from);
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
-    if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from));
+    if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
     if (this.#view !== null && slotOf(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
     if (hello.view === null) return directives;
     if (hello.view.incarnation === this.#view?.incarnation) {
-      directives.push(...this.#merge(hello.view));
+      directives.push(...this.#merge(hello.view, now));
     } else if (this.#bound !== null && hello.view.incarnation === this.#bound.view.incarnation) {
       directives.push(...this.#enter(hello.view, now));
     } else if (this.#view !== null && this.#isWorthEntering(hello.view, now)) {
@@ -233,7 +296,7 @@ export class Membership {
     if (slotOf(view, from) === 0) return [];
     if (view.incarnation === this.#view?.incarnation) {
       this.#voterHeardMs = now.monotonicMs;
-      return this.#merge(view);
+      return this.#merge(view, now);
     }
     return this.#view === null || this.#isWorthEntering(view, now) ? this.#enter(view, now) : [];
   }
@@ -253,7 +316,7 @@ export class Membership {
     // could never set its clock right.
     if (view.holders.some((holder) => holder !== null && this.#isClockFar(holder.process))) return [];
     this.#bound ??= { view, coordinator: from, sinceMs: now.monotonicMs };
-    return [this.#hello(from)];
+    return [this.#hello(from, now.monotonicMs)];
   }
 
   #onUnform(from: number, { incarnation }: Unform): Directive[] {
@@ -333,14 +396,14 @@ export class Membership {
   }
 
   #listApplicants(now: MembershipInstant): Applicant[] {
-    const { process, wish, name, clusterSize } = this.#setup;
-    const applicants: Applicant[] = [{ process, wish, name, aheadMs: 0 }];
+    const { process, wish, name, host, clusterSize } = this.#setup;
+    const applicants: Applicant[] = [{ process, wish, name, host, aheadMs: 0 }];
     for (const peer of this.#peers) {
       const said = peer.introduction;
       if (said === null || said.phase !== 'seeking' || said.wish < 0 || said.bound !== 0) continue;
       if (said.clusterSize !== clusterSize || now.monotonicMs - peer.lastHeardMs > CANDIDATE_MS) continue;
       const aheadMs = this.#setup.clockAheadMs(peer.process);
-      applicants.push({ process: peer.process, wish: said.wish, name: said.name, aheadMs });
+      applicants.push({ process: peer.process, wish: said.wish, name: said.name, host: said.host, aheadMs });
     }
     return applicants;
   }
@@ -350,13 +413,20 @@ export class Membership {
   }
 
   #claim(now: MembershipInstant): Directive[] {
-    const { wish } = this.#setup;
-    if (wish < 0 || this.#view === null || now.monotonicMs < this.#nextClaimMs) return [];
-    const vacant = this.#view.holders.flatMap((holder, index) => (holder === null ? [index + 1] : []));
-    const slot = wish === 0 ? vacant[0] : vacant.find((each) => each === wish);
-    if (slot === undefined || !this.hasQuorum(now.monotonicMs)) return [];
-    this.#nextClaimMs = now.monotonicMs + SUSPICION_MS * (1 + this.#setup.random());
-    return [{ kind: 'claim', slot }];
+    const claim = this.#claims.next(now.monotonicMs);
+    return claim === null ? [] : [{ kind: 'claim', claim }];
+  }
+
+  /** The slot that this process is to have, and only that one, has a holder that lives. */
+  #checkTaken({ monotonicMs }: MembershipInstant): Directive[] {
+    const { wish, name } = this.#setup;
+    const holder = wish > 0 ? this.#view?.holders[wish - 1] : null;
+    if (holder == null || !this.#peers.isHeard(holder.process, monotonicMs, SILENCE_MS)) return [];
+    return this.#warnOnce(
+      'slot-taken',
+      holder.process,
+      `Slot ${wish} is held by ${this.#nameOf(holder)}, which is up; this process (${name}) was given the same one and joins as a learner: give each its own, or leave option slot out.`,
+    );
   }
 
   #enter(view: View, now: MembershipInstant): Directive[] {
@@ -367,30 +437,44 @@ export class Membership {
     this.#voterHeardMs = now.monotonicMs;
     // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
     this.#slot = left === null ? slotOf(view, this.#setup.process) : 0;
+    // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
+    this.#isRecovered = this.#slot > 0;
+    this.#claims.see(view, true, now.monotonicMs);
     this.#nextHelloMs = now.monotonicMs + HELLO_INTERVAL_MS;
-    const directives: Directive[] = [{ kind: 'entered', left }, this.#hello(0)];
-    const taken = this.#setup.wish > 0 ? view.holders[this.#setup.wish - 1] : null;
-    if (taken != null && taken.process !== this.#setup.process) {
-      directives.push({
-        kind: 'warning',
-        code: 'slot-taken',
-        message: `Slot ${this.#setup.wish} is held by ${this.#nameOf(taken)}; this process (${this.#setup.name}) joins as a learner. If that process is gone for good, restart the whole farm to give the slot out anew.`,
-      });
-    }
-    return directives;
+    return [{ kind: 'entered', left }, this.#hello(0, now.monotonicMs)];
   }
 
-  #merge(view: View): Directive[] {
+  #merge(view: View, now: MembershipInstant): Directive[] {
     if (this.#view === null) return [];
     const merged = mergeViews(this.#view, view);
     if (merged === this.#view) return [];
+    const before = this.#slot;
     this.#setView(merged);
-    if (this.#slot === 0) this.#slot = slotOf(merged, this.#setup.process);
-    return [{ kind: 'grown' }, this.#hello(0)];
+    this.#claims.see(merged, false, now.monotonicMs);
+    this.#slot = slotOf(merged, this.#setup.process);
+    const directives: Directive[] = [];
+    if (this.#slot !== before) {
+      this.#isRecovered = false;
+      if (before > 0) directives.push({ kind: 'fenced' }, this.#fencedWarning(before, merged));
+    }
+    directives.push({ kind: 'grown' });
+    if (this.#slot > 0 && this.#slot !== before) directives.push({ kind: 'recover' });
+    return [...directives, this.#hello(0, now.monotonicMs)];
+  }
+
+  #fencedWarning(slot: number, { holders }: View): Directive {
+    const holder = holders[slot - 1];
+    const by = holder == null ? 'another process' : this.#nameOf(holder);
+    return {
+      kind: 'warning',
+      code: 'fenced',
+      message: `Slot ${slot} went to ${by}: the voters had not heard this process (${this.#setup.name}) for too long. It goes on as a learner, and takes a slot again when one is open. If that comes often, look for pauses of this process (CPU, memory, suspended machine), or a bad network.`,
+    };
   }
 
   #setView(view: View): void {
     this.#view = view;
+    this.#vector = vectorOf(view);
     this.#electorate = { size: view.holders.length, isVoter: (from) => this.isVoter(from) };
     this.#otherVoters = view.holders.flatMap((holder) =>
       holder === null || holder.process === this.#setup.process ? [] : holder.process,
@@ -401,10 +485,7 @@ export class Membership {
     const { clusterSize, maxClockSkewMs, wish } = this.#setup;
     const directives: Directive[] = [];
     const warn = (code: string, message: string): void => {
-      const once = `${code} ${from}`;
-      if (this.#warned.has(once) || this.#warned.size > 1000) return;
-      this.#warned.add(once);
-      directives.push({ kind: 'warning', code, message });
+      directives.push(...this.#warnOnce(code, from, message));
     };
     const where = this.#peers.get(from)?.address;
     const who = `${hello.name} (${where?.host}:${where?.port})`;
@@ -429,6 +510,13 @@ export class Membership {
     return directives;
   }
 
+  #warnOnce(code: string, about: number, message: string): Directive[] {
+    const once = `${code} ${about}`;
+    if (this.#warned.has(once) || this.#warned.size > 1000) return [];
+    this.#warned.add(once);
+    return [{ kind: 'warning', code, message }];
+  }
+
   #ask(to: number, now: MembershipInstant): Directive {
     // One question stands at a time, and for a while: a slow answer to it must still count.
     if (this.#who === null || now.monotonicMs - this.#who.atMs > SUSPICION_MS / 2) {
@@ -437,11 +525,12 @@ export class Membership {
     return { kind: 'send', to, message: { type: 'who', request: this.#who.request } };
   }
 
-  #hello(to: number): Directive {
-    const { name, clusterSize, maxClockSkewMs, wish } = this.#setup;
+  #hello(to: number, nowMs: number): Directive {
+    const { name, host, clusterSize, maxClockSkewMs, wish } = this.#setup;
     const message: Hello = {
       type: 'hello',
       name,
+      host,
       streamPort: this.#streamPort,
       clusterSize,
       maxClockSkewMs,
@@ -449,6 +538,7 @@ export class Membership {
       phase: this.phase,
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,
+      open: this.#isLeaving ? [] : this.#claims.open(nowMs),
     };
     return { kind: 'send', to, message };
   }

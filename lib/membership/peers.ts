@@ -9,12 +9,15 @@ export interface PeerAddress {
 /** What a process said of itself in its latest hello. */
 export interface Introduction {
   readonly name: string;
+  readonly host: string;
   readonly streamPort: number;
   readonly clusterSize: number;
   readonly wish: number;
-  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving';
+  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving' | 'recovering';
   readonly bound: number;
   readonly incarnation: number;
+  /** Slots whose holders it finds gone. */
+  readonly open: readonly number[];
 }
 
 /** Another process of the farm, as this one knows it. */
@@ -24,7 +27,43 @@ export interface Peer {
   introduction: Introduction | null;
   /** Monotonic ms; −∞ once it has said good-bye. */
   lastHeardMs: number;
+  /** Monotonic ms of its good-bye. */
+  leftMs: number | null;
   readonly roundTrip: RoundTrip;
+  readonly patience: Patience;
+}
+
+/** Silence after which a process counts as gone, at first; and at most, for one that has come back before. */
+export const SUSPICION_MS = 3000;
+const MAX_SUSPICION_MS = 30_000;
+/** The patience beyond the first is halved in that time. */
+const HALF_LIFE_MS = 60_000;
+
+/**
+ * How long a process may be silent until it counts as gone. Whoever was silent for a while and came back is only slow: it
+ * gets twice that time, or it would lose its slot at each of its pauses (the time-out that grows at a false suspicion:
+ * Chandra, Toueg, *Unreliable Failure Detectors for Reliable Distributed Systems*, 1996). That wears off.
+ */
+export class Patience {
+  #extraMs = 0;
+  #sinceMs = 0;
+
+  /** It was heard again after that silence. */
+  renew(silenceMs: number, nowMs: number): void {
+    if (silenceMs < SUSPICION_MS / 2) return;
+    const extraMs = Math.min(MAX_SUSPICION_MS, 2 * silenceMs) - SUSPICION_MS;
+    if (extraMs <= this.#extraAt(nowMs)) return;
+    this.#extraMs = extraMs;
+    this.#sinceMs = nowMs;
+  }
+
+  ms(nowMs: number): number {
+    return SUSPICION_MS + this.#extraAt(nowMs);
+  }
+
+  #extraAt(nowMs: number): number {
+    return this.#extraMs * 2 ** (-(nowMs - this.#sinceMs) / HALF_LIFE_MS);
+  }
 }
 
 /** Peers remembered at most; of more, the one longest silent is dropped. */
@@ -69,7 +108,15 @@ export class PeerTable {
     let peer = this.#peers.get(process);
     if (peer === undefined) {
       if (this.#peers.size >= MAX_PEERS) this.#dropLongestSilent();
-      peer = { process, address, introduction: null, lastHeardMs: nowMs, roundTrip: new RoundTrip() };
+      peer = {
+        process,
+        address,
+        introduction: null,
+        lastHeardMs: nowMs,
+        leftMs: null,
+        roundTrip: new RoundTrip(),
+        patience: new Patience(),
+      };
       this.#peers.set(process, peer);
     } else {
       if (peer.address.host !== address.host || peer.address.port !== address.port) peer.address = address;
@@ -83,9 +130,17 @@ export class PeerTable {
     return peer !== undefined && nowMs - peer.lastHeardMs <= withinMs;
   }
 
+  /** It has said good-bye: it is not heard any more, whatever comes late. It is remembered for a while, as one that is gone. */
+  leave(peer: Peer, nowMs: number): void {
+    peer.leftMs = nowMs;
+    peer.lastHeardMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** Forgets those who were silent for longer. */
   dropSilent(nowMs: number, longerThanMs: number): void {
-    for (const peer of this.#peers.values()) if (nowMs - peer.lastHeardMs > longerThanMs) this.#drop(peer);
+    for (const peer of this.#peers.values()) {
+      if (nowMs - (peer.leftMs ?? peer.lastHeardMs) > longerThanMs) this.#drop(peer);
+    }
   }
 
   #dropLongestSilent(): void {
@@ -104,5 +159,7 @@ export class PeerTable {
 
 /** Its last answers come by another socket than its good-bye, and may be read after that: they don't bring it back. */
 function renew(peer: Peer, nowMs: number): void {
-  if (peer.introduction?.phase !== 'leaving') peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
+  if (peer.leftMs !== null) return;
+  peer.patience.renew(nowMs - peer.lastHeardMs, nowMs);
+  peer.lastHeardMs = Math.max(peer.lastHeardMs, nowMs);
 }

@@ -1,23 +1,45 @@
 import type { Holder } from '../membership/index.js';
-import { type Change, FOREVER, NO_BYTES } from '../paxos/index.js';
+import { type Change, type Electorate, FOREVER, NO_BYTES } from '../paxos/index.js';
 import { LIMITS } from '../wire/index.js';
 
-/** The register in which a slot's first holder is agreed on. Its bucket has no name, so no user's key is in it. */
+/** Registers in which the slots' holders are agreed on. Their bucket has no name, so no user's key is in it. */
+const PREFIX = '/slot/';
+
 export function slotKey(slot: number): string {
-  return `/slot/${slot}`;
+  return `${PREFIX}${slot}`;
 }
 
-/** Takes the slot if nobody has: the first to be chosen holds it. Gives the holder; throws if no claim can be read. */
+/** The slot whose holders a register is about; `null` for all others. */
+export function slotOfKey(key: string): number | null {
+  return key.startsWith(PREFIX) ? Number(key.slice(PREFIX.length)) : null;
+}
+
+/**
+ * Who votes on a register: of a slot's own the holders of the other slots, a majority of all N of them, so that whoever holds
+ * it can be replaced.
+ */
+export function votersOf(key: string, electorate: Electorate): Electorate {
+  const slot = slotOfKey(key);
+  if (slot === null) return electorate;
+  return { size: electorate.size, isVoter: (from) => from.slot !== slot && electorate.isVoter(from) };
+}
+
+/**
+ * Takes the slot unless it has gone to a newer generation than the claimant knows of: the first to be chosen holds it. While
+ * nothing is written there, the holder is the one whom the formation named. Gives the holder; throws if no claim can be
+ * read.
+ */
 export function claimChange(holder: Holder): Change<Holder> {
   const encoded = new TextEncoder().encode(JSON.stringify(holder));
   return {
     bound: FOREVER,
     mayRemove: false,
     seals: false,
-    apply: (current) =>
-      current.value === null
-        ? { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder }
-        : { write: null, result: holderOf(current.value) },
+    apply: (current) => {
+      const held = current.value === null ? null : holderOf(current.value);
+      if (held !== null && held.generation >= holder.generation) return { write: null, result: held };
+      return { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder };
+    },
   };
 }
 

@@ -37,7 +37,7 @@ export interface LinkSetup {
   /** Ms since 1970, of the guarded clock. */
   wallMs(): number;
   /** Says who this process is, at each sending. */
-  identity(): Pick<Envelope, 'incarnation' | 'slot' | 'generation'>;
+  identity(): Pick<Envelope, 'incarnation' | 'slot' | 'vector'>;
   /** Where to reach a process; `null` if that is not known. */
   locate(process: number): { readonly datagram: Address; readonly stream: Address } | null;
   /** Processes that a message for everybody must reach, one by one, where it is too large for a datagram. */
@@ -53,6 +53,8 @@ export interface LinkCounters {
   malformed: number;
   tooOld: number;
   notForUs: number;
+  /** Questions and answers of processes that did not know the same holders of the slots: they do not count. */
+  otherVector: number;
   /** Messages of a type that only a later version knows. */
   unknownType: number;
   /** Messages not sent: too much waiting, too large, or no address known. */
@@ -69,7 +71,7 @@ export class Link {
   readonly #opener: Opener;
   #isFlushDue = false;
   #isClosed = false;
-  readonly counters: LinkCounters = { malformed: 0, tooOld: 0, notForUs: 0, unknownType: 0, unsent: 0 };
+  readonly counters: LinkCounters = { malformed: 0, tooOld: 0, notForUs: 0, otherVector: 0, unknownType: 0, unsent: 0 };
 
   constructor(setup: LinkSetup) {
     this.#setup = setup;
@@ -203,8 +205,8 @@ export class Link {
       this.#setup.refusedAge(envelope.from, from, this.#setup.wallMs() - envelope.clockMs);
       return !isFrame;
     }
-    const { from: process, slot, generation } = envelope;
-    this.#setup.receive({ envelope, messages, from, isFrame, answerer: { process, slot, generation } });
+    const { from: process, slot } = envelope;
+    this.#setup.receive({ envelope, messages, from, isFrame, answerer: { process, slot } });
     return true;
   }
 

@@ -1,8 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import debugging from 'debug';
-import { ClosedError, ConfigError, type PaxosError } from '../errors.js';
+import { ClosedError, ConfigError, OutcomeUnknownError, type PaxosError } from '../errors.js';
 import {
+  type Claim,
   type ClockOpinion,
   type Directive,
   GuardedClock,
@@ -28,13 +29,14 @@ import {
 } from '../paxos/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
-import { claimChange, slotKey } from './claim.js';
+import { claimChange, slotKey, slotOfKey } from './claim.js';
 import { Diagnosis } from './diagnosis.js';
 import { handOver } from './hand-over.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseTimeout } from './options.js';
+import { Recoverer } from './recoverer.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { Repairer } from './repairer.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
@@ -89,6 +91,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
   readonly #repairer: Repairer;
+  readonly #recoverer: Recoverer;
   readonly #watchers = new Watchers();
   readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
@@ -97,6 +100,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #failure: PaxosError | null = null;
   #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
   #isConnected = false;
+  /** Whether this process has once taken the place that it has in the farm. */
+  #isSettled = false;
   #isClosing = false;
   #isTicking = false;
   #closed: Promise<void> | null = null;
@@ -125,6 +130,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       {
         process: this.#process,
         name,
+        host: hostname().slice(0, 128),
         clusterSize,
         wish,
         maxClockSkewMs,
@@ -147,7 +153,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     });
     this.#voter = new Voter({
       maxClockSkewMs,
-      slot: () => this.#membership.slot,
+      slot: () => this.#membership.votingSlot,
       halted: (reason) =>
         this.#warnings.warn(
           'halted',
@@ -173,13 +179,26 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       voter: this.#voter,
       now: () => this.#now(),
       electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
-      slotsHeard: () =>
-        this.#membership.slotsHeard(runtime.monotonicMs()).filter((slot) => slot !== this.#membership.slot),
+      votersHeard: () => this.#otherVotersHeard(),
       nextRequest: () => this.#operations.nextRequest(),
       retransmitMs: () => this.#retransmitMs,
       transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
       learned: (commit) => this.#watchers.tell(commit, false),
       random,
+    });
+    this.#recoverer = new Recoverer({
+      voter: this.#voter,
+      now: () => this.#now(),
+      electorate: () => this.#membership.electorate,
+      votersHeard: () => this.#otherVotersHeard(),
+      nextRequest: () => this.#operations.nextRequest(),
+      retransmitMs: () => this.#retransmitMs,
+      transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
+      wake: (ms, callback) => {
+        runtime.setTimer(ms, false, callback);
+      },
+      random,
+      recovered: () => this.#recovered(),
     });
     this.#warnings = new Warnings(
       () => runtime.monotonicMs(),
@@ -189,15 +208,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   /**
-   * Resolves when a quorum is in contact and this process may be relied on. Waits as long as it takes: for a limit,
-   * race it against a timer of your own.
+   * Resolves when a quorum is in contact and this process does its part: it votes, or all slots that it could take have
+   * their voters. From then on another process may be restarted. Waits as long as it takes: for a limit, race it against a
+   * timer of your own.
    *
    * @throws ConfigError if the network can't be opened; ClosedError once closed
    */
   ready(): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#isClosing) return Promise.reject(closedError());
-    if (this.#isConnected) return Promise.resolve();
+    if (this.#isReady) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#readyWaiters.push({ resolve, reject });
       if (this.#readyWaiters.length === 1) this.#holdProcess();
@@ -282,7 +302,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const operations = this.#operations;
     return {
       state: this.#state(),
-      isReady: this.#isConnected && !this.#isClosing,
+      isReady: this.#isReady,
       cluster,
       name,
       process: this.#process.toString(36),
@@ -298,11 +318,19 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       retransmitMs: this.#retransmitMs,
       operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
       repair: { ...this.#repairer.counters },
+      recovery: this.#recoverer.progress,
       network: {
         transport: this.#transport.status(),
         sealing: this.#link?.sealing ?? null,
         outbox: this.#link?.outbox ?? null,
-        ...(this.#link?.counters ?? { malformed: 0, tooOld: 0, notForUs: 0, unknownType: 0, unsent: 0 }),
+        ...(this.#link?.counters ?? {
+          malformed: 0,
+          tooOld: 0,
+          notForUs: 0,
+          otherVector: 0,
+          unknownType: 0,
+          unsent: 0,
+        }),
       },
     };
   }
@@ -332,7 +360,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         identity: () => ({
           incarnation: this.#membership.view?.incarnation ?? 0,
           slot: this.#membership.slot,
-          generation: this.#membership.generation,
+          vector: this.#membership.vector,
         }),
         locate: (to) => this.#locate(to),
         audience: () => this.#membership.otherVoters,
@@ -469,7 +497,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
       : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
     if (isKnown) this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
-    const isOurs = this.#membership.view !== null && envelope.incarnation === this.#membership.view.incarnation;
+    const isOurs = (): boolean => envelope.incarnation === this.#membership.view?.incarnation;
+    // What was sent by one who knows other holders counts in no quorum of those that this process knows, and answers to it
+    // could be counted there in one with those of an older holder.
+    const counts = (): boolean => {
+      if (!isOurs()) return false;
+      if (envelope.vector === this.#membership.vector) return true;
+      if (this.#link !== null) this.#link.counters.otherVector += 1;
+      return false;
+    };
     for (const message of messages) {
       switch (message.type) {
         case 'hello':
@@ -485,12 +521,19 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         case 'enumerate':
         case 'compare':
         case 'pull':
+        case 'transfer':
+          if (counts()) this.#onRequest(envelope.from, message, now);
+          break;
         case 'commit':
-          if (isOurs) this.#onRequest(envelope.from, message);
+          // That something is chosen is so whoever votes.
+          if (isOurs() && this.#voter.commit(message)) this.#watchers.tell(message, false);
           break;
         default:
-          if (isOurs) this.#onAnswer(answerer, envelope.clockMs, message);
+          if (counts()) this.#onAnswer(answerer, envelope.clockMs, message);
       }
+    }
+    if (isOurs() && envelope.vector !== this.#membership.vector) {
+      this.#obey(this.#membership.differs(envelope.from, now));
     }
   }
 
@@ -499,13 +542,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
-  #onRequest(from: number, request: AcceptorRequest): void {
-    const now = this.#now();
-    if (request.type === 'prepare') this.#observe(request.ballot.round, now);
-    if (request.type === 'accept') this.#observe(request.proposal.accepted.round, now);
-    if (request.type === 'commit') {
-      if (this.#voter.commit(request)) this.#watchers.tell(request, false);
-      return;
+  #onRequest(from: number, request: AcceptorRequest, now: Instant): void {
+    if (request.type === 'prepare' || request.type === 'accept') {
+      this.#observe((request.type === 'prepare' ? request.ballot : request.proposal.accepted).round, now);
+      const slot = slotOfKey(request.key);
+      if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
     }
     const answer = this.#voter.ask(request, now);
     if (answer !== null) this.#link?.send(from, answer);
@@ -519,7 +560,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#warnAge(from.process, peer?.introduction?.name ?? 'a voter', this.nowMs() - clockMs);
       return;
     }
-    if (this.#repairer.receive(from, answer)) return;
+    if (this.#repairer.receive(from, answer) || this.#recoverer.receive(from, answer)) return;
     const tookMs = this.#operations.receive(from, answer);
     if (tookMs !== null) peer?.roundTrip.sample(tookMs);
   }
@@ -531,14 +572,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   // ---- what goes out
 
   #transmit({ message, slots }: Outgoing): void {
-    const own = this.#membership.slot;
+    const own = this.#membership.votingSlot;
     const others = slots?.filter((slot) => slot !== own) ?? null;
     if (others === null) this.#link?.send(0, message);
     else this.#sendToSlots(others, message);
     if (own === 0 || (slots !== null && !slots.includes(own))) return;
     const answer = this.#voter.ask(message, this.#now());
     if (answer === null) return;
-    this.#operations.receive({ process: this.#process, slot: own, generation: this.#membership.generation }, answer);
+    this.#operations.receive({ process: this.#process, slot: own }, answer);
   }
 
   /** One voter gets a datagram of its own; more of them are cheaper to reach all at once. */
@@ -569,10 +610,19 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
           this.#entered(directive.left);
           break;
         case 'grown':
-          this.#checkQuorum(this.#runtime.monotonicMs());
+          this.#grown();
           break;
         case 'claim':
-          this.#claim(directive.slot);
+          this.#claim(directive.claim);
+          break;
+        case 'recover':
+          debug('%s recovers slot %d', this.#settings.name, this.#membership.slot);
+          this.#recoverer.begin();
+          break;
+        case 'fenced':
+          this.#recoverer.abort();
+          this.#repairer.abort();
+          this.#voter.reset();
           break;
       }
     }
@@ -593,7 +643,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #moved(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
     this.#repairer.abort();
-    const orphans = this.#voter.drain();
+    this.#recoverer.abort();
+    const orphans = this.#voter.reset();
     this.#warnings.warn(
       'farms-met',
       `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
@@ -610,26 +661,52 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (lost > 0) this.#warnings.warn('hand-over', `${lost} records of the farm given up could not be handed over.`);
   }
 
-  #claim(slot: number): void {
-    const holder = { process: this.#process, generation: 1, name: this.#settings.name };
+  #claim(claim: Claim): void {
+    const { slot, holder } = claim;
     this.change(slotKey(slot), claimChange(holder)).then(
-      ({ result }) => this.#obey(this.#membership.filled(slot, result)),
-      // It is tried again at intervals for as long as the slot is vacant.
-      (error: unknown) => debug('claim of slot %d failed: %s', slot, error),
+      ({ result }) => this.#obey(this.#membership.claimed(claim, result, this.#now())),
+      // It is tried again at intervals for as long as the slot is open.
+      (error: unknown) => {
+        debug('claim of slot %d failed: %s', slot, error);
+        this.#membership.claimFailed(claim, error instanceof OutcomeUnknownError);
+      },
     );
   }
 
+  /** The view has learnt of a slot's holder. */
+  #grown(): void {
+    this.#operations.restart();
+    if (this.#recoverer.isRunning) this.#recoverer.begin();
+    this.#checkClock();
+    this.#checkQuorum(this.#runtime.monotonicMs());
+  }
+
+  #recovered(): void {
+    debug('%s votes for slot %d', this.#settings.name, this.#membership.slot);
+    this.#obey(this.#membership.recovered(this.#now()));
+    this.#checkClock();
+    this.#checkQuorum(this.#runtime.monotonicMs());
+  }
+
+  #otherVotersHeard(): number[] {
+    const { slot } = this.#membership;
+    return this.#membership.votersHeard(this.#runtime.monotonicMs()).filter((each) => each !== slot);
+  }
+
   #checkQuorum(monotonicMs: number): void {
+    if (this.#isClosing) return;
     const isConnected = this.#opinion.isTrusted && this.#membership.hasQuorum(monotonicMs);
-    if (isConnected === this.#isConnected || this.#isClosing) return;
+    this.#isSettled ||= this.#membership.isSettled(monotonicMs);
+    const isChanged = isConnected !== this.#isConnected;
     this.#isConnected = isConnected;
-    if (isConnected) {
-      this.#endReady(null);
-      this.emit('connect');
-    } else {
-      this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
-      this.emit('disconnect');
-    }
+    if (this.#isReady) this.#endReady(null);
+    if (!isChanged) return;
+    if (!isConnected) this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
+    this.emit(isConnected ? 'connect' : 'disconnect');
+  }
+
+  get #isReady(): boolean {
+    return this.#isConnected && this.#isSettled && !this.#isClosing;
   }
 
   #collect(): void {
@@ -666,7 +743,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       (process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? [],
     );
     timeouts.sort((a, b) => a - b);
-    const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.slot > 0 ? 1 : 0);
+    const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.votingSlot > 0 ? 1 : 0);
     const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);
     // After a pause of this process answers seem to have taken as long. An operation that asked again, or gave up waiting
     // for one that is silent, only after most of its time would fail by the first datagram lost.

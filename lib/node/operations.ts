@@ -22,6 +22,7 @@ import {
   type RoundContext,
   type State,
 } from '../paxos/index.js';
+import { votersOf } from './claim.js';
 
 /** What the operations of a process need of the node around them. */
 export interface OperationsContext {
@@ -210,6 +211,13 @@ export class Operations {
     this.start();
   }
 
+  /** Who votes has changed: what is under way counts anew. */
+  restart(): void {
+    for (const running of [...this.#exchanges.values()]) {
+      if (!running.exchange.isOver) this.#follow(running, running.exchange.restart(this.#context.now()));
+    }
+  }
+
   /** Starts what waits, as far as the window allows. */
   start(): void {
     // What is started may be answered, and start more, before it returns.
@@ -298,7 +306,7 @@ export class Operations {
     const { maxClockSkewMs } = this.#context;
     const read = new QuorumRead({
       request: this.nextRequest(),
-      electorate: this.#context.electorate() ?? NOBODY,
+      electorate: votersOf(key, this.#context.electorate() ?? NOBODY),
       deadlineMs: latestDeadline(batch.calls),
       retransmitMs: this.#context.retransmitMs(),
       key,
@@ -328,7 +336,7 @@ export class Operations {
     batch.calls = batch.calls.filter((call) => !call.isSettled);
     const round = new ClassicRound({
       request: this.nextRequest(),
-      electorate: this.#context.electorate() ?? NOBODY,
+      electorate: votersOf(key, this.#context.electorate() ?? NOBODY),
       deadlineMs: latestDeadline(batch.calls),
       retransmitMs: this.#context.retransmitMs(),
       context: this.#rounds,

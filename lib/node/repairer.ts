@@ -18,8 +18,8 @@ export interface RepairerSetup {
   now(): Instant;
   /** `null` while this process takes no part. */
   electorate(): Electorate | null;
-  /** Slots of the other voters that were heard of late. */
-  slotsHeard(): readonly number[];
+  /** Slots of other processes that vote and were heard of late. */
+  votersHeard(): readonly number[];
   nextRequest(): number;
   retransmitMs(): number;
   transmit(outgoing: Outgoing): void;
@@ -114,7 +114,7 @@ export class Repairer {
 
   /** The same again while there is more to fetch from it, else one after the other. */
   #nextSlot(): number | null {
-    const slots = [...this.#setup.slotsHeard()].sort((a, b) => a - b);
+    const slots = [...this.#setup.votersHeard()].sort((a, b) => a - b);
     if (this.#firstShard > 0 && slots.includes(this.#slot)) return this.#slot;
     this.#firstShard = 0;
     return slots.find((slot) => slot > this.#slot) ?? slots[0] ?? null;

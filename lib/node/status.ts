@@ -1,7 +1,8 @@
-import type { Membership, PeerTable, View } from '../membership/index.js';
+import type { Membership, Peer, PeerTable, View } from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
+import type { RecoveryProgress } from './recoverer.js';
 import type { RepairCounters } from './repairer.js';
 
 export interface VoterStatus {
@@ -15,6 +16,8 @@ export interface VoterStatus {
   readonly isSelf: boolean;
   /** Whether it was heard within the suspicion time. */
   readonly isUp: boolean;
+  /** Whether it holds the slot and does not vote yet. */
+  readonly isRecovering: boolean;
   /** Where its datagrams come from; `null` for this process and for those never heard. */
   readonly address: string | null;
   /** Smoothed mean in ms; `null` where none was measured. */
@@ -29,8 +32,11 @@ export interface LearnerStatus {
 
 /** The cluster as one process sees it. */
 export interface NodeStatus {
-  /** `starting`: opening the network; `seeking`: looking for the farm. */
-  readonly state: 'starting' | 'seeking' | 'voter' | 'learner' | 'failed' | 'closed';
+  /**
+   * `starting`: opening the network; `seeking`: looking for the farm; `recovering`: it has taken a slot, and reads the memory
+   * that goes with it from the other voters.
+   */
+  readonly state: 'starting' | 'seeking' | 'voter' | 'learner' | 'recovering' | 'failed' | 'closed';
   /** What a readiness probe needs: a majority of the voters is in contact and this process may be relied on. */
   readonly isReady: boolean;
   readonly cluster: string;
@@ -66,6 +72,8 @@ export interface NodeStatus {
   };
   /** What this voter has taken over from the others; counters only rise. */
   readonly repair: Readonly<RepairCounters>;
+  /** How far the recovery has come; `null` while there is none. */
+  readonly recovery: RecoveryProgress | null;
   readonly network: {
     readonly transport: TransportStatus;
     readonly sealing: OpenerCounters | null;
@@ -91,10 +99,15 @@ export function voterStatus(
       generation: holder?.generation ?? 0,
       isSelf: holder?.process === process,
       isUp: heard.has(index + 1),
+      isRecovering: holder?.process === process ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
     };
   });
+}
+
+function isRecovering(peer: Peer | undefined): boolean {
+  return peer?.introduction?.phase === 'recovering';
 }
 
 export function learnerStatus(view: View | null, peers: PeerTable): LearnerStatus[] {

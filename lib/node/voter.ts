@@ -2,11 +2,13 @@ import {
   Acceptor,
   type AcceptorAnswer,
   type AcceptorRequest,
+  type Ballot,
   type Commit,
   type Copy,
   type EnumeratedKey,
   type Instant,
   InvariantError,
+  type Kept,
   type Lack,
   type RegisterRecord,
   type State,
@@ -21,22 +23,26 @@ const SETTLE_STEP_MS = 1000;
 
 export interface VoterSetup {
   readonly maxClockSkewMs: number;
-  /** Slot that this process holds; 0 while it holds none. */
+  /** Slot that this process votes for; 0 while it does for none. */
   slot(): number;
   /** The acceptor has seen what can't be, and votes no more. */
   halted(reason: string): void;
 }
 
-/** The acceptor of this process, for as long as it holds a slot: whatever it is asked before or after, it is silent. */
+/** The acceptor of this process, for as long as it votes for a slot: whatever it is asked before or after, it is silent. */
 export class Voter {
   readonly #setup: VoterSetup;
-  readonly #table = new MemoryTable();
-  readonly #acceptor: Acceptor;
+  #table = new MemoryTable();
+  #acceptor: Acceptor;
   #isHalted = false;
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
-    this.#acceptor = new Acceptor(this.#table, { maxClockSkewMs: setup.maxClockSkewMs });
+    this.#acceptor = this.#makeAcceptor();
+  }
+
+  #makeAcceptor(): Acceptor {
+    return new Acceptor(this.#table, { maxClockSkewMs: this.#setup.maxClockSkewMs });
   }
 
   get isVoting(): boolean {
@@ -100,8 +106,28 @@ export class Voter {
     return this.#acceptor.collect(now, COLLECT_LIMIT, (this.#setup.slot() - 1) * SETTLE_STEP_MS);
   }
 
-  /** Gives up what was held in a farm that this process has left. */
-  drain(): (readonly [string, RegisterRecord])[] {
-    return this.#table.drain();
+  /** Part of a recovery: see {@link Acceptor.absorb}. */
+  absorb(record: Kept, now: Instant): void {
+    this.#guarded(() => {
+      this.#acceptor.absorb(record, now);
+      return null;
+    });
+  }
+
+  /** Part of a recovery: see {@link Acceptor.raiseFloor}. */
+  raiseFloor(floor: Ballot): void {
+    this.#acceptor.raiseFloor(floor);
+  }
+
+  /**
+   * Forgets everything, as one that has lost its slot, or is about to recover the memory that goes with another.
+   *
+   * @returns what was held
+   */
+  reset(): (readonly [string, RegisterRecord])[] {
+    const records = this.#table.list();
+    this.#table = new MemoryTable();
+    this.#acceptor = this.#makeAcceptor();
+    return records;
   }
 }

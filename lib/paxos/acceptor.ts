@@ -12,23 +12,27 @@ import {
 } from './ballot.js';
 import { differing, digestOf, encodeDigests } from './digest.js';
 import type { Instant } from './instant.js';
-import type {
-  Accept,
-  AcceptorAnswer,
-  AcceptorRequest,
-  Commit,
-  Compare,
-  Copy,
-  Enumerate,
-  Enumerated,
-  EnumeratedKey,
-  HeldName,
-  Nack,
-  Prepare,
-  Pull,
-  Pulled,
-  Read,
-  Report,
+import {
+  type Accept,
+  type AcceptorAnswer,
+  type AcceptorRequest,
+  type Commit,
+  type Compare,
+  type Copy,
+  type Enumerate,
+  type Enumerated,
+  type EnumeratedKey,
+  type HeldName,
+  type Kept,
+  MAX_TRANSFERRED,
+  type Nack,
+  type Prepare,
+  type Pull,
+  type Pulled,
+  type Read,
+  type Report,
+  type Transfer,
+  type Transferred,
 } from './messages.js';
 import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
 import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
@@ -42,8 +46,11 @@ export interface AcceptorLimits {
 /** Keys an answer to an enumeration holds before it ends at the next shard's border. */
 const KEYS_PER_PAGE = 400;
 
-/** Bytes that an answer to a pull holds, about, unless its only record is larger: less than the smallest frame takes. */
-const BYTES_PER_PULL = 48 * 1024;
+/**
+ * Bytes that an answer with whole records holds, about, unless its only record is larger: less than the smallest frame
+ * takes.
+ */
+const BYTES_PER_PAGE = 48 * 1024;
 
 /**
  * What an acceptor lacks of a value that another one knows to be chosen: `nothing`, if it holds that value or a later one,
@@ -73,8 +80,9 @@ export class Acceptor {
   }
 
   /**
-   * The highest ballot of all that was forgotten: a key without a record counts as promised up to it. So a message
-   * that was on its way for days can't be accepted after the promise against it is gone.
+   * The highest ballot of all that was forgotten, here or by those whose memory this acceptor has taken over: every key
+   * counts as promised up to it. So a message that was on its way for days can't be accepted after the promise against it
+   * is gone.
    */
   get floor(): Ballot {
     return this.#floor;
@@ -104,6 +112,8 @@ export class Acceptor {
         return this.#compare(request);
       case 'pull':
         return this.#pull(request);
+      case 'transfer':
+        return this.#transfer(request);
       case 'commit':
         this.commit(request);
         return null;
@@ -114,12 +124,8 @@ export class Acceptor {
     const { key, ballot } = request;
     if (this.#isTooFarAhead(ballot, now)) return nack(request.request, 1, ballot, 'clock', this.#ceiling(now));
     const record = this.#table.get(key);
-    if (record === undefined) {
-      // At the floor itself lies an operation that is forgotten: only above it is the ballot surely a new one.
-      if (compareBallots(ballot, this.#floor) <= 0) return nack(request.request, 1, ballot, 'stale', this.#floor);
-    } else if (compareBallots(ballot, record.promised) < 0) {
-      return nack(request.request, 1, ballot, 'stale', record.promised);
-    }
+    const bar = this.#barAgainst(ballot, record);
+    if (bar !== null) return nack(request.request, 1, ballot, 'stale', bar);
     const next: RegisterRecord = {
       promised: ballot,
       proposal: record?.proposal ?? null,
@@ -139,6 +145,16 @@ export class Acceptor {
     };
   }
 
+  /** What was promised against that ballot; `null` if nothing was. */
+  #barAgainst(ballot: Ballot, record: RegisterRecord | undefined): Ballot | null {
+    const aboveFloor = compareBallots(ballot, this.#floor);
+    // At the floor itself lies an operation that is forgotten: only above it is the ballot surely a new one.
+    if (aboveFloor < 0 || (aboveFloor === 0 && record === undefined)) {
+      return higherBallot(this.#floor, record?.promised ?? NO_BALLOT);
+    }
+    return record !== undefined && compareBallots(ballot, record.promised) < 0 ? record.promised : null;
+  }
+
   #accept(request: Accept, now: Instant): AcceptorAnswer {
     const { key, proposal } = request;
     const ballot = proposal.accepted;
@@ -148,11 +164,8 @@ export class Acceptor {
       return { type: 'accepted', request: request.request, ballot };
     }
     if (this.#isTooFarAhead(ballot, now)) return nack(request.request, 2, ballot, 'clock', this.#ceiling(now));
-    if (record === undefined) {
-      if (compareBallots(ballot, this.#floor) <= 0) return nack(request.request, 2, ballot, 'stale', this.#floor);
-    } else if (compareBallots(ballot, record.promised) < 0) {
-      return nack(request.request, 2, ballot, 'stale', record.promised);
-    }
+    const bar = this.#barAgainst(ballot, record);
+    if (bar !== null) return nack(request.request, 2, ballot, 'stale', bar);
     invariant(
       record?.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0,
       () => `key ${key}: two values at ballot ${formatBallot(ballot)}`,
@@ -210,7 +223,7 @@ export class Acceptor {
       if (record?.proposal == null || !record.committed) continue;
       const copy = { key, proposal: record.proposal, horizon: record.horizon };
       size += sizeOf(copy);
-      if (copies.length > 0 && size > BYTES_PER_PULL) break;
+      if (copies.length > 0 && size > BYTES_PER_PAGE) break;
       copies.push(copy);
     }
     return { type: 'pulled', request, first: keys[0] ?? '', looked, copies };
@@ -252,6 +265,69 @@ export class Acceptor {
     };
     this.#store(key, record, next, now);
     return true;
+  }
+
+  #transfer({ request, shard: first, after }: Transfer): Transferred {
+    const records: Kept[] = [];
+    let size = 0;
+    for (let shard = first; shard < SHARDS; shard += 1) {
+      let last = shard === first ? after : '';
+      // What was the last one may have been forgotten meanwhile: then once more from the beginning.
+      let isBehind = last === '' || this.#table.get(last) === undefined;
+      for (const [key, record] of this.#table.shard(shard)) {
+        if (!isBehind) {
+          isBehind = key === last;
+          continue;
+        }
+        const kept = keptOf(key, record);
+        size += sizeOf(kept);
+        if (records.length > 0 && (size > BYTES_PER_PAGE || records.length >= MAX_TRANSFERRED)) {
+          return this.#transferred(request, first, after, shard, last, records);
+        }
+        records.push(kept);
+        last = key;
+      }
+    }
+    return this.#transferred(request, first, after, SHARDS, '', records);
+  }
+
+  #transferred(
+    request: number,
+    shard: number,
+    after: string,
+    nextShard: number,
+    nextAfter: string,
+    records: readonly Kept[],
+  ): Transferred {
+    return { type: 'transferred', request, shard, after, nextShard, nextAfter, floor: this.#floor, records };
+  }
+
+  /**
+   * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
+   * stand for: part of a recovery, before this acceptor answers anything.
+   */
+  absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
+    const record = this.#table.get(key);
+    const own = record?.proposal ?? null;
+    const isNews = proposal !== null && (own === null || compareBallots(proposal.accepted, own.accepted) > 0);
+    const next: RegisterRecord = {
+      promised: higherBallot(record?.promised ?? NO_BALLOT, promised),
+      proposal: isNews ? proposal : own,
+      committed: isNews ? committed : record?.committed === true,
+      horizon: Math.max(record?.horizon ?? 0, horizon),
+      touchedMs: now.monotonicMs,
+    };
+    this.#store(key, record, next, now);
+    if (!committed || proposal === null) return;
+    this.commit({ type: 'commit', key, ballot: proposal.accepted, operation: proposal.operation, effect: 'none' });
+  }
+
+  /**
+   * The records of another acceptor have been absorbed: what it has forgotten binds this one too, and keys that others
+   * still have a record of. That acceptor may have promised more for them before it forgot them.
+   */
+  raiseFloor(floor: Ballot): void {
+    this.#floor = higherBallot(this.#floor, floor);
   }
 
   #enumerate({ request, prefix, shard: first }: Enumerate): Enumerated {
@@ -369,9 +445,15 @@ function nack(request: number, phase: 1 | 2, ballot: Ballot, reason: Nack['reaso
 }
 
 /** Bytes that it takes in a message, at most. */
-function sizeOf({ key, proposal }: Copy): number {
+function sizeOf({ key, proposal }: Pick<Kept, 'key' | 'proposal'>): number {
+  const size = 200 + 3 * key.length;
+  if (proposal === null) return size;
   const { value, attributes, lineage } = proposal;
-  return 200 + 3 * key.length + (value?.byteLength ?? 0) + attributes.byteLength + 140 * lineage.length;
+  return size + (value?.byteLength ?? 0) + attributes.byteLength + 140 * lineage.length;
+}
+
+function keptOf(key: string, { promised, proposal, committed, horizon }: RegisterRecord): Kept {
+  return { key, promised, proposal, committed, horizon };
 }
 
 /** A record as an answer tells it, without the bytes that the asker says it holds. */

@@ -131,6 +131,11 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     }
   }
 
+  restart(now: Instant): Outgoing | null {
+    // While it backs off nothing is counted.
+    return this.isPast(now) || this.#phase === 'back-off' ? null : this.#prepare(now);
+  }
+
   #prepare(now: Instant): Outgoing {
     const { key, electorate, context, own } = this.#setup;
     this.#phase = 'prepare';

@@ -53,6 +53,12 @@ export class Enumeration extends BoundedExchange<EnumerationOutcome> {
     return this.#question(this.#pages.missing);
   }
 
+  restart(now: Instant): Outgoing | null {
+    // Pages before this one are each a majority's.
+    this.#pages = new Tally(this.#setup.electorate);
+    return this.start(now);
+  }
+
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
     if (this.isPast(now)) return null;
     if (answer.type !== 'enumerated' || answer.shard !== this.#shard || answer.nextShard <= answer.shard) return null;

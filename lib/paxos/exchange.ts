@@ -25,6 +25,11 @@ export interface Exchange {
   start(now: Instant): Outgoing | null;
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null;
   tick(now: Instant): Outgoing | null;
+  /**
+   * Who votes has changed: what was counted before is void, since the answers of one quorum must all be given, and
+   * counted, under one vector (docs/protocol.md, "Generations").
+   */
+  restart(now: Instant): Outgoing | null;
 }
 
 /** What every exchange is given. */
@@ -38,7 +43,7 @@ export interface ExchangeSetup {
 }
 
 /** An exchange as far as all have it in common: it ends once, by its outcome or by its deadline. */
-export abstract class BoundedExchange<Outcome> implements Exchange {
+export abstract class BoundedExchange<Outcome> implements Omit<Exchange, 'restart'> {
   readonly request: number;
   protected readonly retransmission: Retransmission;
   readonly #deadlineMs: number;

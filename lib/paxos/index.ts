@@ -16,3 +16,4 @@ export * from './quorum.js';
 export * from './quorum-read.js';
 export * from './record.js';
 export * from './table.js';
+export * from './transfer.js';

@@ -81,7 +81,23 @@ export interface Pull {
 /** Most keys that one {@link Pull} asks for. */
 export const MAX_PULLED = 64;
 
-export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate | Compare | Pull;
+/**
+ * Asks one acceptor for all that it holds, page by page: for a process that has taken a slot and has to get the memory
+ * that goes with it.
+ */
+export interface Transfer {
+  readonly type: 'transfer';
+  readonly request: number;
+  /** 0..255 */
+  readonly shard: number;
+  /** The last key of the page before, in that shard; empty at its beginning. */
+  readonly after: string;
+}
+
+/** Most records that one {@link Transferred} carries. */
+export const MAX_TRANSFERRED = 100;
+
+export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate | Compare | Pull | Transfer;
 
 /** A record's value as an answer carries it; `isHeld` stands for the bytes and attributes that the asker named. */
 export interface Report {
@@ -176,6 +192,29 @@ export interface Pulled {
   readonly copies: readonly Copy[];
 }
 
-export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated | Differs | Pulled;
+/** A record with all that its acceptor is bound to. */
+export interface Kept {
+  readonly key: string;
+  readonly promised: Ballot;
+  readonly proposal: Proposal | null;
+  readonly committed: boolean;
+  readonly horizon: number;
+}
+
+/** Answer to {@link Transfer}. */
+export interface Transferred {
+  readonly type: 'transferred';
+  readonly request: number;
+  readonly shard: number;
+  readonly after: string;
+  /** Where to go on; 256 when there is no more. */
+  readonly nextShard: number;
+  readonly nextAfter: string;
+  /** The acceptor's floor, read after these records. */
+  readonly floor: Ballot;
+  readonly records: readonly Kept[];
+}
+
+export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated | Differs | Pulled | Transferred;
 
 export type PaxosMessage = AcceptorRequest | AcceptorAnswer;

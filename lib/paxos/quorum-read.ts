@@ -26,7 +26,7 @@ export type ReadOutcome =
  */
 export class QuorumRead extends BoundedExchange<ReadOutcome> {
   readonly #setup: QuorumReadSetup;
-  readonly #reports: Tally<Report | null>;
+  #reports: Tally<Report | null>;
   /** The latest `until` that any answer knows to have been promised. */
   #horizon = 0;
 
@@ -48,6 +48,12 @@ export class QuorumRead extends BoundedExchange<ReadOutcome> {
     if (this.#reports.isMajority) return this.end({ kind: 'unsettled' });
     this.retransmission.again(now.monotonicMs);
     return this.#question(this.#reports.missing);
+  }
+
+  restart(now: Instant): Outgoing | null {
+    this.#reports = new Tally(this.#setup.electorate);
+    this.#horizon = 0;
+    return this.start(now);
   }
 
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {

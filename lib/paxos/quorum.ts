@@ -1,18 +1,20 @@
 /** Who votes, and the counting of answers. */
 
-/** The process that an answer came from, as its datagram says. */
+/**
+ * The process that an answer came from, as its datagram says. A process that holds a slot for the second time may be
+ * taken for what it was the first time: what was sent under another vector does not come this far.
+ */
 export interface Answerer {
   readonly process: number;
   /** Slot it holds, from 1; 0 for a learner. */
   readonly slot: number;
-  readonly generation: number;
 }
 
 /** The voters of a register, as one process knows them at the moment of asking. */
 export interface Electorate {
   /** N: number of slots, held or not. The quorum is a majority of all of them. */
   readonly size: number;
-  /** Whether that very process holds that slot in that generation. */
+  /** Whether that very process holds that slot. */
   isVoter(answerer: Answerer): boolean;
 }
 

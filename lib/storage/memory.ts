@@ -33,12 +33,9 @@ export class MemoryTable implements RecordTable {
     return records;
   }
 
-  /** Removes all records. @returns them */
-  drain(): (readonly [string, RegisterRecord])[] {
-    const records = this.#shards.flatMap((shard) => [...shard]);
-    for (const shard of this.#shards) shard.clear();
-    this.#size = 0;
-    return records;
+  /** All records. */
+  list(): (readonly [string, RegisterRecord])[] {
+    return this.#shards.flatMap((shard) => [...shard]);
   }
 
   #shardFor(key: string): Map<string, RegisterRecord> {

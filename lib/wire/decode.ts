@@ -4,11 +4,14 @@ import type { Holder, View } from '../membership/view.js';
 import {
   type Ballot,
   type Copy,
+  compareBallots,
   DIGESTS_SIZE,
   type EnumeratedKey,
   type HeldName,
+  type Kept,
   type LineageEntry,
   MAX_PULLED,
+  MAX_TRANSFERRED,
   NO_BALLOT,
   NO_BYTES,
   type Proposal,
@@ -18,6 +21,7 @@ import {
   COPY_FIELDS,
   EFFECTS,
   ENUMERATED_FIELDS,
+  KEPT_FIELDS,
   LIMITS,
   LINEAGE_FIELDS,
   PACK_OPTIONS,
@@ -140,7 +144,7 @@ function toEnvelope(fields: Fields): Envelope {
     clockMs: natural(fields[2], 'clock'),
     incarnation: integer(fields[3], 0, LIMITS.number48, 'incarnation'),
     slot: integer(fields[4], 0, LIMITS.slots, 'slot'),
-    generation: natural(fields[5], 'generation'),
+    vector: integer(fields[5], 0, LIMITS.number48, 'vector'),
   };
 }
 
@@ -229,6 +233,24 @@ function toMessage(f: Fields): Message | null {
         looked: integer(f[3], 0, MAX_PULLED, 'looked'),
         copies: copies(f[4]),
       };
+    case TYPE.transfer:
+      return {
+        type: 'transfer',
+        request: request(f[1]),
+        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
+        after: text(f[3], LIMITS.keyBytes, 'after'),
+      };
+    case TYPE.transferred:
+      return {
+        type: 'transferred',
+        request: request(f[1]),
+        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
+        after: text(f[3], LIMITS.keyBytes, 'after'),
+        nextShard: integer(f[4], 0, LIMITS.shards, 'nextShard'),
+        nextAfter: text(f[5], LIMITS.keyBytes, 'nextAfter'),
+        floor: ballot(f, 6),
+        records: keptRecords(f[8]),
+      };
     case TYPE.hello:
       return {
         type: 'hello',
@@ -240,6 +262,8 @@ function toMessage(f: Fields): Message | null {
         phase: word(PHASES, f[6], 'phase'),
         bound: integer(f[7], 0, LIMITS.number48, 'bound'),
         view: f[8] === null ? null : view(f[8]),
+        open: slots(f[9]),
+        host: text(f[10], LIMITS.nameLength, 'host'),
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };
@@ -322,6 +346,29 @@ function copies(value: unknown): Copy[] {
     all.push({ key: key(f[i]), horizon: natural(f[i + 1], 'horizon'), proposal: proposal(f[i + 2], false) });
   }
   return all;
+}
+
+function keptRecords(value: unknown): Kept[] {
+  const f = list(value, KEPT_FIELDS, MAX_TRANSFERRED, 'records');
+  const records: Kept[] = [];
+  for (let i = 0; i < f.length; i += KEPT_FIELDS) {
+    const promised = ballot(f, i + 1);
+    const held = f[i + 5] === null ? null : proposal(f[i + 5], false);
+    // An acceptor that took it over would see an invariant broken, and stop.
+    if (held !== null && compareBallots(held.accepted, promised) > 0) throw new Malformed('promised');
+    records.push({
+      key: key(f[i]),
+      promised,
+      proposal: held,
+      horizon: natural(f[i + 3], 'horizon'),
+      committed: integer(f[i + 4], 0, 1, 'committed') === 1,
+    });
+  }
+  return records;
+}
+
+function slots(value: unknown): number[] {
+  return list(value, 1, LIMITS.slots, 'open').map((slot) => integer(slot, 1, LIMITS.slots, 'open'));
 }
 
 function digests(value: unknown): Uint8Array {

@@ -1,7 +1,7 @@
 /** Messages and envelopes to bytes. See `format.ts` for what the bytes are, `decode.ts` for the way back. */
 import { Packr } from 'msgpackr';
 import type { View } from '../membership/view.js';
-import type { Ballot, Copy, EnumeratedKey, HeldName, Proposal, Report } from '../paxos/index.js';
+import type { Ballot, Copy, EnumeratedKey, HeldName, Kept, Proposal, Report } from '../paxos/index.js';
 import {
   EFFECTS,
   PACK_OPTIONS,
@@ -30,8 +30,8 @@ export function encodeMessage(message: Message): Uint8Array {
 
 /** The bytes that a body starts with. A fraction of a millisecond is dropped from the clock. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const { from, to, clockMs, incarnation, slot, generation } = envelope;
-  return packr.pack([from, to, Math.floor(clockMs), incarnation, slot, generation]);
+  const { from, to, clockMs, incarnation, slot, vector } = envelope;
+  return packr.pack([from, to, Math.floor(clockMs), incarnation, slot, vector]);
 }
 
 type Field = number | string | Uint8Array | null | readonly Field[];
@@ -76,10 +76,18 @@ function toFields(message: Message): Field[] {
       return [TYPE.pull, message.request, message.keys];
     case 'pulled':
       return [TYPE.pulled, message.request, message.first, message.looked, copyFields(message.copies)];
+    case 'transfer':
+      return [TYPE.transfer, message.request, message.shard, message.after];
+    case 'transferred': {
+      const { request, shard, after, nextShard, nextAfter, floor, records } = message;
+      const { round, proposer } = floor;
+      return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
+    }
     case 'hello': {
-      const { name, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view } = message;
+      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open } = message;
       const place = PHASES.indexOf(phase);
-      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, view && viewFields(view)];
+      const views = view && viewFields(view);
+      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, views, open, host];
     }
     case 'who':
       return [TYPE.who, message.request];
@@ -154,6 +162,17 @@ function copyFields(copies: readonly Copy[]): Field[] {
     key,
     horizon,
     proposalFields(proposal, proposal.value, proposal.attributes),
+  ]);
+}
+
+function keptFields(records: readonly Kept[]): Field[] {
+  return records.flatMap(({ key, promised, horizon, committed, proposal }) => [
+    key,
+    promised.round,
+    promised.proposer,
+    horizon,
+    committed ? 1 : 0,
+    proposal && proposalFields(proposal, proposal.value, proposal.attributes),
   ]);
 }
 

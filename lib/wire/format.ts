@@ -24,6 +24,8 @@ export const TYPE = {
   differs: 12,
   pull: 13,
   pulled: 14,
+  transfer: 15,
+  transferred: 16,
   hello: 20,
   who: 21,
   vouch: 22,
@@ -34,7 +36,7 @@ export const TYPE = {
 /** Where a word travels as a number: its place in these lists. Only ever appended to. */
 export const EFFECTS = ['changed', 'touched', 'removed', 'none'] as const;
 export const REASONS = ['stale', 'clock'] as const;
-export const PHASES = ['seeking', 'voter', 'learner', 'leaving'] as const;
+export const PHASES = ['seeking', 'voter', 'learner', 'leaving', 'recovering'] as const;
 
 /** In a proposal's other ballots: the round, or the proposer, of the ballot at which it was accepted. */
 export const SAME = -1;
@@ -73,6 +75,7 @@ export const MAX_ENVELOPE_SIZE = 1 + 5 * 9 + 1;
 export const LINEAGE_FIELDS = 3;
 export const ENUMERATED_FIELDS = 6;
 export const COPY_FIELDS = 3;
+export const KEPT_FIELDS = 6;
 
 /** Bits of a report's flags. */
 export const REPORT_COMMITTED = 1;

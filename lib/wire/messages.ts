@@ -7,17 +7,22 @@ export interface Hello {
   readonly type: 'hello';
   /** `host:pid`, for people. */
   readonly name: string;
+  /** Host that the process runs on: voters are spread over hosts. */
+  readonly host: string;
   /** TCP port of the stream channel; 0 for none. */
   readonly streamPort: number;
   readonly clusterSize: number;
   readonly maxClockSkewMs: number;
   /** Slot wanted: 1..clusterSize, 0 for any, −1 for none (a learner). */
   readonly wish: number;
-  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving';
+  /** `recovering`: holds a slot, and does not vote before it has the memory that goes with it. */
+  readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving' | 'recovering';
   /** Incarnation of the formation that this process has bound itself to; 0 for none. */
   readonly bound: number;
   /** The view this process lives in, or `null`. */
   readonly view: View | null;
+  /** Slots whose holders have said good-bye, or have not been heard for too long. */
+  readonly open: readonly number[];
 }
 
 /** To all: asks those who vote for the view they vote in. */
@@ -61,6 +66,6 @@ export interface Envelope {
   readonly incarnation: number;
   /** Slot the sender holds in it; 0 for none. */
   readonly slot: number;
-  /** Generation in which it holds the slot; 0 for none. */
-  readonly generation: number;
+  /** What the sender knows of the slots' holders: see `vectorOf`; 0 while it has no view. */
+  readonly vector: number;
 }

@@ -132,7 +132,6 @@ describe('the end of a process', () => {
   }, 30_000);
 
   it('close() of the store, and of its server, lets it come', async () => {
-    // The slot of the process that has ended stays its own; another joins as a learner.
     await Promise.all(farm.servers.map((server) => server.ready()));
     expect(await runAlone('close')).toBe('ready\nclosed\nexit 0 closed\n');
     const browser = new Browser();

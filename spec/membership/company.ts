@@ -1,6 +1,8 @@
+import type { Claim } from '../../lib/membership/claims.js';
 import { Membership, type MembershipSetup } from '../../lib/membership/membership.js';
 import { PeerTable } from '../../lib/membership/peers.js';
-import type { View } from '../../lib/membership/view.js';
+import type { Holder, View } from '../../lib/membership/view.js';
+import { majorityOf } from '../../lib/paxos/index.js';
 import type { MembershipMessage } from '../../lib/wire/messages.js';
 
 /** A process of a {@link Company}. */
@@ -9,9 +11,12 @@ export interface Member {
   readonly membership: Membership;
   readonly peers: PeerTable;
   readonly warnings: string[];
+  /** Slots claimed. */
   readonly claims: number[];
   /** Views entered, in order. */
   readonly entered: View[];
+  /** How often it has lost its slot. */
+  fenced: number;
   isAlive: boolean;
 }
 
@@ -28,7 +33,12 @@ export class Company {
   /** Ms that a message is under way, `null` if it is lost. */
   delayMs: (letter: Omit<Letter, 'atMs'>) => number | null = () => 1;
   nowMs = 1000;
+  /** Ms that it takes to get a slot's memory. */
+  recoveryMs = 50;
   readonly #random: () => number;
+  /** What the slots' registers hold. */
+  readonly #slots = new Map<number, Holder>();
+  #recovering: { member: Member; atMs: number }[] = [];
   #letters: Letter[] = [];
   #numbers = 0;
 
@@ -43,6 +53,7 @@ export class Company {
       {
         process,
         name: `host-${process}`,
+        host: `host-${process}`,
         clusterSize: 3,
         wish: 0,
         maxClockSkewMs: 10_000,
@@ -55,10 +66,25 @@ export class Company {
       },
       peers,
     );
-    const member: Member = { process, membership, peers, warnings: [], claims: [], entered: [], isAlive: true };
+    const member: Member = {
+      process,
+      membership,
+      peers,
+      warnings: [],
+      claims: [],
+      entered: [],
+      fenced: 0,
+      isAlive: true,
+    };
     this.members.push(member);
     this.#obey(member, membership.start(0, this.#instant()));
     return member;
+  }
+
+  /** Has it say good-bye and end. */
+  leave(member: Member): void {
+    this.#obey(member, member.membership.leave());
+    member.isAlive = false;
   }
 
   /** Lets time pass, in steps of 10 ms, until `condition` holds. @throws if it does not within `ms` */
@@ -75,6 +101,11 @@ export class Company {
       const due = this.#letters.filter((letter) => letter.atMs <= this.nowMs);
       this.#letters = this.#letters.filter((letter) => letter.atMs > this.nowMs);
       for (const letter of due) this.deliver(letter);
+      const ready = this.#recovering.filter(({ atMs }) => atMs <= this.nowMs);
+      this.#recovering = this.#recovering.filter(({ atMs }) => atMs > this.nowMs);
+      for (const { member } of ready) {
+        if (member.isAlive) this.#obey(member, member.membership.recovered(this.#instant()));
+      }
       for (const member of this.members) {
         if (member.isAlive) this.#obey(member, member.membership.tick(this.#instant()));
       }
@@ -92,10 +123,33 @@ export class Company {
     for (const directive of directives) {
       if (directive.kind === 'send') this.#post(member.process, directive.to, directive.message);
       else if (directive.kind === 'warning') member.warnings.push(directive.code);
-      else if (directive.kind === 'claim') member.claims.push(directive.slot);
+      else if (directive.kind === 'claim') this.#claim(member, directive.claim);
+      else if (directive.kind === 'recover') this.#recovering.push({ member, atMs: this.nowMs + this.recoveryMs });
+      else if (directive.kind === 'fenced') member.fenced += 1;
       else if (directive.kind === 'entered' && member.membership.view !== null)
         member.entered.push(member.membership.view);
     }
+  }
+
+  /** The round on the slot's register, at one stroke: it takes a majority of the other slots' holders that vote. */
+  #claim(member: Member, claim: Claim): void {
+    member.claims.push(claim.slot);
+    const agreeing = this.members.filter(
+      ({ isAlive, membership, process }) =>
+        isAlive &&
+        membership.votingSlot > 0 &&
+        membership.votingSlot !== claim.slot &&
+        this.delayMs({ from: member.process, to: process, message: { type: 'who', request: 1 } }) !== null &&
+        membership.maySlotChange(claim.slot, this.nowMs),
+    );
+    if (agreeing.length < majorityOf(member.membership.view?.holders.length ?? 0)) {
+      member.membership.claimFailed(claim, false);
+      return;
+    }
+    const held = this.#slots.get(claim.slot);
+    const holder = held !== undefined && held.generation >= claim.holder.generation ? held : claim.holder;
+    this.#slots.set(claim.slot, holder);
+    this.#obey(member, member.membership.claimed(claim, holder, this.#instant()));
   }
 
   #post(from: number, to: number, message: MembershipMessage): void {

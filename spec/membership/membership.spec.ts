@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
-import { mergeViews, type View } from '../../lib/membership/view.js';
+import { mergeViews, type View, vectorOf } from '../../lib/membership/view.js';
 import { Company, type Member } from './company.js';
 
 const phases = (members: readonly Member[]): string[] => members.map(({ membership }) => membership.phase);
@@ -16,7 +16,12 @@ function formed(company: Company, count: number): Member[] {
 }
 
 describe('assignSlots', () => {
-  const candidate = (process: number, wish: number) => ({ process, wish, name: `host-${process}` });
+  const candidate = (process: number, wish: number) => ({
+    process,
+    wish,
+    name: `host-${process}`,
+    host: `host-${process}`,
+  });
   it.each([
     ['the lowest numbers first', [candidate(3, 0), candidate(1, 0), candidate(2, 0)], [1, 2, 3]],
     ['fixed slots to those who want them', [candidate(1, 3), candidate(2, 0), candidate(3, 1)], [3, 2, 1]],
@@ -38,6 +43,7 @@ describe('assignAgreeing', () => {
     process: index + 1,
     wish: 0,
     name: `host-${index + 1}`,
+    host: `host-${index + 1}`,
     aheadMs,
   });
   const assigned = (clocks: readonly number[], size: number, own = 1, reachMs = SKEW_MS) =>
@@ -100,6 +106,51 @@ describe('mergeViews', () => {
   it('gives the same object where nothing is new', () => {
     const a = view(holder(1, 1), null, null);
     expect(mergeViews(a, view(null, null, null))).toBe(a);
+  });
+});
+
+describe('vectorOf', () => {
+  const number48 = fc.integer({ min: 1, max: 2 ** 48 - 1 });
+  const holder = fc.option(
+    fc.record({ process: number48, generation: fc.integer({ min: 1, max: 9 }), name: fc.string() }),
+  );
+  const view = fc.record({
+    incarnation: number48,
+    formedAtMs: fc.nat(),
+    holders: fc.array(holder, { minLength: 1, maxLength: 7 }),
+  });
+  it('is a number of 48 bits, the same for the same holders and another for others', () => {
+    const named = new Map<number, string>();
+    fc.assert(
+      fc.property(view, (some) => {
+        const vector = vectorOf(some);
+        expect(Number.isInteger(vector) && vector > 0 && vector < 2 ** 48).toBe(true);
+        expect(vectorOf({ ...some, formedAtMs: some.formedAtMs + 1 })).toBe(vector);
+        const what = JSON.stringify([
+          some.incarnation,
+          some.holders.map((each) => each && [each.process, each.generation]),
+        ]);
+        expect(named.get(vector) ?? what).toBe(what);
+        named.set(vector, what);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+  it('tells apart who differs in one generation, or one process by one', () => {
+    fc.assert(
+      fc.property(view, fc.nat(6), (some, at) => {
+        const index = at % some.holders.length;
+        const other = (change: { process?: number; generation?: number }): View => ({
+          ...some,
+          holders: some.holders.map((each, slot) => (slot === index && each !== null ? { ...each, ...change } : each)),
+        });
+        const changed = some.holders[index];
+        fc.pre(changed != null);
+        expect(vectorOf(other({ process: changed.process + 1 }))).not.toBe(vectorOf(some));
+        expect(vectorOf(other({ generation: changed.generation + 1 }))).not.toBe(vectorOf(some));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
@@ -279,6 +330,8 @@ describe('later', () => {
     const hello = {
       type: 'hello',
       name: 'ghost',
+      host: 'ghost',
+      open: [],
       streamPort: 0,
       clusterSize: 3,
       maxClockSkewMs: 10_000,
@@ -300,10 +353,8 @@ describe('later', () => {
     const members = [company.add({ isBootstrap: true }), company.add({ isBootstrap: true })];
     company.until(() => members.every(({ membership }) => membership.view !== null));
     const third = company.add();
-    company.until(() => third.claims.length > 0);
-    expect(third.claims[0]).toBe(3);
-    third.membership.filled(3, { process: third.process, generation: 1, name: 'host-3' });
-    expect(third.membership.slot).toBe(3);
+    company.until(() => third.membership.votingSlot === 3);
+    expect(third.claims).toEqual([3]);
   });
 
   it('two farms that meet become the older one, and nobody of the younger votes in it', () => {
@@ -349,6 +400,8 @@ describe('later', () => {
       message: {
         type: 'hello',
         name: 'host-3',
+        host: 'host-3',
+        open: [],
         streamPort: 0,
         clusterSize: 3,
         maxClockSkewMs: 10_000,
@@ -360,6 +413,108 @@ describe('later', () => {
     });
     expect(first?.peers.get(3)?.introduction?.phase).toBe('leaving');
     expect(second?.membership.hasQuorum(company.nowMs)).toBe(true);
+  });
+});
+
+describe('a slot that changes hands', () => {
+  const three = (company: Company): [Member, Member, Member] => formed(company, 3) as [Member, Member, Member];
+
+  it('goes to a process that comes, once the holder has been silent for long enough', () => {
+    const company = new Company();
+    const [, , third] = three(company);
+    company.pass(1000);
+    third.isAlive = false;
+    const fourth = company.add();
+    company.pass(2500);
+    expect(fourth.membership.phase).toBe('learner');
+    expect(fourth.membership.isSettled(company.nowMs)).toBe(false);
+    company.until(() => fourth.membership.votingSlot === 3, 1500);
+    expect(fourth.membership.isSettled(company.nowMs)).toBe(true);
+    const live = company.members.filter(({ isAlive }) => isAlive);
+    company.until(() => live.every(({ membership }) => membership.vector === fourth.membership.vector));
+  });
+
+  it('goes at once after a good-bye', () => {
+    const company = new Company();
+    const [, , third] = three(company);
+    company.pass(1000);
+    company.leave(third);
+    const fourth = company.add();
+    company.until(() => fourth.membership.votingSlot === 3, 1500);
+  });
+
+  it('goes to a learner that was there only if none comes', () => {
+    const company = new Company();
+    const [, , third] = three(company);
+    const standby = company.add({ process: 20 });
+    company.until(() => standby.membership.isSettled(company.nowMs));
+    company.pass(10_000);
+    company.leave(third);
+    company.pass(1000);
+    const comes = company.add({ process: 30 });
+    company.until(() => comes.membership.votingSlot === 3, 1500);
+    company.leave(comes);
+    company.until(() => standby.membership.votingSlot === 3, 5000);
+  });
+
+  it('does not go while the others hear the holder, though the claimant does not', () => {
+    const company = new Company();
+    const [first, , third] = three(company);
+    company.delayMs = ({ from, to }) => (from === third.process && to === 20 ? null : 1);
+    const standby = company.add({ process: 20 });
+    company.pass(30_000);
+    expect(standby.claims.length).toBeGreaterThan(0);
+    expect(standby.membership.phase).toBe('learner');
+    expect(first.membership.view?.holders[2]?.process).toBe(third.process);
+  });
+
+  it('leaves its holder, which was only not heard, as a learner that says so', () => {
+    const company = new Company();
+    const [, , third] = three(company);
+    const standby = company.add({ process: 20 });
+    company.until(() => standby.membership.isSettled(company.nowMs));
+    let isCut = true;
+    company.delayMs = ({ from, to }) => (isCut && (from === third.process || to === third.process) ? null : 1);
+    company.until(() => standby.membership.votingSlot === 3, 10_000);
+    expect(third.membership.phase).toBe('voter');
+    isCut = false;
+    company.until(() => third.membership.phase === 'learner', 2000);
+    expect(third).toMatchObject({ fenced: 1, warnings: ['fenced'] });
+  });
+
+  it('is kept by a process that was silent before and came back, for longer than the first time', () => {
+    const company = new Company();
+    const [, , third] = three(company);
+    const standby = company.add({ process: 20 });
+    company.until(() => standby.membership.isSettled(company.nowMs));
+    company.pass(10_000);
+    let isCut = false;
+    company.delayMs = ({ from, to }) => (isCut && (from === third.process || to === third.process) ? null : 1);
+    const silence = (ms: number): void => {
+      isCut = true;
+      company.pass(ms);
+      isCut = false;
+      company.pass(1000);
+    };
+    silence(4000);
+    // Would have cost it the slot the first time.
+    silence(6500);
+    expect(third.membership.votingSlot).toBe(3);
+    silence(30_000);
+    expect(third.membership.phase).toBe('learner');
+  });
+
+  it('goes first to a host that has no voter', () => {
+    const company = new Company();
+    const members = ['a', 'b', 'c'].map((host) => company.add({ host }));
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    const crowded = company.add({ process: 20, host: 'a' });
+    const away = company.add({ process: 30, host: 'd' });
+    company.until(() => [crowded, away].every(({ membership }) => membership.isSettled(company.nowMs)));
+    company.pass(10_000);
+    company.leave(members[2] as Member);
+    company.until(() => [crowded, away].some(({ membership }) => membership.votingSlot > 0), 10_000);
+    expect(away.membership.votingSlot).toBe(3);
   });
 });
 

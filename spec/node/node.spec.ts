@@ -278,7 +278,7 @@ describe('trouble', () => {
       const keyring = await makeKeyring(false, node.status().cluster);
       const sealer = (): Sealer => new Sealer(keyring, systemRuntime.randomBytes);
       const envelope = (to: number): Envelope => {
-        return { from: 4711, to, clockMs: Date.now(), incarnation: 0, slot: 0, generation: 0 };
+        return { from: 4711, to, clockMs: Date.now(), incarnation: 0, slot: 0, vector: 0 };
       };
       const outbox = new Outbox({ sealer: sealer(), frameSealer: sealer(), envelope, maxDatagramSize: 1400 });
       const message = encodeMessage({ type: 'who', request: 1 });

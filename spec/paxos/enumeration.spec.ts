@@ -59,7 +59,7 @@ class Voters {
       outgoing = null;
       for (const slot of slots.flatMap((each) => [each, each])) {
         const answer = this.acceptors[slot - 1]?.receive(message, now);
-        if (answer != null) outgoing ??= exchange.receive({ process: slot, slot, generation: 1 }, answer, now);
+        if (answer != null) outgoing ??= exchange.receive({ process: slot, slot }, answer, now);
       }
     }
     const { outcome } = exchange;

@@ -294,7 +294,7 @@ export class Farm {
     const answer = this.#mutation.answer?.(original, process) ?? original;
     const running = process.running.get(answer.request);
     if (running === undefined) return;
-    const from = as ?? { process: -Number(envelope.from), slot: Number(envelope.from), generation: 1 };
+    const from = as ?? { process: -Number(envelope.from), slot: Number(envelope.from) };
     const believed = this.#mutation.answerer?.(from) ?? from;
     this.#follow(running, running.exchange.receive(believed, answer, this.now(process.clock)));
   }

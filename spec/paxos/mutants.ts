@@ -80,7 +80,7 @@ export const mutants = {
         request: message.request,
         ballot: message.proposal.accepted,
       };
-      for (let slot = 1; slot <= 9; slot += 1) exchange.receive({ process: -slot, slot, generation: 1 }, answer, now);
+      for (let slot = 1; slot <= 9; slot += 1) exchange.receive({ process: -slot, slot }, answer, now);
     },
   },
 

@@ -77,7 +77,7 @@ function repair(own: Acceptor, other: Acceptor, now: Instant): number {
     for (let sent = comparison.start(now); sent !== null; ) {
       const answer = other.receive(sent.message, now);
       if (answer === null) throw new Error('no answer');
-      sent = comparison.receive({ process: 2, slot: 2, generation: 1 }, answer, now);
+      sent = comparison.receive({ process: 2, slot: 2 }, answer, now);
     }
     const outcome = comparison.outcome as ComparisonOutcome;
     for (const copy of outcome.copies) own.install(copy, now);
@@ -236,7 +236,7 @@ describe('a comparison', () => {
     firstShard: 0,
     lacks: () => 'record' as const,
   };
-  const from = { process: 2, slot: 2, generation: 1 };
+  const from = { process: 2, slot: 2 };
 
   it('hears only the one that was asked, and only what was asked', () => {
     const comparison = new Comparison(setup);

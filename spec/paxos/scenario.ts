@@ -237,7 +237,7 @@ export class Scenario {
       if (verb === 'drop') farm.remove(envelope);
       else {
         const slot = as === 'learner' ? 0 : Number(as ?? envelope.from);
-        const answerer = as === undefined ? undefined : { process: 99, slot, generation: 0 };
+        const answerer = as === undefined ? undefined : { process: 99, slot };
         if (verb === 'deliver') farm.deliver(envelope, answerer);
         else farm.deliverCopy(envelope, answerer);
       }
@@ -297,6 +297,7 @@ export class Scenario {
       case 'enumerate':
       case 'compare':
       case 'pull':
+      case 'transfer':
         return message.type;
     }
   }
@@ -317,6 +318,8 @@ export class Scenario {
         return `differs in ${answer.shards.join(' ')}`;
       case 'pulled':
         return `pulled ${answer.copies.map(({ key, proposal }) => `${key} ${this.#showProposal(proposal)}`).join(', ')}`;
+      case 'transferred':
+        return `transferred ${answer.records.map(({ key }) => key).join(' ')}`;
     }
   }
 

@@ -317,6 +317,9 @@ function headOf(message: PaxosMessage): readonly (string | number | Ballot)[] {
       return ['pull', message.request, message.keys[0] ?? ''];
     case 'pulled':
       return ['pulled', message.request, message.first];
+    case 'transfer':
+    case 'transferred':
+      return [message.type, message.request, message.shard, message.after];
   }
 }
 

@@ -308,6 +308,10 @@ class Diagram {
         return `pull ${message.keys.join(' ')}`;
       case 'pulled':
         return `copies of ${message.copies.map(({ proposal }) => this.#name(proposal.accepted)).join(' ') || 'nothing'}`;
+      case 'transfer':
+        return `transfer from ${message.shard}`;
+      case 'transferred':
+        return `${message.records.length} records`;
     }
   }
 
@@ -383,9 +387,12 @@ function ballotsIn(message: PaxosMessage): Ballot[] {
     case 'compare':
     case 'differs':
     case 'pull':
+    case 'transfer':
       return [];
     case 'pulled':
       return message.copies.map(({ proposal }) => proposal.accepted);
+    case 'transferred':
+      return message.records.flatMap(({ promised, proposal }) => [promised, ...(proposal ? [proposal.accepted] : [])]);
   }
 }
 

@@ -120,6 +120,16 @@ export class Faults {
       case 'isolate':
         this.#cut(kind, random, [...out, ...out.map(reversed)]);
         return;
+      case 'shun': {
+        // Heard by one other only: the rest gives its slot away, and those two do not know.
+        const voters = servers.filter(({ isVoter }) => isVoter).map(({ process }) => process.host);
+        const shunned = random.pick(voters) ?? host;
+        const rest = hosts.filter((each) => each !== shunned);
+        const friend = random.pick(rest.filter((each) => !voters.includes(each))) ?? random.pick(rest);
+        const ways = rest.flatMap((other): Way[] => (other === friend ? [] : [[shunned, other]]));
+        this.#cut(kind, random, [...ways, ...ways.map(reversed)], random.between(3000, 20_000));
+        return;
+      }
       case 'deafen':
         this.#cut(kind, random, out.map(reversed));
         return;
@@ -145,12 +155,12 @@ export class Faults {
         const ms = random.pick([3000, 60_000, 86_400_000]) * random.between(1, 2);
         this.#say(kind, `${server.process.name} ${ms.toFixed(0)}`);
         this.#simulation.messageFaults.runAhead(server.process, ms);
-        this.#later(random, () => this.#simulation.messageFaults.runAhead(server.process, 0));
+        this.#later(lastingOf(random), () => this.#simulation.messageFaults.runAhead(server.process, 0));
         return;
       }
       case 'kill':
       case 'stop':
-        if (!this.#simulation.mayDie(server)) return;
+        if (!this.#simulation.roster.mayDie(server)) return;
         this.#say(kind, server.process.name);
         this.#simulation.end(server, kind === 'kill', random.between(0, 3000));
         return;
@@ -170,7 +180,7 @@ export class Faults {
         this.#say(kind, `h${host.id} ${leapMs.toFixed(0)}`);
         host.isWild = true;
         host.offsetMs += leapMs;
-        this.#later(random, () => {
+        this.#later(lastingOf(random), () => {
           host.isWild = false;
           host.offsetMs = before;
         });
@@ -180,7 +190,7 @@ export class Faults {
         const before = network.weather;
         network.weather = this.#simulation.drawWeather(random);
         this.#say(kind, JSON.stringify(network.weather));
-        this.#later(random, () => {
+        this.#later(lastingOf(random), () => {
           network.weather = before;
         });
         return;
@@ -188,21 +198,21 @@ export class Faults {
     }
   }
 
-  #cut(kind: FaultKind, random: Random, ways: readonly Way[]): void {
+  #cut(kind: FaultKind, random: Random, ways: readonly Way[], lastingMs = lastingOf(random)): void {
     if (ways.length === 0) return;
     this.#say(kind, ways.map(([a, b]) => `${a.id}>${b.id}`).join());
     const heals = ways.map(([a, b]) => this.#simulation.network.cut(a.id, b.id));
-    this.#later(random, () => {
+    this.#later(lastingMs, () => {
       for (const heal of heals) heal();
     });
   }
 
-  #later(random: Random, heal: () => void): void {
+  #later(lastingMs: number, heal: () => void): void {
     const undo = (): void => {
       cancel();
       if (this.#undo.delete(undo)) heal();
     };
-    const cancel = this.#simulation.world.after(lastingOf(random), undo);
+    const cancel = this.#simulation.world.after(lastingMs, undo);
     this.#undo.add(undo);
   }
 

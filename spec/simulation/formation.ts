@@ -303,6 +303,8 @@ export class Formation {
   #mayEnd({ process, mayVote }: Server): boolean {
     const { servers, plan, world } = this.#simulation;
     if (!mayVote) return true;
+    const voter = servers.find((each) => each.process === process);
+    if (voter !== undefined && !this.#simulation.roster.mayDie(voter)) return false;
     const farms = servers.flatMap(({ node }) => {
       const { voters } = node.status();
       return voters.length === 0 ? [] : [new Set(voters.map(({ name }) => name))];

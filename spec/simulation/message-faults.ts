@@ -208,7 +208,7 @@ export class MessageFaults {
     if (fate < 0.75 && plan.faults.includes('pause')) {
       server.process.pause(random.between(0.5, 3) * plan.timeoutMs);
       world.count('pause amid a write');
-    } else if (fate >= 0.75 && plan.faults.includes('kill') && this.#simulation.mayDie(server)) {
+    } else if (fate >= 0.75 && plan.faults.includes('kill') && this.#simulation.roster.mayDie(server)) {
       this.#simulation.end(server, true, random.between(0, 3000));
       world.count('kill amid a write');
     }

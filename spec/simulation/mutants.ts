@@ -49,6 +49,23 @@ const FORGETTING: Conditions = {
   minorityAccepts: 0.5,
 };
 
+/** Where voters are replaced all the time. */
+const TURNOVER: Conditions = { topic: 'turnover', clusterSize: 3, learners: 1, hasStandbys: true };
+
+/** Where a voter goes on after its slot has gone to another, and is still heard by some. */
+const SHUNNED: Conditions = {
+  ...TURNOVER,
+  learners: 2,
+  faults: ['shun', 'shun', 'kill', 'isolate'],
+  faultMs: 10_000,
+  hotKeys: 1,
+  sessionShare: 0,
+  badWeather: true,
+  longDelay: 0.2,
+  longDelayMs: 1000,
+  exactQuorums: 0.5,
+};
+
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
   {
@@ -128,29 +145,6 @@ export const mutants: readonly Mutant[] = [
         undoVoting();
       };
     },
-  },
-  {
-    name: 'slot-given-out-again',
-    breaks: 'a slot whose holder lost its memory is not given out again without recovery',
-    edits: [
-      {
-        file: 'membership/membership',
-        from: 'holder === null ? [index + 1] : []',
-        to: 'holder === null || !this.#peers.isHeard(holder.process, now.monotonicMs, SUSPICION_MS) ? [index + 1] : []',
-      },
-      {
-        file: 'node/claim',
-        from: `apply: (current) => current.value === null
-            ? { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder }
-            : { write: null, result: holderOf(current.value) },`,
-        to: `apply: (current) => {
-            const before = current.value === null ? 0 : JSON.parse(new TextDecoder().decode(current.value)).generation;
-            const next = { ...holder, generation: Math.max(before, 1) + 1 };
-            const value = new TextEncoder().encode(JSON.stringify(next));
-            return { write: { value, attributes: NO_BYTES, until: FOREVER }, result: next };
-        },`,
-      },
-    ],
   },
   {
     name: 'answers-to-earlier-ballots-counted',
@@ -626,6 +620,151 @@ export const mutants: readonly Mutant[] = [
         to: 'if (false)',
       },
     ],
+  },
+
+  // ---- slots that change hands
+  {
+    name: 'other-vectors-counted',
+    breaks: 'what was sent by one who knows other holders of the slots does not count',
+    conditions: SHUNNED,
+    edits: [{ file: 'node/node', from: 'if (envelope.vector === this.#membership.vector)', to: 'if (true)' }],
+  },
+  {
+    name: 'counted-across-vectors',
+    breaks: 'what was counted is void when a slot changes hands',
+    conditions: SHUNNED,
+    install: () => patch(Operations.prototype, 'restart', () => () => undefined),
+  },
+  {
+    name: 'undecided-claim-fences',
+    breaks: 'a claim that is not decided fences nobody',
+    conditions: TURNOVER,
+    edits: [
+      {
+        file: 'membership/membership',
+        from: "return claim === null ? [] : [{ kind: 'claim', claim }];",
+        to: "return claim === null ? [] : [...this.claimed(claim, claim.holder, now), { kind: 'claim', claim }];",
+      },
+    ],
+  },
+  {
+    name: 'barrier-after-read-out',
+    breaks: 'whoever is read for a recovery knows by then that the slot has changed hands',
+    conditions: SHUNNED,
+    edits: [
+      {
+        file: 'node/node',
+        from: `case 'transfer':
+                    if (counts())`,
+        to: `case 'transfer':
+                    if (isOurs())`,
+      },
+      {
+        file: 'node/node',
+        from: `default:
+                    if (counts())`,
+        to: `default:
+                    if (message.type === 'transferred' ? isOurs() : counts())`,
+      },
+    ],
+  },
+  {
+    name: 'recovery-from-a-minority',
+    breaks: 'a recovery reads a majority',
+    conditions: SHUNNED,
+    edits: [
+      {
+        file: 'node/recoverer',
+        from: 'this.#needed = majorityOf(electorate.size);',
+        to: 'this.#needed = majorityOf(electorate.size) - 1;',
+      },
+    ],
+  },
+  {
+    name: 'vote-before-recovery',
+    breaks: 'a process votes when it has the memory that goes with its slot',
+    conditions: TURNOVER,
+    edits: [
+      {
+        file: 'membership/membership',
+        from: 'return this.#isRecovered ? this.#slot : 0;',
+        to: 'return this.#slot;',
+      },
+    ],
+  },
+  {
+    name: 'recovery-across-vectors',
+    breaks: 'a recovery begins anew when a slot changes hands',
+    conditions: { ...TURNOVER, clusterSize: 5 },
+    edits: [{ file: 'node/node', from: 'if (this.#recoverer.isRunning)', to: 'if (false)' }],
+  },
+  {
+    name: 'bare-promises-not-read-out',
+    breaks: 'a recovery takes over promises without a value, too',
+    conditions: SHUNNED,
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'const kept = keptOf(key, record);',
+        to: 'if (record.proposal === null) continue; const kept = keptOf(key, record);',
+      },
+    ],
+  },
+  {
+    name: 'promises-not-taken-over',
+    breaks: 'a recovery takes over what was promised',
+    conditions: SHUNNED,
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'promised: higherBallot(record?.promised ?? NO_BALLOT, promised),',
+        to: 'promised: higherBallot(record?.promised ?? NO_BALLOT, proposal?.accepted ?? NO_BALLOT),',
+      },
+    ],
+  },
+  {
+    name: 'floor-not-taken-over',
+    breaks: 'a recovery takes over the floors',
+    conditions: TURNOVER,
+    install: () => patch(Acceptor.prototype, 'raiseFloor', () => () => undefined),
+  },
+  {
+    name: 'floor-read-before-records',
+    breaks: 'a recovery takes the floor that was read after the last record',
+    conditions: TURNOVER,
+    edits: [
+      { file: 'paxos/messages', from: 'MAX_TRANSFERRED = 100', to: 'MAX_TRANSFERRED = 2' },
+      {
+        file: 'paxos/transfer',
+        from: 'this.#setup.absorb(answer.records, now);',
+        to: 'this.firstFloor ??= answer.floor; this.#setup.absorb(answer.records, now);',
+      },
+      { file: 'paxos/transfer', from: 'floor: answer.floor', to: 'floor: this.firstFloor' },
+    ],
+  },
+  {
+    name: 'horizon-not-taken-over',
+    breaks: 'a recovery takes over the horizons',
+    conditions: TURNOVER,
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'horizon: Math.max(record?.horizon ?? 0, horizon),\n            touchedMs',
+        to: 'horizon: record?.horizon ?? 0,\n            touchedMs',
+      },
+    ],
+  },
+  {
+    name: 'doubtful-claim-dropped',
+    breaks: 'a process that may hold a slot claims no other',
+    conditions: TURNOVER,
+    edits: [{ file: 'membership/claims', from: "if (outcome === 'doubtful')", to: 'if (false)' }],
+  },
+  {
+    name: 'formed-by-few-at-once',
+    breaks: 'a farm is formed by all, and by a majority only after the grace',
+    conditions: { clusterSize: 3, learners: 1, hasStandbys: true },
+    edits: [{ file: 'membership/membership', from: '(isAll || this.#mayBeFew(now, waitMs))', to: '(true)' }],
   },
 
   // ---- sessions

@@ -2,7 +2,7 @@ import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
 /** What a run may be about. */
-export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm'] as const;
+export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm', 'turnover'] as const;
 
 export type Topic = (typeof TOPICS)[number];
 
@@ -11,6 +11,8 @@ export interface Plan {
   readonly topic: Topic;
   readonly clusterSize: number;
   readonly learners: number;
+  /** Whether some of the learners take slots that are open. */
+  readonly hasStandbys: boolean;
   readonly clientsPerProcess: number;
   readonly maxClockSkewMs: number;
   readonly timeoutMs: number;
@@ -54,6 +56,7 @@ export type FaultKind =
   | 'partition'
   | 'one way'
   | 'isolate'
+  | 'shun'
   | 'deafen'
   | 'mute'
   | 'pause'
@@ -69,6 +72,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'partition',
   'one way',
   'isolate',
+  'shun',
   'deafen',
   'mute',
   'pause',
@@ -153,6 +157,31 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         deafness: 0,
         commitLoss: 0,
       };
+    case 'turnover':
+      // Slots change hands all the time: voters end, or are not heard for so long that others take their places.
+      return {
+        ...mixed,
+        clusterSize: random.pick([3, 3, 3, 5, 4]),
+        learners: random.pick([0, 1, 2]),
+        hasStandbys: random.chance(0.7),
+        workMs: random.pick([40_000, 80_000]),
+        hotKeys: random.pick([1, 2, 20]),
+        sessionShare: random.pick([0, 0.3, 0.7]),
+        longestLifeMs: random.pick([15_000, 60_000, 120_000]),
+        faults: random.some([
+          'kill',
+          'kill',
+          'stop',
+          'pause',
+          'isolate',
+          'shun',
+          'shun',
+          'partition',
+          'deafen',
+          'one way',
+        ]),
+        badWeather: random.chance(0.4),
+      };
     case 'contended':
       return {
         ...mixed,
@@ -178,6 +207,13 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
   }
 }
 
+function faultMsOf(topic: Topic, workMs: number, random: Random): number {
+  if (topic === 'doubtful') return 15_000;
+  // About as long as it takes to claim a slot and to get its memory, so that things go wrong amid that.
+  if (topic === 'turnover') return random.pick([1000, 3000, 8000]);
+  return workMs / random.pick([100, 30, 10]);
+}
+
 /** @param topic in place of the one that the seed draws */
 export function planOf(random: Random, topic?: Topic): Plan {
   const drawn = random.pick([
@@ -192,12 +228,16 @@ export function planOf(random: Random, topic?: Topic): Plan {
     'read',
     'doubtful',
     'calm',
+    'turnover',
+    'turnover',
+    'turnover',
   ] as const);
   const isAimed = random.chance(0.5);
   const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
   const mixed: Kind = {
     clusterSize,
     learners: random.integer(3),
+    hasStandbys: random.chance(0.5),
     clientsPerProcess: 1 + random.integer(3),
     maxClockSkewMs: random.pick([1000, 2000, 2000, 4000]),
     timeoutMs: random.pick([300, 500, 900]),
@@ -227,7 +267,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     ...kind,
     topic: chosen,
     thinkMs: ((kind.workMs * clients) / 700 / haste) * (1 + 6 * kind.episodes),
-    faultMs: chosen === 'doubtful' ? 15_000 : kind.workMs / random.pick([100, 30, 10]),
+    faultMs: faultMsOf(chosen, kind.workMs, random),
     isOneLate: kind.clusterSize >= 3 && kind.isOneLate,
   };
 }

@@ -145,7 +145,7 @@ export class Server {
   }
 
   get isVoter(): boolean {
-    return this.node.status().slot > 0;
+    return this.node.status().state === 'voter';
   }
 
   /** Waits on this process: for ever, if it dies. */

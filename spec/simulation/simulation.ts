@@ -12,6 +12,7 @@ import { type Plan, planOf } from './plan.js';
 import { Host, Process } from './process.js';
 import type { Random } from './random.js';
 import { RegisterClients } from './register-clients.js';
+import { Roster } from './roster.js';
 import { Server } from './server.js';
 import { SessionClients } from './session-clients.js';
 import { Witness } from './witness.js';
@@ -89,8 +90,7 @@ export class Simulation {
   readonly #witness: Witness;
   readonly messageFaults = new MessageFaults(this);
   readonly #violations: string[] = [];
-  /** Those that voted first: their memory is what the farm rests on. */
-  #voters: Server[] = [];
+  readonly roster: Roster;
   #isWorking = false;
   /** When the clients began. */
   beganMs = 0;
@@ -110,7 +110,13 @@ export class Simulation {
     this.#chronicle = choice.isChronicled === true ? new Chronicle(this) : null;
     this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan'), this.conditions.topic));
     this.network = new Network(this.world, choice.salt ?? 0);
-    this.#witness = new Witness(this.world, majorityOf(this.plan.clusterSize), (what) => this.object(what));
+    this.#witness = new Witness(
+      this.world,
+      majorityOf(this.plan.clusterSize),
+      (what) => this.object(what),
+      (process) => this.servers.find((server) => server.process.name === process)?.node.status().slot ?? 0,
+    );
+    this.roster = new Roster(this.world, this.servers);
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
@@ -175,13 +181,6 @@ export class Simulation {
     });
   }
 
-  /** Whether its memory can be done without. */
-  mayDie(server: Server): boolean {
-    if (!this.#voters.includes(server)) return true;
-    const left = this.#voters.filter((voter) => voter !== server && voter.isLive).length;
-    return left > this.plan.clusterSize / 2;
-  }
-
   /** Ends a process, at once or with a good-bye; another one is started in its place, of which `restarted` is told. */
   end(server: Server, isKilled: boolean, restartAfterMs: number, restarted: () => void = () => undefined): void {
     if (!server.isLive) return;
@@ -219,6 +218,7 @@ export class Simulation {
     const uninstall = [
       this.#chronicle?.install() ?? (() => undefined),
       this.#witness.install(),
+      this.roster.install(),
       this.messageFaults.install(),
     ];
     try {
@@ -268,7 +268,6 @@ export class Simulation {
     const isFormed = await this.#formation.run(weather);
     if (!isFormed) this.object('no farm was formed');
     if (!isFormed || world.isHalted) return;
-    this.#voters = this.servers.filter((server) => server.isVoter);
     this.#isFormed = true;
 
     this.beganMs = world.nowMs;
@@ -327,11 +326,12 @@ export class Simulation {
     const before = this.world.running;
     this.world.running = process;
     this.world.note(`${process.name} starts`);
-    // Processes that were never voters could form a second farm, cut off from the first: that is not what is looked for.
+    // So many processes that seek could form a second farm, cut off from the first: that is not what is looked for.
+    const standbys = this.plan.hasStandbys ? majorityOf(this.plan.clusterSize) - 1 : 0;
     const server = new Server(
       this,
       process,
-      host.id <= this.plan.clusterSize,
+      host.id <= this.plan.clusterSize + standbys,
       this.#isFormed ? {} : this.#formation.options,
     );
     this.world.running = before;
@@ -380,6 +380,8 @@ export class Simulation {
     const voters = this.servers.filter((server) => server.isLive && server.isVoter).map(({ process }) => process.name);
     const nowMs = this.world.nowMs + EPOCH_MS + 2 * this.plan.maxClockSkewMs;
     for (const what of this.#witness.apart(voters, nowMs)) this.object(`voters are apart: ${what}`);
+    const vacant = this.roster.vacancies();
+    if (vacant.length > 0) this.object(`nobody votes for slot ${vacant.join()} though all is well`);
   }
 
   /** When faults stop, every process answers again, and nothing hangs. */
@@ -453,9 +455,10 @@ export class Simulation {
 
   /** When all values have expired, nothing of them is left. */
   #checkMemory(): void {
-    for (const { node, process } of this.servers) {
+    for (const { node, process, isVoter } of this.servers) {
       const { operations, network, records } = node.status();
-      const held = this.#witness.held(process.name);
+      // What an acceptor held that has lost its slot is gone with it.
+      const held = isVoter ? this.#witness.held(process.name) : [];
       if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
       if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
       if (records > this.plan.clusterSize) this.object(`${process.name} still has ${records} records`);

@@ -9,6 +9,7 @@ import {
   compareBallots,
   formatBallot,
   higherBallot,
+  type Kept,
   NO_BALLOT,
   type RegisterRecord,
 } from '../../lib/paxos/index.js';
@@ -32,11 +33,15 @@ export class Witness {
   readonly #values = new Map<string, string>();
   readonly #bonds = new WeakMap<Acceptor, Map<string, Bond>>();
   readonly #names = new Map<Acceptor, string>();
-  /** By value: who accepted it. */
-  readonly #votes = new Map<string, Set<Acceptor>>();
+  readonly #slots = new Map<Acceptor, number>();
+  /** By value: for which slots it was accepted. */
+  readonly #votes = new Map<string, Set<number>>();
+  /** Slot that a process holds. */
+  readonly #slotOf: (process: string) => number;
   readonly #majority: number;
 
-  constructor(world: World, majority: number, object: (what: string) => void) {
+  constructor(world: World, majority: number, object: (what: string) => void, slotOf: (process: string) => number) {
+    this.#slotOf = slotOf;
     this.#world = world;
     this.#majority = majority;
     this.#object = object;
@@ -45,7 +50,7 @@ export class Witness {
   /** @returns ends it */
   install(): () => void {
     const witness = this;
-    const { receive, install } = Acceptor.prototype;
+    const { receive, install, absorb } = Acceptor.prototype;
     const { next } = BallotSource.prototype;
     const { check } = GuardedClock.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
@@ -57,6 +62,10 @@ export class Witness {
       const isNews = install.call(this, copy, now);
       if (isNews) witness.#installed(this, copy);
       return isNews;
+    };
+    Acceptor.prototype.absorb = function (this: Acceptor, kept, now) {
+      absorb.call(this, kept, now);
+      witness.#absorbed(this, kept);
     };
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const ballot = next.call(this, wallMs);
@@ -72,14 +81,14 @@ export class Witness {
       GuardedClock.prototype.check = check;
       Acceptor.prototype.receive = receive;
       Acceptor.prototype.install = install;
+      Acceptor.prototype.absorb = absorb;
       BallotSource.prototype.next = next;
     };
   }
 
   /** What a process's acceptor still holds of all that it was asked for, but for who holds the slots. */
   held(process: string): string[] {
-    return [...this.#names].flatMap(([acceptor, name]) => {
-      if (name !== process) return [];
+    return this.#current([process]).flatMap((acceptor) => {
       return [...(this.#bonds.get(acceptor)?.keys() ?? [])].flatMap((key) => {
         const record = acceptor.record(key);
         if (record === undefined || key.startsWith('/slot/')) return [];
@@ -95,7 +104,7 @@ export class Witness {
    * Where something is half done they may differ until somebody asks.
    */
   apart(processes: readonly string[], livesAtMs: number): string[] {
-    const acceptors = [...this.#names].filter(([, name]) => processes.includes(name)).map(([acceptor]) => acceptor);
+    const acceptors = this.#current(processes);
     const keys = new Set(acceptors.flatMap((acceptor) => [...(this.#bonds.get(acceptor)?.keys() ?? [])]));
     return [...keys].flatMap((key) => {
       const records = acceptors.map((acceptor) => acceptor.record(key));
@@ -110,6 +119,12 @@ export class Witness {
       const names = lacking.map((acceptor) => this.#names.get(acceptor));
       return lacking.length === 0 ? [] : [`${key} at ${formatBallot(accepted)}: not at ${names.join()}`];
     });
+  }
+
+  /** The acceptors of those processes: of one that has lost its slot and got another, the latest. */
+  #current(processes: readonly string[]): Acceptor[] {
+    const latest = new Map([...this.#names].map(([acceptor, name]) => [name, acceptor]));
+    return processes.flatMap((process) => latest.get(process) ?? []);
   }
 
   #vouched(isTrusted: boolean): void {
@@ -147,8 +162,32 @@ export class Witness {
     }
     bond.accepted.add(name);
     bond.promised = higherBallot(bond.promised, proposal.accepted);
+    this.#vote(acceptor, name);
+  }
+
+  /** An acceptor is bound to what it takes over on behalf of its slot as if it had been asked itself. */
+  #absorbed(acceptor: Acceptor, { key, promised, proposal }: Kept): void {
+    this.#name(acceptor);
+    this.#world.count('recovered');
+    const bond = this.#bond(acceptor, key);
+    bond.promised = higherBallot(bond.promised, promised);
+    if (proposal === null) return;
+    const name = `${key} ${nameOf(proposal.accepted)}`;
+    bond.accepted.add(name);
+    this.#vote(acceptor, name);
+  }
+
+  #vote(acceptor: Acceptor, name: string): void {
     const votes = this.#votes.get(name) ?? new Set();
-    this.#votes.set(name, votes.add(acceptor));
+    this.#votes.set(name, votes.add(this.#slots.get(acceptor) ?? 0));
+  }
+
+  /** @returns the name of the acceptor's process */
+  #name(acceptor: Acceptor): string {
+    const name = this.#names.get(acceptor) ?? this.#world.running?.name ?? '?';
+    if (!this.#names.has(acceptor)) this.#slots.set(acceptor, this.#slotOf(name));
+    this.#names.set(acceptor, name);
+    return name;
   }
 
   /** What one acceptor takes over from another has to be chosen, whatever those two say. */
@@ -178,8 +217,7 @@ export class Witness {
   }
 
   #tell(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
-    const name = this.#names.get(acceptor) ?? this.#world.running?.name ?? '?';
-    this.#names.set(acceptor, name);
+    const name = this.#name(acceptor);
     this.#world.note(`${name}: ${describeRequest(request)} -> ${answer === null ? '' : describeAnswer(answer)}`);
   }
 }
@@ -216,6 +254,8 @@ function describeRequest(request: AcceptorRequest): string {
       return 'compare';
     case 'pull':
       return `pull ${request.keys.join()}`;
+    case 'transfer':
+      return `transfer ${request.shard} ${request.after}`;
   }
 }
 
@@ -238,5 +278,7 @@ function describeAnswer(answer: AcceptorAnswer): string {
       return `differs in ${answer.shards.length} shards`;
     case 'pulled':
       return `copies of ${answer.copies.map(({ key, proposal }) => `${key} ${formatBallot(proposal.accepted)}`).join()}`;
+    case 'transferred':
+      return `${answer.records.length} records, floor ${formatBallot(answer.floor)}`;
   }
 }

@@ -1,5 +1,6 @@
 /** Arbitrary well-formed messages, for the specs of this room and of those that speak through it. */
 import fc from 'fast-check';
+import { higherBallot, NO_BALLOT } from '../../lib/paxos/index.js';
 import type { Envelope, Message } from '../../lib/wire/messages.js';
 
 const number48 = fc.oneof(fc.integer({ min: 1, max: 2 ** 48 - 1 }), fc.integer({ min: 1, max: 300 }));
@@ -62,6 +63,11 @@ export const view = fc.record({
   holders: fc.array(fc.option(holder), { minLength: 1, maxLength: 99 }),
 });
 
+/** Nothing is accepted above what is promised. */
+const kept = fc
+  .record({ key, promised: ballot, proposal: fc.option(proposal), committed: fc.boolean(), horizon: natural })
+  .map((record) => ({ ...record, promised: higherBallot(record.promised, record.proposal?.accepted ?? NO_BALLOT) }));
+
 const type = <T extends string>(value: T) => fc.constant(value);
 
 /** One arbitrary for each type of message. */
@@ -121,16 +127,34 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     looked: fc.nat(64),
     copies: fc.array(fc.record({ key, proposal, horizon: natural }), { maxLength: 5 }),
   }),
+  transfer: fc.record({
+    type: type('transfer'),
+    request: number48,
+    shard: fc.nat(255),
+    after: fc.oneof(key, fc.constant('')),
+  }),
+  transferred: fc.record({
+    type: type('transferred'),
+    request: number48,
+    shard: fc.nat(255),
+    after: fc.oneof(key, fc.constant('')),
+    nextShard: fc.nat(256),
+    nextAfter: fc.oneof(key, fc.constant('')),
+    floor: ballot,
+    records: fc.array(kept, { maxLength: 5 }),
+  }),
   hello: fc.record({
     type: type('hello'),
     name,
+    host: name,
     streamPort: fc.nat(65_535),
     clusterSize: fc.integer({ min: 1, max: 99 }),
     maxClockSkewMs: natural,
     wish: fc.integer({ min: -1, max: 99 }),
-    phase: fc.constantFrom('seeking', 'voter', 'learner', 'leaving'),
+    phase: fc.constantFrom('seeking', 'voter', 'learner', 'leaving', 'recovering'),
     bound: fc.oneof(number48, fc.constant(0)),
     view: fc.option(view),
+    open: fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 99 }),
   }),
   who: fc.record({ type: type('who'), request: number48 }),
   vouch: fc.record({ type: type('vouch'), request: number48, view }),
@@ -146,5 +170,5 @@ export const envelope: fc.Arbitrary<Envelope> = fc.record({
   clockMs: natural,
   incarnation: fc.oneof(number48, fc.constant(0)),
   slot: fc.nat(99),
-  generation: natural,
+  vector: fc.oneof(number48, fc.constant(0)),
 });

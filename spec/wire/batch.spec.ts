@@ -19,7 +19,7 @@ const envelope = (to: number): Envelope => ({
   clockMs: Number.MAX_SAFE_INTEGER,
   incarnation: 2 ** 48 - 1,
   slot: 99,
-  generation: Number.MAX_SAFE_INTEGER,
+  vector: 2 ** 48 - 1,
 });
 
 interface Sent {

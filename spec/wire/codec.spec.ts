@@ -6,7 +6,7 @@ import { LIMITS, MAX_ENVELOPE_SIZE, TYPE } from '../../lib/wire/format.js';
 import type { Envelope, Message } from '../../lib/wire/messages.js';
 import { envelope as anyEnvelope, message as anyMessage, MESSAGES } from './arbitrary.js';
 
-const ENVELOPE: Envelope = { from: 7, to: 0, clockMs: 1_700_000_000_000, incarnation: 9, slot: 2, generation: 1 };
+const ENVELOPE: Envelope = { from: 7, to: 0, clockMs: 1_700_000_000_000, incarnation: 9, slot: 2, vector: 77 };
 
 const ballot = (round: number, proposer: number) => ({ round, proposer });
 
@@ -61,6 +61,23 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
     },
     `950e01a16b0293a16b069d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005ff0000`,
   ],
+  [{ type: 'transfer', request: 1, shard: 255, after: 'k' }, '940f01ccffa16b'],
+  [
+    {
+      type: 'transferred',
+      request: 1,
+      shard: 0,
+      after: '',
+      nextShard: 255,
+      nextAfter: 'm',
+      floor: ballot(2, 3),
+      records: [
+        { key: 'k', promised: ballot(ROUND, 8), horizon: 6, committed: true, proposal: PROPOSAL },
+        { key: 'l', promised: ballot(5, 6), horizon: 0, committed: false, proposal: null },
+      ],
+    },
+    `99100100a0ccffa16d02039ca16b${ROUND_HEX}0806019d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005ff0000a16c05060000c0`,
+  ],
   [
     { type: 'promised', request: 1, ballot: ballot(2, 3), report: null, horizon: 4, floor: ballot(5, 6) },
     '9806010203c0040506',
@@ -97,6 +114,7 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
     {
       type: 'hello',
       name: 'a:1',
+      host: 'a',
       streamPort: 7707,
       clusterSize: 3,
       maxClockSkewMs: 10_000,
@@ -104,8 +122,9 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
       phase: 'learner',
       bound: 0,
       view: VIEW,
+      open: [2],
     },
-    '9914a3613a31cd1e1b03cd2710ff02009309cb4278bcfe5680000092930701a3613a31c0',
+    '9b14a3613a31cd1e1b03cd2710ff02009309cb4278bcfe5680000092930701a3613a31c09102a161',
   ],
   [{ type: 'who', request: 1 }, '921501'],
   [{ type: 'vouch', request: 1, view: VIEW }, '9316019309cb4278bcfe5680000092930701a3613a31c0'],

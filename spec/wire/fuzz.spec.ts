@@ -129,7 +129,7 @@ describe('a body, whatever was done to it, is refused or read as it stands: ', (
 });
 
 describe('what a body makes of memory', () => {
-  const ENVELOPE: Envelope = { from: 7, to: 0, clockMs: 1_700_000_000_000, incarnation: 9, slot: 2, generation: 1 };
+  const ENVELOPE: Envelope = { from: 7, to: 0, clockMs: 1_700_000_000_000, incarnation: 9, slot: 2, vector: 77 };
 
   /** Bytes that the heap grew by while it ran; more may have come and gone. */
   function growthOf(run: () => void): number {
@@ -390,7 +390,7 @@ describe('between network and protocol,', () => {
       runtime: { ...systemRuntime, monotonicMs: () => NOW_MS },
       maxClockSkewMs: SKEW_MS,
       wallMs: () => NOW_MS,
-      identity: () => ({ incarnation: 0, slot: 0, generation: 0 }),
+      identity: () => ({ incarnation: 0, slot: 0, vector: 0 }),
       locate: () => null,
       audience: () => [],
       receive: (arrival) => arrivals.push(arrival),

@@ -1,5 +1,5 @@
 /** What a body says, read by other code than the decoder's: what both read must be the same. */
-import { MAX_PULLED } from '../../lib/paxos/index.js';
+import { MAX_PULLED, MAX_TRANSFERRED } from '../../lib/paxos/index.js';
 import { LIMITS } from '../../lib/wire/format.js';
 import type { Message } from '../../lib/wire/messages.js';
 
@@ -117,6 +117,8 @@ const LENGTHS: Readonly<Record<string, number>> = {
   keys: LIMITS.enumeratedKeys,
   shards: LIMITS.shards,
   copies: MAX_PULLED,
+  records: MAX_TRANSFERRED,
+  open: LIMITS.slots,
 };
 
 /** What is wrong with what the decoder gave: `null` if nothing. Says nothing of how it came about. */
@@ -170,5 +172,17 @@ export function isSaid(messages: readonly Message[], fields: readonly Plain[]): 
 }
 
 const WORDS = new Set<number | string>([
-  ...['changed', 'touched', 'removed', 'none', 'stale', 'clock', 'seeking', 'voter', 'learner', 'leaving'],
+  ...[
+    'changed',
+    'touched',
+    'removed',
+    'none',
+    'stale',
+    'clock',
+    'seeking',
+    'voter',
+    'learner',
+    'leaving',
+    'recovering',
+  ],
 ]);

@@ -1,0 +1,190 @@
+import { majorityOf } from '../paxos/index.js';
+import { type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
+import type { Holder, View } from './view.js';
+
+export interface ClaimsSetup {
+  readonly process: number;
+  readonly name: string;
+  readonly host: string;
+  /** 1..N for that slot, 0 for any, −1 for none. */
+  readonly wish: number;
+  /** In 0..1. */
+  readonly random: () => number;
+}
+
+/** What a process is to be written into the slot's register as. */
+export interface Claim {
+  readonly slot: number;
+  readonly holder: Holder;
+}
+
+/** So long a process that has been there leaves an open slot to one that comes: it may be the old holder's successor. */
+const STANDBY_GRACE_MS = 2000;
+/** And so long to one whose host has no voter. */
+const CROWDED_GRACE_MS = 3000;
+/** A process that has entered its view for less than that is one that comes. */
+const NEWCOMER_MS = 10_000;
+/** Between two claims, about. */
+const CLAIM_INTERVAL_MS = 500;
+/** What a voter says of open slots counts for so long: three hellos. */
+const SAYING_MS = 1500;
+/** After a gap as long between two looks at the time, this process was paused: what was said meanwhile waits to be read. */
+const PAUSE_MS = 1000;
+
+/**
+ * Which slots are open, and when this process is to ask for one (docs/protocol.md, "Slots that change hands"). All of it
+ * is a question of liveness: that no two processes vote for one slot rests on the agreement in the slot's register.
+ */
+export class Claims {
+  readonly #setup: ClaimsSetup;
+  readonly #peers: PeerTable;
+  #view: View | null = null;
+  /** Monotonic ms at which this process learnt of each slot's holder. */
+  #heldSinceMs: number[] = [];
+  /** Since when each open slot is seen to be. */
+  readonly #openSinceMs = new Map<number, number>();
+  #enteredMs = 0;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #listeningSinceMs = 0;
+  #nextMs = 0;
+  #isUnderWay = false;
+  /** A claim of which nobody knows whether it was chosen. To claim another slot could be to hold both. */
+  #doubtful: Claim | null = null;
+
+  constructor(setup: ClaimsSetup, peers: PeerTable) {
+    this.#setup = setup;
+    this.#peers = peers;
+  }
+
+  /** This process lives in another view now, or has learnt of holders. */
+  see(view: View, isNew: boolean, nowMs: number): void {
+    this.#heldSinceMs = view.holders.map((holder, index) => {
+      const before = isNew ? null : this.#view?.holders[index];
+      return before?.process === holder?.process ? (this.#heldSinceMs[index] ?? nowMs) : nowMs;
+    });
+    this.#view = view;
+    if (isNew) {
+      this.#enteredMs = nowMs;
+      this.#openSinceMs.clear();
+      this.#doubtful = null;
+    }
+  }
+
+  /** Looks at the time: at intervals well below a second. */
+  look(nowMs: number): void {
+    if (nowMs - this.#lookedMs > PAUSE_MS) this.#listeningSinceMs = nowMs;
+    this.#lookedMs = nowMs;
+    const open = new Set(this.open(nowMs));
+    for (const slot of [...this.#openSinceMs.keys()]) if (!open.has(slot)) this.#openSinceMs.delete(slot);
+    for (const slot of open) if (!this.#openSinceMs.has(slot)) this.#openSinceMs.set(slot, nowMs);
+  }
+
+  /** Slots that nobody has held, or whose holders this process finds gone. */
+  open(nowMs: number): number[] {
+    const holders = this.#view?.holders ?? [];
+    return holders.flatMap((holder, index) => (this.isOpen(index + 1, holder, nowMs) ? [index + 1] : []));
+  }
+
+  isOpen(slot: number, holder: Holder | null | undefined, nowMs: number): boolean {
+    if (holder == null) return true;
+    if (holder.process === this.#setup.process) return false;
+    const peer = this.#peers.get(holder.process);
+    return peer?.leftMs != null || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS);
+  }
+
+  /** Since after a pause of this process everybody seems silent, that counts from its end only. */
+  #silenceMs(slot: number, peer: Peer | undefined, nowMs: number): number {
+    if (nowMs - this.#lookedMs > PAUSE_MS) return 0;
+    const sinceMs = Math.max(this.#heldSinceMs[slot - 1] ?? nowMs, this.#listeningSinceMs);
+    return nowMs - Math.max(peer?.lastHeardMs ?? sinceMs, sinceMs);
+  }
+
+  /** Slots that this process may take, were they open. */
+  get #wanted(): number[] {
+    const { wish } = this.#setup;
+    if (wish < 0) return [];
+    return wish > 0 ? [wish] : (this.#view?.holders ?? []).map((_, index) => index + 1);
+  }
+
+  /** Whether all slots that this process could take have holders that vote: it is needed in none of them. */
+  isSpare(nowMs: number): boolean {
+    return this.#wanted.every((slot) => {
+      const holder = this.#view?.holders[slot - 1];
+      const peer = holder == null ? undefined : this.#peers.get(holder.process);
+      return peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
+    });
+  }
+
+  /** The claim to be made now, if any. */
+  next(nowMs: number): Claim | null {
+    const view = this.#view;
+    if (view === null || this.#isUnderWay || nowMs < this.#nextMs) return null;
+    if (this.#doubtful !== null && !this.#isAhead(this.#doubtful)) this.#doubtful = null;
+    const slots = this.#doubtful === null ? this.#wanted.filter((slot) => this.#isDue(slot, nowMs)) : [];
+    const slot = this.#doubtful?.slot ?? slots[Math.floor(this.#setup.random() * slots.length)];
+    if (slot === undefined || !this.#isQuorumHeard(slot, nowMs)) return null;
+    this.#isUnderWay = true;
+    this.#nextMs = nowMs + CLAIM_INTERVAL_MS * (1 + this.#setup.random());
+    const { process, name } = this.#setup;
+    const holder = { process, generation: (view.holders[slot - 1]?.generation ?? 0) + 1, name };
+    return this.#doubtful ?? { slot, holder };
+  }
+
+  /** What came of a claim; `doubtful`: nobody knows. */
+  ended(claim: Claim, outcome: 'decided' | 'nothing' | 'doubtful'): void {
+    this.#isUnderWay = false;
+    if (outcome === 'decided') this.#doubtful = null;
+    if (outcome === 'doubtful') this.#doubtful = claim;
+  }
+
+  /** Whether its slot has not gone to that generation or a later one, as far as this process knows. */
+  #isAhead({ slot, holder }: Claim): boolean {
+    return (this.#view?.holders[slot - 1]?.generation ?? 0) < holder.generation;
+  }
+
+  #isDue(slot: number, nowMs: number): boolean {
+    const holder = this.#view?.holders[slot - 1];
+    const peer = holder == null ? undefined : this.#peers.get(holder.process);
+    if (holder != null && !this.isOpen(slot, holder, nowMs)) {
+      // A process that has just come has not heard the good-bye, or the silence; the voters have.
+      const isHeard = peer !== undefined && nowMs - peer.lastHeardMs <= peer.patience.ms(nowMs);
+      if (isHeard || !this.#isSaidToBeOpen(slot, nowMs)) return false;
+    }
+    const openMs = nowMs - (this.#openSinceMs.get(slot) ?? nowMs);
+    const isNewcomer = nowMs - this.#enteredMs < NEWCOMER_MS;
+    const graceMs = (isNewcomer ? 0 : STANDBY_GRACE_MS) + (this.#isCrowdedOut(nowMs) ? CROWDED_GRACE_MS : 0);
+    return openMs >= graceMs;
+  }
+
+  #isSaidToBeOpen(slot: number, nowMs: number): boolean {
+    return this.#voters(nowMs).some(({ introduction }) => introduction?.open.includes(slot));
+  }
+
+  /** Whether this process's host has a voter, and another process could take the slot whose host has none. */
+  #isCrowdedOut(nowMs: number): boolean {
+    const crowded = new Set(this.#voters(nowMs).map(({ introduction }) => introduction?.host));
+    if (!crowded.has(this.#setup.host)) return false;
+    return [...this.#peers].some(
+      ({ introduction, lastHeardMs }) =>
+        introduction?.phase === 'learner' &&
+        introduction.wish === 0 &&
+        nowMs - lastHeardMs <= SAYING_MS &&
+        !crowded.has(introduction.host),
+    );
+  }
+
+  /** Whether so many of the other slots' holders vote and are heard that they can agree. */
+  #isQuorumHeard(slot: number, nowMs: number): boolean {
+    const size = this.#view?.holders.length ?? 0;
+    const others = this.#voters(nowMs).filter(({ process }) => this.#view?.holders[slot - 1]?.process !== process);
+    return others.length >= majorityOf(size);
+  }
+
+  #voters(nowMs: number): Peer[] {
+    return (this.#view?.holders ?? []).flatMap((holder) => {
+      const peer = holder === null ? undefined : this.#peers.get(holder.process);
+      const isVoter = peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
+      return peer !== undefined && isVoter ? [peer] : [];
+    });
+  }
+}

@@ -1,0 +1,159 @@
+import {
+  type AcceptorAnswer,
+  type Answerer,
+  type Ballot,
+  type Electorate,
+  higherBallot,
+  type Instant,
+  majorityOf,
+  NO_BALLOT,
+  type Outgoing,
+  RecordTransfer,
+} from '../paxos/index.js';
+import type { Voter } from './voter.js';
+
+export interface RecovererSetup {
+  readonly voter: Voter;
+  now(): Instant;
+  electorate(): Electorate | null;
+  /** Slots of other processes that vote and were heard of late. */
+  votersHeard(): readonly number[];
+  nextRequest(): number;
+  retransmitMs(): number;
+  transmit(outgoing: Outgoing): void;
+  /** Calls back once, after so many ms. */
+  wake(ms: number, callback: () => void): void;
+  /** In 0..1. */
+  random(): number;
+  /** This process has the memory that goes with its slot. */
+  recovered(): void;
+}
+
+/** How far a recovery has come. */
+export interface RecoveryProgress {
+  /** 0..1 */
+  readonly share: number;
+  /** Records read, those that several voters hold counted as often. */
+  readonly records: number;
+  readonly tookMs: number;
+}
+
+/** How often a recovery looks what it has to do, in ms. */
+const STEP_MS = 1;
+/** A voter from which nothing came for so long is not waited for alone. */
+const STALLED_MS = 1000;
+
+/**
+ * Gets the memory that goes with a slot this process has taken: all records of a majority of acceptors of other slots,
+ * each of which knows by then that the slot has changed hands (docs/protocol.md, "Recovery"; Michael, Ports, Sharma,
+ * Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). If the holders of slots change meanwhile it
+ * begins anew: all that it rests on has to be read under one vector.
+ */
+export class Recoverer {
+  readonly #setup: RecovererSetup;
+  #transfers: RecordTransfer[] = [];
+  #needed = 0;
+  #records = 0;
+  #beganMs = 0;
+  #isRunning = false;
+  #isAwake = false;
+
+  constructor(setup: RecovererSetup) {
+    this.#setup = setup;
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** `null` while no recovery is under way. */
+  get progress(): RecoveryProgress | null {
+    if (!this.#isRunning) return null;
+    const shares = this.#transfers.map(({ share }) => share).sort((a, b) => b - a);
+    const best = shares.slice(0, this.#needed).reduce((sum, share) => sum + share, 0);
+    const tookMs = this.#setup.now().monotonicMs - this.#beganMs;
+    return { share: this.#needed === 0 ? 0 : best / this.#needed, records: this.#records, tookMs };
+  }
+
+  begin(): void {
+    const electorate = this.#setup.electorate();
+    if (electorate === null) return;
+    this.#setup.voter.reset();
+    this.#transfers = [];
+    this.#needed = majorityOf(electorate.size);
+    this.#records = 0;
+    this.#beganMs = this.#setup.now().monotonicMs;
+    this.#isRunning = true;
+    this.#step();
+  }
+
+  abort(): void {
+    this.#isRunning = false;
+    this.#transfers = [];
+  }
+
+  /** @returns whether the answer was to one of its questions */
+  receive(from: Answerer, answer: AcceptorAnswer): boolean {
+    const transfer = this.#transfers.find(({ request }) => request === answer.request);
+    if (transfer === undefined) return false;
+    transfer.receive(from, answer, this.#setup.now());
+    this.#finish();
+    return true;
+  }
+
+  #step(): void {
+    if (!this.#isRunning) return;
+    const now = this.#setup.now();
+    this.#engage(now);
+    for (const transfer of this.#transfers) {
+      const outgoing = transfer.tick(now);
+      if (outgoing !== null) this.#setup.transmit(outgoing);
+    }
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    this.#setup.wake(STEP_MS, () => {
+      this.#isAwake = false;
+      this.#step();
+    });
+  }
+
+  /** So many voters are read from as it takes, not counting those that are silent. */
+  #engage(now: Instant): void {
+    const electorate = this.#setup.electorate();
+    const moving = this.#transfers.filter(
+      ({ isOver, heardAtMs }) => isOver || now.monotonicMs - heardAtMs < STALLED_MS,
+    );
+    if (electorate === null || moving.length >= this.#needed) return;
+    const taken = new Set(this.#transfers.map(({ slot }) => slot));
+    const free = this.#setup.votersHeard().filter((slot) => !taken.has(slot));
+    for (let missing = this.#needed - moving.length; missing > 0 && free.length > 0; missing -= 1) {
+      const [slot] = free.splice(Math.floor(this.#setup.random() * free.length), 1);
+      if (slot !== undefined) this.#read(slot, electorate, now);
+    }
+  }
+
+  #read(slot: number, electorate: Electorate, now: Instant): void {
+    const transfer = new RecordTransfer({
+      request: this.#setup.nextRequest(),
+      electorate,
+      retransmitMs: this.#setup.retransmitMs(),
+      slot,
+      absorb: (records, at) => {
+        this.#records += records.length;
+        for (const record of records) this.#setup.voter.absorb(record, at);
+      },
+    });
+    this.#transfers.push(transfer);
+    const outgoing = transfer.start(now);
+    if (outgoing !== null) this.#setup.transmit(outgoing);
+  }
+
+  #finish(): void {
+    const floors = this.#transfers.flatMap(({ outcome }) => outcome?.floor ?? []);
+    if (!this.#isRunning || floors.length < this.#needed) return;
+    const floor = floors.reduce<Ballot>((highest, each) => higherBallot(highest, each), NO_BALLOT);
+    this.abort();
+    this.#setup.voter.raiseFloor(floor);
+    this.#setup.recovered();
+  }
+}

@@ -1,0 +1,111 @@
+import { type Ballot, NO_BALLOT } from './ballot.js';
+import { BoundedExchange, type ExchangeSetup, type Outgoing } from './exchange.js';
+import type { Instant } from './instant.js';
+import type { AcceptorAnswer, Kept, Transferred } from './messages.js';
+import type { Answerer } from './quorum.js';
+import { SHARDS } from './table.js';
+
+export interface RecordTransferSetup extends Omit<ExchangeSetup, 'deadlineMs'> {
+  /** Slot of the acceptor to read from. */
+  readonly slot: number;
+  /** Takes what a page brings. */
+  readonly absorb: (records: readonly Kept[], now: Instant) => void;
+}
+
+export interface TransferOutcome {
+  /** As it was after the last record had been read. */
+  readonly floor: Ballot;
+}
+
+/** The longest pause after a page: what the page took, so that the other side serves others half of the time. */
+const MAX_PAUSE_MS = 50;
+
+/**
+ * Reads all records of one acceptor, page by page, from the first shard to the last: what was promised only, too (Michael,
+ * Ports, Sharma, Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). One page is asked for at a
+ * time, and the next one after a pause. It goes on for as long as it takes: what has been read needs no second reading.
+ */
+export class RecordTransfer extends BoundedExchange<TransferOutcome> {
+  readonly #setup: RecordTransferSetup;
+  #shard = 0;
+  #after = '';
+  #askedAtMs = 0;
+  /** When the next page is asked for; `null` while one is awaited. */
+  #pauseUntilMs: number | null = null;
+  #heardAtMs = 0;
+
+  constructor(setup: RecordTransferSetup) {
+    super({ ...setup, deadlineMs: Number.POSITIVE_INFINITY });
+    this.#setup = setup;
+  }
+
+  get slot(): number {
+    return this.#setup.slot;
+  }
+
+  /** How much of it is done, 0..1. */
+  get share(): number {
+    return this.isOver ? 1 : this.#shard / SHARDS;
+  }
+
+  /** Monotonic ms at which it began, or the last page came. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
+  }
+
+  /** A page takes its time to make: it would spoil the measurement of round trips. */
+  override get sentAtMs(): null {
+    return null;
+  }
+
+  protected override get nextMs(): number {
+    return this.#pauseUntilMs ?? super.nextMs;
+  }
+
+  start(now: Instant): Outgoing | null {
+    this.#heardAtMs = now.monotonicMs;
+    return this.#ask(now);
+  }
+
+  tick(now: Instant): Outgoing | null {
+    if (this.isOver || now.monotonicMs < this.wakeAtMs) return null;
+    if (this.#pauseUntilMs !== null) return this.#ask(now);
+    this.retransmission.again(now.monotonicMs);
+    return this.#question;
+  }
+
+  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): null {
+    if (this.isOver || answer.type !== 'transferred' || from.slot !== this.#setup.slot) return null;
+    if (!this.#setup.electorate.isVoter(from) || !this.#isAwaited(answer)) return null;
+    this.#setup.absorb(answer.records, now);
+    this.#heardAtMs = now.monotonicMs;
+    this.#shard = answer.nextShard;
+    this.#after = answer.nextAfter;
+    if (this.#shard >= SHARDS) return this.end({ floor: answer.floor });
+    this.#pauseUntilMs = now.monotonicMs + Math.min(MAX_PAUSE_MS, now.monotonicMs - this.#askedAtMs);
+    return null;
+  }
+
+  #isAwaited({ shard, after, nextShard, nextAfter }: Transferred): boolean {
+    if (this.#pauseUntilMs !== null || shard !== this.#shard || after !== this.#after) return false;
+    return nextShard > shard || (nextShard === shard && nextAfter !== after);
+  }
+
+  #ask(now: Instant): Outgoing {
+    this.#pauseUntilMs = null;
+    this.#askedAtMs = now.monotonicMs;
+    this.retransmission.first(now.monotonicMs);
+    return this.#question;
+  }
+
+  get #question(): Outgoing {
+    const { slot } = this.#setup;
+    const { request } = this;
+    return { message: { type: 'transfer', request, shard: this.#shard, after: this.#after }, slots: [slot] };
+  }
+
+  /** It has no deadline. */
+  protected expire(): TransferOutcome {
+    return { floor: NO_BALLOT };
+  }
+}

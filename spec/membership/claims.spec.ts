@@ -1,0 +1,96 @@
+import { describe, expect, it } from '@jest/globals';
+import { Claims } from '../../lib/membership/claims.js';
+import { PeerTable } from '../../lib/membership/peers.js';
+import type { Holder, View } from '../../lib/membership/view.js';
+
+const OWN = 9;
+const holder = (process: number, generation = 1): Holder => ({ process, generation, name: `host-${process}` });
+const viewOf = (...holders: (Holder | null)[]): View => ({ incarnation: 1, formedAtMs: 1, holders });
+
+/** A process in a view of which it hears some. */
+function claimant(view: View, heard: readonly number[], wish = 0) {
+  const peers = new PeerTable();
+  const claims = new Claims({ process: OWN, name: 'host-9', host: 'host-9', wish, random: () => 0 }, peers);
+  let nowMs = 0;
+  const pass = (ms: number): void => {
+    for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 100) {
+      for (const process of heard) {
+        const peer = peers.hear(process, { host: '10.0.0.1', port: process }, nowMs);
+        peer.introduction ??= {
+          name: `host-${process}`,
+          host: `host-${process}`,
+          streamPort: 0,
+          clusterSize: 3,
+          wish: 0,
+          phase: 'voter',
+          bound: 0,
+          incarnation: 1,
+          open: [],
+        };
+      }
+      claims.look(nowMs);
+    }
+  };
+  claims.see(view, true, 0);
+  return { claims, pass, next: () => claims.next(nowMs), see: (later: View) => claims.see(later, false, nowMs) };
+}
+
+describe('claims', () => {
+  it('one slot at a time, of the generation after the newest that is known', () => {
+    const { claims, pass, next } = claimant(viewOf(holder(1), holder(2), holder(3, 4)), [1, 2]);
+    pass(4000);
+    const claim = next();
+    expect(claim).toEqual({ slot: 3, holder: { process: OWN, generation: 5, name: 'host-9' } });
+    pass(4000);
+    expect(next()).toBeNull();
+    if (claim !== null) claims.ended(claim, 'nothing');
+    expect(next()).toEqual(claim);
+  });
+
+  it('nothing while no majority of the other slots is heard', () => {
+    const { pass, next } = claimant(viewOf(holder(1), holder(2), holder(3)), [1]);
+    pass(10_000);
+    expect(next()).toBeNull();
+  });
+
+  it('the same slot again while nobody knows what came of it, were another one open', () => {
+    const { claims, pass, next, see } = claimant(viewOf(holder(1), holder(2), holder(3), null, null), [1, 2, 3]);
+    pass(1000);
+    const claim = next();
+    expect(claim?.slot).toBe(4);
+    if (claim !== null) claims.ended(claim, 'doubtful');
+    pass(2000);
+    expect(next()).toEqual(claim);
+    if (claim !== null) claims.ended(claim, 'nothing');
+    pass(2000);
+    expect(next()).toEqual(claim);
+    if (claim !== null) claims.ended(claim, 'decided');
+    see(viewOf(holder(1), holder(2), holder(3), holder(8), null));
+    pass(2000);
+    expect(next()?.slot).toBe(5);
+  });
+
+  it.each([
+    ['before', true],
+    ['after', false],
+  ])('not the slot of a doubtful claim once it went to another: heard %s the doubt', (_, isBefore) => {
+    const { claims, pass, next, see } = claimant(viewOf(holder(1), holder(2), null), [1, 2, 8]);
+    pass(1000);
+    const claim = next();
+    if (claim === null) throw new Error('it claims');
+    const went = (): void => see(viewOf(holder(1), holder(2), holder(8)));
+    if (isBefore) went();
+    claims.ended(claim, 'doubtful');
+    if (!isBefore) went();
+    pass(2000);
+    expect(next()).toBeNull();
+  });
+
+  it('nothing after a pause of this process, in which it has heard nobody', () => {
+    const { claims, pass } = claimant(viewOf(holder(1), holder(2), holder(3)), [1, 2, 3]);
+    pass(5000);
+    claims.look(60_000);
+    expect(claims.open(60_000)).toEqual([]);
+    expect(claims.isOpen(3, holder(3), 65_000)).toBe(false);
+  });
+});

@@ -1,0 +1,230 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  Acceptor,
+  type AcceptorAnswer,
+  compareBallots,
+  type Instant,
+  type Kept,
+  MAX_TRANSFERRED,
+  NO_BALLOT,
+  NO_BYTES,
+  type Proposal,
+  RecordTransfer,
+  SHARDS,
+} from '../../lib/paxos/index.js';
+import { MemoryTable } from '../../lib/storage/memory.js';
+
+const NOW: Instant = { monotonicMs: 1000, wallMs: 1_700_000_000_000, isTrusted: true };
+const ballot = (round: number, proposer = 1) => ({ round, proposer });
+
+function proposal(accepted: ReturnType<typeof ballot>, text: string | null = 'x', until = NOW.wallMs + 1000): Proposal {
+  return {
+    value: text === null ? null : Buffer.from(text),
+    attributes: NO_BYTES,
+    until: text === null ? 0 : until,
+    birth: accepted,
+    dataBallot: accepted,
+    accepted,
+    operation: `op${accepted.round}.${accepted.proposer}`,
+    lineage: [],
+    lineageFrom: NO_BALLOT,
+  };
+}
+
+const acceptor = (): Acceptor => new Acceptor(new MemoryTable(), { maxClockSkewMs: 1000 });
+
+function kept(key: string, { promised, ...rest }: Partial<Kept> & Pick<Kept, 'promised'>): Kept {
+  return { key, promised, proposal: null, committed: false, horizon: 0, ...rest };
+}
+
+function answerOf(to: Acceptor, request: Parameters<Acceptor['receive']>[0], now = NOW): AcceptorAnswer {
+  const answer = to.receive(request, now);
+  if (answer === null) throw new Error('there is an answer');
+  return answer;
+}
+
+const prepare = (key: string, at: ReturnType<typeof ballot>) =>
+  ({ type: 'prepare', request: 1, key, ballot: at, bound: 0, held: null }) as const;
+const accept = (key: string, what: Proposal) =>
+  ({ type: 'accept', request: 1, key, proposal: what, horizon: what.until }) as const;
+
+describe('an acceptor that takes over what others are bound to', () => {
+  it('keeps the highest promise, the latest horizon, and the value of the highest ballot', () => {
+    const to = acceptor();
+    to.absorb(kept('k', { promised: ballot(5), proposal: proposal(ballot(3), 'three'), horizon: 70 }), NOW);
+    to.absorb(kept('k', { promised: ballot(9), horizon: 90 }), NOW);
+    to.absorb(kept('k', { promised: ballot(4), proposal: proposal(ballot(4), 'four'), committed: true }), NOW);
+    expect(to.record('k')).toMatchObject({
+      promised: ballot(9),
+      proposal: { accepted: ballot(4) },
+      committed: true,
+      horizon: 90,
+    });
+  });
+
+  it('learns from any of them that a value is chosen, and from none of them that another one is', () => {
+    const to = acceptor();
+    to.absorb(kept('k', { promised: ballot(3), proposal: proposal(ballot(3)) }), NOW);
+    to.absorb(kept('k', { promised: ballot(2), proposal: proposal(ballot(2)), committed: true }), NOW);
+    expect(to.record('k')?.committed).toBe(false);
+    to.absorb(kept('k', { promised: ballot(3), proposal: proposal(ballot(3)), committed: true }), NOW);
+    expect(to.record('k')?.committed).toBe(true);
+  });
+
+  it('has the same digests as an acceptor that was asked itself', () => {
+    const asked = acceptor();
+    const to = acceptor();
+    const what = proposal(ballot(3));
+    answerOf(asked, prepare('k', ballot(3)));
+    answerOf(asked, accept('k', what));
+    to.absorb(kept('k', { promised: ballot(3), proposal: what }), NOW);
+    asked.receive({ type: 'commit', key: 'k', ballot: ballot(3), operation: what.operation, effect: 'changed' }, NOW);
+    to.absorb(kept('k', { promised: ballot(3), proposal: what, committed: true }), NOW);
+    expect(to.digests).toEqual(asked.digests);
+  });
+
+  it('refuses what any of them had promised against', () => {
+    const to = acceptor();
+    to.absorb(kept('k', { promised: ballot(9) }), NOW);
+    expect(answerOf(to, prepare('k', ballot(8)))).toMatchObject({ type: 'nack', promised: ballot(9) });
+    expect(answerOf(to, accept('k', proposal(ballot(8))))).toMatchObject({ type: 'nack', promised: ballot(9) });
+    expect(answerOf(to, accept('k', proposal(ballot(9))))).toMatchObject({ type: 'accepted' });
+  });
+
+  it('refuses what one of them has forgotten its promise against, though another still has a record', () => {
+    const to = acceptor();
+    to.absorb(kept('k', { promised: ballot(3), proposal: proposal(ballot(3)) }), NOW);
+    to.raiseFloor(ballot(7));
+    expect(answerOf(to, accept('k', proposal(ballot(6))))).toMatchObject({ type: 'nack', promised: ballot(7) });
+    expect(answerOf(to, prepare('k', ballot(6)))).toMatchObject({ type: 'nack', promised: ballot(7) });
+    expect(answerOf(to, prepare('other', ballot(7)))).toMatchObject({ type: 'nack', promised: ballot(7) });
+    expect(answerOf(to, prepare('k', ballot(8)))).toMatchObject({ type: 'promised', report: { committed: false } });
+  });
+
+  it('forgets in the end what it has taken over', () => {
+    const to = acceptor();
+    to.absorb(
+      kept('k', { promised: ballot(3), proposal: proposal(ballot(3)), committed: true, horizon: NOW.wallMs + 1000 }),
+      NOW,
+    );
+    const late = { ...NOW, wallMs: NOW.wallMs + 10_000, monotonicMs: NOW.monotonicMs + 10_000 };
+    to.collect(late, 100, 0);
+    expect(to.size).toBe(0);
+    expect(to.floor).toEqual(ballot(3));
+  });
+});
+
+describe('a transfer', () => {
+  /** Follows it to its end. */
+  function transfer(from: Acceptor, to: Acceptor, between: (page: number) => void = () => undefined): number {
+    const electorate = { size: 3, isVoter: ({ process }: { process: number }) => process === 2 };
+    let records = 0;
+    const exchange = new RecordTransfer({
+      request: 7,
+      electorate,
+      retransmitMs: 10,
+      slot: 2,
+      absorb: (page, now) => {
+        records += page.length;
+        for (const record of page) to.absorb(record, now);
+      },
+    });
+    let now = NOW;
+    let outgoing = exchange.start(now);
+    for (let page = 1; !exchange.isOver; page += 1) {
+      if (outgoing === null) throw new Error('it has something to ask');
+      const { message, slots } = outgoing;
+      expect(slots).toEqual([2]);
+      const answer = answerOf(from, message, now);
+      if (answer.type !== 'transferred') throw new Error(answer.type);
+      expect(answer.records.length).toBeLessThanOrEqual(MAX_TRANSFERRED);
+      now = { ...now, monotonicMs: now.monotonicMs + 3 };
+      // Of another process, or the second time, it does not count.
+      exchange.receive({ process: 3, slot: 2 }, answer, now);
+      exchange.receive({ process: 2, slot: 2 }, answer, now);
+      exchange.receive({ process: 2, slot: 2 }, answer, now);
+      between(page);
+      now = { ...now, monotonicMs: now.monotonicMs + 3 };
+      outgoing = exchange.tick(now);
+    }
+    to.raiseFloor(exchange.outcome?.floor ?? NO_BALLOT);
+    return records;
+  }
+
+  const entries = fc.uniqueArray(
+    fc.record({ name: fc.nat(5000), round: fc.integer({ min: 1, max: 50 }), size: fc.constantFrom(-1, 0, 5, 30_000) }),
+    { maxLength: 400, selector: ({ name }) => name },
+  );
+
+  it('brings every record, promise-only ones included, in pages', () => {
+    fc.assert(
+      fc.property(entries, (some) => {
+        const from = acceptor();
+        const to = acceptor();
+        for (const { name, round, size } of some) {
+          answerOf(from, prepare(`k${name}`, ballot(round)));
+          if (size >= 0) answerOf(from, accept(`k${name}`, proposal(ballot(round), 'v'.repeat(size))));
+        }
+        expect(transfer(from, to)).toBe(some.length);
+        expect(to.size).toBe(from.size);
+        for (const { name } of some) {
+          const { touchedMs: _, ...rest } = from.record(`k${name}`) ?? {};
+          expect(to.record(`k${name}`)).toMatchObject(rest);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('misses nothing of what is forgotten amid it: a record, or a floor above it', () => {
+    const keys = Array.from({ length: 3000 }, (_, index) => `k${index}`);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 25 }), (at) => {
+        const from = acceptor();
+        const to = acceptor();
+        for (const [index, key] of keys.entries()) {
+          const until = index % 3 === 0 ? NOW.wallMs + 1 : NOW.wallMs + 1e9;
+          answerOf(from, prepare(key, ballot(index + 1)));
+          answerOf(from, accept(key, proposal(ballot(index + 1), 'v', until)));
+          from.commit({
+            type: 'commit',
+            key,
+            ballot: ballot(index + 1),
+            operation: `op${index + 1}.1`,
+            effect: 'changed',
+          });
+        }
+        transfer(from, to, (page) => {
+          if (page !== at) return;
+          const late = { ...NOW, wallMs: NOW.wallMs + 10_000, monotonicMs: NOW.monotonicMs + 10_000 };
+          while (from.size > 2000) from.collect(late, 1000, 0);
+        });
+        for (const [index, key] of keys.entries()) {
+          const promised = to.record(key)?.promised ?? to.floor;
+          expect(compareBallots(promised, ballot(index + 1))).toBeGreaterThanOrEqual(0);
+        }
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it('asks again for what is lost, and pauses after a page for as long as that took', () => {
+    const exchange = new RecordTransfer({
+      request: 7,
+      electorate: { size: 3, isVoter: () => true },
+      retransmitMs: 10,
+      slot: 2,
+      absorb: () => undefined,
+    });
+    const at = (ms: number): Instant => ({ ...NOW, monotonicMs: NOW.monotonicMs + ms });
+    const first = exchange.start(at(0));
+    expect(exchange.tick(at(9))).toBeNull();
+    expect(exchange.tick(at(10))).toEqual(first);
+    const page = { type: 'transferred', request: 7, floor: NO_BALLOT, records: [] } as const;
+    exchange.receive({ process: 2, slot: 2 }, { ...page, shard: 0, after: '', nextShard: 9, nextAfter: 'k' }, at(20));
+    expect(exchange.share).toBeCloseTo(9 / SHARDS);
+    expect(exchange.tick(at(39))).toBeNull();
+    expect(exchange.tick(at(40))).toMatchObject({ message: { type: 'transfer', shard: 9, after: 'k' } });
+  });
+});
