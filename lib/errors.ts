@@ -1,3 +1,5 @@
+import type { Ballot } from './paxos/ballot.js';
+
 /** Codes of the errors that this package raises. */
 export type PaxosErrorCode =
   | 'ERR_NO_QUORUM'
@@ -49,6 +51,8 @@ export class OutcomeUnknownError extends PaxosError {
     message: string,
     /** The operation, to look for later in what `Current.hasSeen` tells. */
     readonly operation: string,
+    /** Ballot of the first attempt that was sent: no life of the key that began below it was begun by this operation. */
+    readonly since: Ballot,
   ) {
     super('ERR_OUTCOME_UNKNOWN', message);
   }

@@ -243,10 +243,11 @@ export class Operations {
     for (const { onAbort } of aborted) onAbort(error);
     for (const queue of [...this.#queues.values()]) {
       const { batch } = queue;
-      const isExposed = batch?.round?.isExposed === true;
-      for (const call of batch?.calls ?? []) {
-        this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch?.operation ?? '') : error);
-      }
+      for (const call of batch?.calls ?? [])
+        this.#reject(
+          call,
+          this.#failureOf(call, batch, () => error),
+        );
       for (const call of queue.waiting) this.#reject(call, error);
     }
     this.#queues.clear();
@@ -376,11 +377,13 @@ export class Operations {
 
   /** @param results one for each call; `null` if there was no quorum, or the outcome is unknown */
   #finish(queue: KeyQueue, batch: Batch, results: readonly MemberResult[] | null): void {
-    const isExposed = batch.round?.isExposed === true;
     batch.calls.forEach((call, index) => {
       const result = results?.[index];
       if (result === undefined) {
-        this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch.operation) : this.#noQuorum());
+        this.#reject(
+          call,
+          this.#failureOf(call, batch, () => this.#noQuorum()),
+        );
       } else if (result.kind === 'threw') {
         this.#reject(call, result.error);
       } else if (!call.isSettled) {
@@ -404,22 +407,27 @@ export class Operations {
   }
 
   #expireBatch(batch: Batch, nowMs: number): void {
-    const isExposed = batch.round?.isExposed === true;
     const late = batch.calls.filter((call) => !call.isSettled && call.deadlineMs <= nowMs);
     if (late.length === 0 || late.length === batch.calls.length) return;
-    for (const call of late) {
-      this.#reject(call, isExposed && !call.isRead ? this.#unknown(batch.operation) : this.#noQuorum());
-    }
+    for (const call of late)
+      this.#reject(
+        call,
+        this.#failureOf(call, batch, () => this.#noQuorum()),
+      );
     // Nothing was proposed with them yet, so nothing will be: they were told that nothing has happened.
-    if (batch.round !== null && !isExposed) batch.calls = batch.calls.filter((call) => !call.isSettled);
+    if (batch.round?.isExposed === false) batch.calls = batch.calls.filter((call) => !call.isSettled);
   }
 
-  #unknown(operation: OperationId): OutcomeUnknownError {
+  /** @param nothing makes the error for a call of which nothing has happened */
+  #failureOf(call: Call, batch: Batch | null, nothing: () => PaxosError): PaxosError {
+    const since = batch?.round?.exposedSince;
+    if (batch == null || since == null || call.isRead) return nothing();
     this.counters.unknown += 1;
-    this.#doubt(operation);
+    this.#doubt(batch.operation);
     return new OutcomeUnknownError(
       'The time was up after the write had been sent: it may have taken effect, or may yet. Read before you write again.',
-      operation,
+      batch.operation,
+      since,
     );
   }
 

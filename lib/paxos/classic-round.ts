@@ -88,7 +88,12 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
 
   /** Whether an accept has been sent: from then on the operation can't be said not to have happened. */
   get isExposed(): boolean {
-    return this.#attempts.length > 0;
+    return this.exposedSince !== null;
+  }
+
+  /** Ballot of the first attempt that sent an accept; `null` while none has. */
+  get exposedSince(): Ballot | null {
+    return this.#attempts[0]?.ballot ?? null;
   }
 
   /** Number of attempts that met another proposer. */

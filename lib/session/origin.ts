@@ -1,4 +1,4 @@
-import type { Ballot, Current, OperationId } from '../paxos/index.js';
+import { type Ballot, type Current, compareBallots, type OperationId } from '../paxos/index.js';
 import type { StoredCookie } from './cookie.js';
 
 /** The version of a session that an object stands for: what it was loaded from, or last saved as. */
@@ -31,6 +31,8 @@ export interface StoredTimes {
 /** A write that may or may not have taken effect. */
 export interface UnknownWrite {
   readonly operation: OperationId;
+  /** Ballot of its first attempt. */
+  readonly since: Ballot;
   /**
    * The version that it made, if it took effect, of the one before it.
    * @param birth of the life that the record is in, for a write that began it
@@ -84,14 +86,15 @@ export class Origin {
    * The version, as the register's lineage shows it. A tombstone keeps the lineage, so a logout since is seen too.
    *
    * The lineage may not reach back to a write that took long, if this process was paused. A login of which nobody knows
-   * has taken effect, then, if the life that is or was there began by this process. Else its retry would undo a logout, or
-   * what others have saved since.
+   * has taken effect, then, if the life that is or was there was begun by this process since. Else its retry would undo a
+   * logout, or what others have saved since.
    */
   baseAt(current: Current): Base | null {
     // Operations are named after their proposer.
     const own = `${current.birth.proposer.toString(36)}.`;
     return this.#unknown.reduce((base, write) => {
-      const isDone = current.hasSeen(write.operation) || (base === null && write.operation.startsWith(own));
+      const isOwnLife = write.operation.startsWith(own) && compareBallots(current.birth, write.since) >= 0;
+      const isDone = current.hasSeen(write.operation) || (base === null && isOwnLife);
       return isDone ? write.made(base, current.birth) : base;
     }, this.#base);
   }

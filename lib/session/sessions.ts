@@ -163,7 +163,7 @@ export class Sessions {
     try {
       return await this.#registers.change(key, change, { ...left });
     } catch (error) {
-      if (error instanceof OutcomeUnknownError) origin.doubt({ operation: error.operation, made });
+      if (error instanceof OutcomeUnknownError) origin.doubt({ operation: error.operation, since: error.since, made });
       throw error;
     }
   }

@@ -72,6 +72,10 @@ export class MemoryFarm {
     return `${node}.${this.#operations}`;
   }
 
+  nextBallot(node: number): Ballot {
+    return { round: this.#round + (this.isCombining ? 0 : 1), proposer: node };
+  }
+
   apply<R>(node: number, key: string, change: Change<R>, operation: OperationId): Changed<R> {
     const before = this.read(key);
     const lineage = this.#registers.get(key)?.lineage ?? [];
@@ -79,8 +83,9 @@ export class MemoryFarm {
     // An attempt that came to nothing, as it may happen: a change function must not mind.
     change.apply(current);
     const decision = change.apply(current);
-    if (!this.isCombining) this.#round += 1;
-    const state = this.#after(before, change, decision, { round: this.#round, proposer: node });
+    const ballot = this.nextBallot(node);
+    this.#round = ballot.round;
+    const state = this.#after(before, change, decision, ballot);
     if (decision.write !== null) this.#registers.set(key, { state, lineage: [...lineage, operation] });
     const wroteData = state.value !== before.value;
     this.performed.push({ node, kind: 'change', key, wroteData });
@@ -187,9 +192,10 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
       const fault = this.faults.shift();
       if (fault === 'no-quorum') throw new NoQuorumError('too few');
       const operation = this.farm.nextOperation(this.number);
-      if (fault === 'lost') throw new OutcomeUnknownError('who knows', operation);
+      const since = this.farm.nextBallot(this.number);
+      if (fault === 'lost') throw new OutcomeUnknownError('who knows', operation, since);
       const done = this.farm.apply(this.number, key, change, operation);
-      if (fault === 'landed') throw new OutcomeUnknownError('who knows', operation);
+      if (fault === 'landed') throw new OutcomeUnknownError('who knows', operation, since);
       return done;
     });
   }

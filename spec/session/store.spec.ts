@@ -682,6 +682,22 @@ describe('two requests', () => {
     },
   );
 
+  it('the retry of a login that came to nothing is a login, whatever life this process began before under its id', async () => {
+    const farm = new MemoryFarm();
+    const [a, b] = [server(farm), server(farm)];
+    await a.store.set('s', made({ user: 'ann' }));
+    await b.store.destroy('s');
+    const login = made({ user: 'bob' });
+    a.node.faults.push('lost');
+    await expect(a.store.set('s', login)).rejects.toThrow(OutcomeUnknownError);
+    await a.store.set('s', login);
+    expect(await dataIn(b.store, 's')).toEqual({ user: 'bob' });
+    Object.assign(login, { views: 1 });
+    await a.store.set('s', login);
+    expect(await dataIn(b.store, 's')).toEqual({ user: 'bob', views: 1 });
+    expect(a.conflicts).toEqual([]);
+  });
+
   it('a login that came too late to be stored is not brought back after a logout', async () => {
     const { store, conflicts } = server(new MemoryFarm());
     const login = made({ user: 'ann' }, MINUTE);

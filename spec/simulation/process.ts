@@ -35,6 +35,8 @@ export class Process {
   isDead = false;
   /** It is paused, or stalled within a step, until then. */
   busyUntilMs = 0;
+  /** Ms that it has stalled within steps. */
+  stalledMs = 0;
   /** Whether its clock is vouched for, and how often it was not any more. */
   isClockTrusted = false;
   lapses = 0;
@@ -88,6 +90,7 @@ export class Process {
         this.#world.count('stall within a step');
         this.#world.note(`${this.name} stalls ${ms.toFixed(0)}`);
         this.busyUntilMs = this.nowMs + ms;
+        this.stalledMs += ms;
       }
       return (this.nowMs - this.#bootedMs) * this.host.rate;
     },

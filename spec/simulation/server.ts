@@ -114,13 +114,18 @@ export class Server {
     const { world, plan } = this.#simulation;
     const { process } = this;
     let isAnswered = false;
+    let { stalledMs } = process;
     // What is made of several operations may have been paused between two of them, and the next has its own time.
     const afterPauseMs = timeouts > 1 ? plan.timeoutMs + LATENESS_MS : LATENESS_MS;
     const expectWithin = (ms: number): void => {
       world.at(process.nowMs + ms / process.host.rate, process, () => {
         if (isAnswered) return;
+        // It may have stalled before it looked at the clock for the first time.
+        const lostMs = process.stalledMs - stalledMs;
+        stalledMs = process.stalledMs;
+        if (lostMs > 0) expectWithin(lostMs);
         // After a pause its timers come first.
-        if (process.nowMs - process.busyUntilMs < LATENESS_MS) expectWithin(afterPauseMs);
+        else if (process.nowMs - process.busyUntilMs < LATENESS_MS) expectWithin(afterPauseMs);
         else this.#simulation.object(`${label} was not answered in time`);
       });
     };
