@@ -44,6 +44,19 @@ answerCommands(
         }
       }
     },
+    /** Saves sessions that nobody reads, so many that a farm is full. */
+    async fillBulk({ first, count, size }) {
+      const { cookie } = storedSession(0);
+      const padding = 'x'.repeat(Math.max(0, size - 100));
+      let next = first;
+      const writer = async () => {
+        while (next < first + count) {
+          const sid = `bulk-${String(next++).padStart(27, '0')}`;
+          await set(opened.store, sid, opened.store.createSession({ sessionID: sid }, { cookie, padding }));
+        }
+      };
+      await Promise.all(Array.from({ length: 64 }, writer));
+    },
     /** Loads the sessions `first`, `first + step`, …: those that this process is going to change. */
     async hold({ first, step, isEager }) {
       const store = isEager ? opened.eager : opened.store;

@@ -31,7 +31,7 @@ export class Diagnosis {
     const remedy =
       this.#setup.membership.view === null
         ? this.alone()
-        : 'Restore the network to the missing processes. If they ended, others do not vote in their place: restart the whole farm (its sessions end).';
+        : 'Restore the network to the missing processes, or start others in their places. If more ended at once than the farm can do without, it has lost its memory: restart all its processes (its sessions end).';
     return new NoQuorumError(
       `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${listOf(seen)}. Missing: ${listOf(missing)}. Nothing was written. ${remedy}`,
       seen,
