@@ -16,6 +16,8 @@ export type Directive =
   | { readonly kind: 'claim'; readonly claim: Claim }
   /** This process holds a slot now, and has to get its memory before it votes: see {@link Membership.recovered}. */
   | { readonly kind: 'recover' }
+  /** The farm's memory is gone: this process seeks another; what it held may be worth something there. */
+  | { readonly kind: 'abandoned' }
   /** Another process holds this one's slot: it votes no more, and what it holds is worth nothing. */
   | { readonly kind: 'fenced' }
   | { readonly kind: 'warning'; readonly code: string; readonly message: string };
@@ -61,9 +63,13 @@ const FORM_INTERVAL_MS = 200;
 export const SILENCE_MS = 1500;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
+/** So long a farm has to be beyond recovery before it is given up: what was on its way may show that it is not. */
+const LOST_MS = 2000;
 /** Between two answers to one process that does not know the same holders; processes so answered that are remembered. */
 const TELL_INTERVAL_MS = 50;
 const MAX_TOLD = 1024;
+/** Ended holders named in a hello at most. */
+const MAX_ENDED = 99;
 
 /**
  * Who votes: finds the others, forms the farm once when it starts for the first time, and keeps the view of its slots
@@ -101,6 +107,10 @@ export class Membership {
   #hasSeenVoters = false;
   #voterHeardMs = 0;
   #who: { readonly request: number; readonly atMs: number } | null = null;
+  /** Holders, by process number, that are known to have ended. */
+  readonly #ended = new Set<number>();
+  /** Since when too few of the holders are left that have a memory; `null` while there are enough. */
+  #lostSinceMs: number | null = null;
   #isLeaving = false;
   readonly #warned = new Set<string>();
 
@@ -239,6 +249,7 @@ export class Membership {
       directives.push(this.#hello(0, now.monotonicMs));
       if (this.#view === null) directives.push(this.#ask(0, now));
     }
+    directives.push(...this.#abandon(now));
     if (this.#view === null) directives.push(...this.#form(now));
     else if (this.#slot === 0) directives.push(...this.#claim(now), ...this.#checkTaken(now));
     return directives;
@@ -270,10 +281,14 @@ export class Membership {
     const { name, host, streamPort, clusterSize, wish, phase, bound, open } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
     peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, open };
+    for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       this.#peers.leave(peer, now.monotonicMs);
+      this.#noteEnd(from);
       return [];
     }
+    // It has given up the farm, and all that it held there.
+    if (phase === 'seeking') this.#noteEnd(from);
     const directives = this.#checkSettings(hello, from);
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
@@ -440,8 +455,55 @@ export class Membership {
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
     this.#isRecovered = this.#slot > 0;
     this.#claims.see(view, true, now.monotonicMs);
+    this.#ended.clear();
+    this.#lostSinceMs = null;
     this.#nextHelloMs = now.monotonicMs + HELLO_INTERVAL_MS;
     return [{ kind: 'entered', left }, this.#hello(0, now.monotonicMs)];
+  }
+
+  /** Whoever ends takes its memory with it, for good. Of others than holders nothing is noted. */
+  #noteEnd(process: number): void {
+    if (process !== this.#setup.process && slotOf(this.#view, process) > 0) this.#ended.add(process);
+  }
+
+  /**
+   * Gives up a farm in which too few holders with a memory are left ever to agree on anything: the others have ended, or
+   * have taken a slot and not read its memory. What is only not heard is not given up: it may be serving elsewhere.
+   */
+  #abandon(now: MembershipInstant): Directive[] {
+    const view = this.#view;
+    if (view === null || this.#bound !== null) return [];
+    const left = view.holders.filter((holder) => holder !== null && this.#mayRemember(holder)).length;
+    if (left >= majorityOf(view.holders.length)) this.#lostSinceMs = null;
+    else this.#lostSinceMs ??= now.monotonicMs;
+    if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < LOST_MS) return [];
+    const names = view.holders.flatMap((holder) =>
+      holder !== null && this.#ended.has(holder.process) ? holder.name : [],
+    );
+    this.#view = null;
+    this.#electorate = null;
+    this.#otherVoters = [];
+    this.#vector = 0;
+    this.#slot = 0;
+    this.#isRecovered = false;
+    this.#hasSeenVoters = false;
+    this.#lostSinceMs = null;
+    this.#ended.clear();
+    this.#seekingSinceMs = now.monotonicMs;
+    return [
+      { kind: 'abandoned' },
+      {
+        kind: 'warning',
+        code: 'memory-lost',
+        message: `${names.join(', ')} ended before others had their memory: too few are left of this farm's ${view.holders.length} voters. This process begins anew with those that come; what it held it hands over there, what only the others held is lost. To avoid this, restart a server only when the one before is ready.`,
+      },
+      this.#hello(0, now.monotonicMs),
+    ];
+  }
+
+  #mayRemember({ process }: Holder): boolean {
+    if (process === this.#setup.process) return this.#isRecovered;
+    return !this.#ended.has(process) && this.#peers.get(process)?.introduction?.phase !== 'recovering';
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {
@@ -450,6 +512,7 @@ export class Membership {
     if (merged === this.#view) return [];
     const before = this.#slot;
     this.#setView(merged);
+    for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
     this.#slot = slotOf(merged, this.#setup.process);
     const directives: Directive[] = [];
@@ -539,6 +602,7 @@ export class Membership {
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
+      ended: [...this.#ended].slice(0, MAX_ENDED),
     };
     return { kind: 'send', to, message };
   }

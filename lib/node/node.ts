@@ -100,6 +100,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #failure: PaxosError | null = null;
   #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
   #isConnected = false;
+  /** What was held in a farm that was given up. */
+  #orphans: (readonly [string, RegisterRecord])[] = [];
   /** Whether this process has once taken the place that it has in the farm. */
   #isSettled = false;
   #isClosing = false;
@@ -619,6 +621,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
           debug('%s recovers slot %d', this.#settings.name, this.#membership.slot);
           this.#recoverer.begin();
           break;
+        case 'abandoned':
+          this.#abandoned();
+          break;
         case 'fenced':
           this.#recoverer.abort();
           this.#repairer.abort();
@@ -633,10 +638,20 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #entered(left: View | null): void {
     debug('%s entered a view, slot %d', this.#settings.name, this.#membership.slot);
     if (left !== null) this.#moved();
+    if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
     // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
     this.#checkClock();
     this.#checkQuorum(this.#runtime.monotonicMs());
     this.#operations.start();
+  }
+
+  /** The farm's memory is gone. What this process held goes to the farm that it finds, or forms, next. */
+  #abandoned(): void {
+    this.#operations.abort(this.#diagnosis.noQuorum());
+    this.#repairer.abort();
+    this.#recoverer.abort();
+    this.#orphans = this.#voter.reset();
+    this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */

@@ -264,6 +264,7 @@ function toMessage(f: Fields): Message | null {
         view: f[8] === null ? null : view(f[8]),
         open: slots(f[9]),
         host: text(f[10], LIMITS.nameLength, 'host'),
+        ended: processes(f[11]),
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };
@@ -369,6 +370,10 @@ function keptRecords(value: unknown): Kept[] {
 
 function slots(value: unknown): number[] {
   return list(value, 1, LIMITS.slots, 'open').map((slot) => integer(slot, 1, LIMITS.slots, 'open'));
+}
+
+function processes(value: unknown): number[] {
+  return list(value, 1, LIMITS.slots, 'ended').map((process) => integer(process, 1, LIMITS.number48, 'ended'));
 }
 
 function digests(value: unknown): Uint8Array {

@@ -84,10 +84,10 @@ function toFields(message: Message): Field[] {
       return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
     }
     case 'hello': {
-      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open } = message;
+      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open, ended } = message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
-      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, views, open, host];
+      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, views, open, host, ended];
     }
     case 'who':
       return [TYPE.who, message.request];

@@ -23,6 +23,8 @@ export interface Hello {
   readonly view: View | null;
   /** Slots whose holders have said good-bye, or have not been heard for too long. */
   readonly open: readonly number[];
+  /** Holders that are known to have ended, by their process numbers. */
+  readonly ended: readonly number[];
 }
 
 /** To all: asks those who vote for the view they vote in. */

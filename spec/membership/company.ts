@@ -17,6 +17,8 @@ export interface Member {
   readonly entered: View[];
   /** How often it has lost its slot. */
   fenced: number;
+  /** How often it has given up its farm for lost. */
+  abandoned: number;
   isAlive: boolean;
 }
 
@@ -74,6 +76,7 @@ export class Company {
       claims: [],
       entered: [],
       fenced: 0,
+      abandoned: 0,
       isAlive: true,
     };
     this.members.push(member);
@@ -126,6 +129,7 @@ export class Company {
       else if (directive.kind === 'claim') this.#claim(member, directive.claim);
       else if (directive.kind === 'recover') this.#recovering.push({ member, atMs: this.nowMs + this.recoveryMs });
       else if (directive.kind === 'fenced') member.fenced += 1;
+      else if (directive.kind === 'abandoned') member.abandoned += 1;
       else if (directive.kind === 'entered' && member.membership.view !== null)
         member.entered.push(member.membership.view);
     }

@@ -332,6 +332,7 @@ describe('later', () => {
       name: 'ghost',
       host: 'ghost',
       open: [],
+      ended: [],
       streamPort: 0,
       clusterSize: 3,
       maxClockSkewMs: 10_000,
@@ -402,6 +403,7 @@ describe('later', () => {
         name: 'host-3',
         host: 'host-3',
         open: [],
+        ended: [],
         streamPort: 0,
         clusterSize: 3,
         maxClockSkewMs: 10_000,
@@ -502,6 +504,41 @@ describe('a slot that changes hands', () => {
     expect(third.membership.votingSlot).toBe(3);
     silence(30_000);
     expect(third.membership.phase).toBe('learner');
+  });
+
+  it.each([
+    ['two voters', 3, [0, 1]],
+    ['three voters of five', 5, [0, 2, 4]],
+    ['all voters but a learner', 3, [0, 1, 2]],
+  ])('of a farm whose memory is gone with %s: who is left begins anew with those that come', (_, clusterSize, gone) => {
+    const company = new Company();
+    const members = Array.from({ length: clusterSize }, () => company.add({ clusterSize }));
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    const learner = company.add({ clusterSize, process: 20 });
+    company.until(() => learner.membership.isSettled(company.nowMs));
+    company.pass(1000);
+    for (const index of gone) company.leave(members[index] as Member);
+    for (let count = gone.length; count > 0; count -= 1) company.add({ clusterSize, process: 30 + count });
+    const live = company.members.filter(({ isAlive }) => isAlive);
+    company.until(
+      () =>
+        incarnations(live).size === 1 &&
+        live.filter(({ membership }) => membership.votingSlot > 0).length === clusterSize,
+    );
+    expect(incarnations(live)).not.toContain(members[0]?.membership.view?.incarnation);
+    for (const member of members) expect(member.abandoned).toBe(member.isAlive ? 1 : 0);
+  });
+
+  it('of a farm that is only not heard: nobody begins anew', () => {
+    const company = new Company();
+    const [first, second, third] = three(company);
+    const learner = company.add({ process: 20 });
+    company.until(() => learner.membership.isSettled(company.nowMs));
+    for (const member of [first, second]) member.isAlive = false;
+    company.add({ process: 31 });
+    company.add({ process: 32 });
+    company.pass(60_000);
+    expect([third, learner].map(({ abandoned }) => abandoned)).toEqual([0, 0]);
   });
 
   it('goes first to a host that has no voter', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { PaxosNode } from '../../lib/node/node.js';
 import { FOREVER } from '../../lib/paxos/index.js';
-import { Farm, increment, setText, textOf, until } from './farm.js';
+import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
 let farm = new Farm();
 
@@ -106,6 +106,28 @@ describe('a voter that is cut off for long', () => {
     expect(third.status().state).toBe('voter');
     farm.kill(second);
     expect(textOf(await third.read('sess/a'))).toBe('a');
+  }, 60_000);
+});
+
+describe('a farm whose voters end faster than others have their memory', () => {
+  it('begins anew, with what those held that are left', async () => {
+    const [first, second, third] = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
+    const keys = await fill(first, 60);
+    await second.change('sess/k7', remove);
+    await until(() => third.status().records >= 60);
+    await Promise.all([first.close(), second.close()]);
+    const fresh = [farm.add(), farm.add()];
+    await Promise.all(fresh.map((node) => node.ready()));
+    await until(() => third.status().isReady);
+    expect(new Set([third, ...fresh].map((node) => node.status().incarnation)).size).toBe(1);
+    expect(farm.warnings.filter(({ code }) => code === 'memory-lost').map(({ node }) => node)).toContain('node-3');
+    const kept = keys.filter((key) => key !== 'sess/k7');
+    const reader = fresh[1] as PaxosNode;
+    await until(async () => {
+      const values = await Promise.all(kept.map((key) => reader.read(key)));
+      return values.every((value, index) => textOf(value)?.replaceAll('.', '') === kept[index]);
+    });
+    expect(textOf(await reader.read('sess/k7'))).toBeNull();
   }, 60_000);
 });
 

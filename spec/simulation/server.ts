@@ -61,7 +61,8 @@ export class Server {
     this.node.on('warning', ({ code, message }) => {
       world.count(`warning ${code}`);
       world.note(`${process.name} warns: ${code}`);
-      if (code === 'halted' || code === 'malformed' || code === 'farms-met') simulation.object(`${code}: ${message}`);
+      if (code === 'halted' || code === 'malformed' || code === 'farms-met' || code === 'memory-lost')
+        simulation.object(`${code}: ${message}`);
     });
     const rules = {
       node: this.node,

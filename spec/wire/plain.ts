@@ -119,6 +119,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
   copies: MAX_PULLED,
   records: MAX_TRANSFERRED,
   open: LIMITS.slots,
+  ended: LIMITS.slots,
 };
 
 /** What is wrong with what the decoder gave: `null` if nothing. Says nothing of how it came about. */
