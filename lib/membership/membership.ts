@@ -111,6 +111,8 @@ export class Membership {
   readonly #ended = new Set<number>();
   /** Since when too few of the holders are left that have a memory; `null` while there are enough. */
   #lostSinceMs: number | null = null;
+  /** Incarnation of the farm given up last. */
+  #lost = 0;
   #isLeaving = false;
   readonly #warned = new Set<string>();
 
@@ -247,7 +249,8 @@ export class Membership {
       // Spread a little, so that nodes started together don't all speak at once for ever.
       this.#nextHelloMs = now.monotonicMs + intervalMs * (0.9 + 0.2 * this.#setup.random());
       directives.push(this.#hello(0, now.monotonicMs));
-      if (this.#view === null) directives.push(this.#ask(0, now));
+      // Where a farm seems lost, too: its voters may be others than this process knows of.
+      if (this.#view === null || this.#lostSinceMs !== null) directives.push(this.#ask(0, now));
     }
     directives.push(...this.#abandon(now));
     if (this.#view === null) directives.push(...this.#form(now));
@@ -283,12 +286,15 @@ export class Membership {
     peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, open };
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
+      // First what it knew of others: who has missed that takes more of them for ended than have.
+      const isOurs = hello.view !== null && hello.view.incarnation === this.#view?.incarnation;
+      const learnt = isOurs && hello.view !== null ? this.#merge(hello.view, now) : [];
       this.#peers.leave(peer, now.monotonicMs);
       this.#noteEnd(from);
-      return [];
+      return learnt;
     }
-    // It has given up the farm, and all that it held there.
-    if (phase === 'seeking') this.#noteEnd(from);
+    // It has given up the farm, and what it held there. (That it seeks says nothing: such a hello may be an old one.)
+    if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) this.#noteEnd(from);
     const directives = this.#checkSettings(hello, from);
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
@@ -473,13 +479,14 @@ export class Membership {
   #abandon(now: MembershipInstant): Directive[] {
     const view = this.#view;
     if (view === null || this.#bound !== null) return [];
-    const left = view.holders.filter((holder) => holder !== null && this.#mayRemember(holder)).length;
+    const left = view.holders.filter((holder) => holder !== null && this.#mayRemember(holder, now)).length;
     if (left >= majorityOf(view.holders.length)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
     if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < LOST_MS) return [];
     const names = view.holders.flatMap((holder) =>
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
+    this.#lost = view.incarnation;
     this.#view = null;
     this.#electorate = null;
     this.#otherVoters = [];
@@ -501,9 +508,12 @@ export class Membership {
     ];
   }
 
-  #mayRemember({ process }: Holder): boolean {
+  /** Of one that is not heard nobody knows how far it has come. */
+  #mayRemember({ process }: Holder, { monotonicMs }: MembershipInstant): boolean {
     if (process === this.#setup.process) return this.#isRecovered;
-    return !this.#ended.has(process) && this.#peers.get(process)?.introduction?.phase !== 'recovering';
+    if (this.#ended.has(process)) return false;
+    const isRecovering = this.#peers.get(process)?.introduction?.phase === 'recovering';
+    return !isRecovering || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS);
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {
@@ -603,6 +613,7 @@ export class Membership {
       view: this.#view,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
+      lost: this.#lost,
     };
     return { kind: 'send', to, message };
   }

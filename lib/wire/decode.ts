@@ -265,6 +265,7 @@ function toMessage(f: Fields): Message | null {
         open: slots(f[9]),
         host: text(f[10], LIMITS.nameLength, 'host'),
         ended: processes(f[11]),
+        lost: integer(f[12], 0, LIMITS.number48, 'lost'),
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };

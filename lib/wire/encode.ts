@@ -84,10 +84,25 @@ function toFields(message: Message): Field[] {
       return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
     }
     case 'hello': {
-      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open, ended } = message;
+      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open, ended, lost } =
+        message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
-      return [TYPE.hello, name, streamPort, clusterSize, maxClockSkewMs, wish, place, bound, views, open, host, ended];
+      return [
+        TYPE.hello,
+        name,
+        streamPort,
+        clusterSize,
+        maxClockSkewMs,
+        wish,
+        place,
+        bound,
+        views,
+        open,
+        host,
+        ended,
+        lost,
+      ];
     }
     case 'who':
       return [TYPE.who, message.request];

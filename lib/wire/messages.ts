@@ -25,6 +25,8 @@ export interface Hello {
   readonly open: readonly number[];
   /** Holders that are known to have ended, by their process numbers. */
   readonly ended: readonly number[];
+  /** Incarnation of the farm that this process has given up for lost; 0 for none. */
+  readonly lost: number;
 }
 
 /** To all: asks those who vote for the view they vote in. */

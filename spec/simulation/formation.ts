@@ -130,6 +130,7 @@ export class Formation {
       this.#startAnew();
     }
     if (!(await this.#wait())) return false;
+    this.#simulation.formed();
     for (const host of hosts.slice(founders.length, plan.clusterSize)) this.#simulation.start(host);
     for (const host of learners.slice(this.#start.earlyLearners)) this.#simulation.start(host);
     const isThere = await this.#wait();

@@ -268,7 +268,6 @@ export class Simulation {
     const isFormed = await this.#formation.run(weather);
     if (!isFormed) this.object('no farm was formed');
     if (!isFormed || world.isHalted) return;
-    this.#isFormed = true;
 
     this.beganMs = world.nowMs;
     network.weather = weather;
@@ -321,18 +320,24 @@ export class Simulation {
     return [...this.#replaying.values()].every(({ process }) => process.isDead);
   }
 
+  /** There is a farm: whoever starts from now on is to find it. */
+  formed(): void {
+    this.#isFormed = true;
+  }
+
   start(host: Host): Server {
     const process = new Process(this.world, host, host.nextPort);
     const before = this.world.running;
     this.world.running = process;
     this.world.note(`${process.name} starts`);
-    // So many processes that seek could form a second farm, cut off from the first: that is not what is looked for.
-    const standbys = this.plan.hasStandbys ? majorityOf(this.plan.clusterSize) - 1 : 0;
+    // Processes that are cut off while they seek could form a second farm, if they are enough: that is not what is looked
+    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm.
+    const standbys = this.plan.hasStandbys && this.#isFormed ? majorityOf(this.plan.clusterSize) - 1 : 0;
     const server = new Server(
       this,
       process,
       host.id <= this.plan.clusterSize + standbys,
-      this.#isFormed ? {} : this.#formation.options,
+      this.#isFormed ? { formationGraceMs: 3_600_000 } : this.#formation.options,
     );
     this.world.running = before;
     this.servers.push(server);

@@ -156,6 +156,7 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     view: fc.option(view),
     open: fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 99 }),
     ended: fc.array(number48, { maxLength: 99 }),
+    lost: fc.oneof(number48, fc.constant(0)),
   }),
   who: fc.record({ type: type('who'), request: number48 }),
   vouch: fc.record({ type: type('vouch'), request: number48, view }),
