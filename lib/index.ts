@@ -2,6 +2,7 @@ export * from './errors.js';
 export type { NodeEvents } from './node/node.js';
 export { PaxosNode } from './node/node.js';
 export type { NodeOptions } from './node/options.js';
+export type { RecoveryProgress } from './node/recoverer.js';
 export type { LearnerStatus, NodeStatus, VoterStatus } from './node/status.js';
 export * from './session/index.js';
 export type {

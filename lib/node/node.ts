@@ -36,7 +36,7 @@ import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseTimeout } from './options.js';
-import { Recoverer } from './recoverer.js';
+import { Recoverer, type RecoveryProgress } from './recoverer.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { Repairer } from './repairer.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
@@ -70,6 +70,8 @@ export interface NodeEvents {
   connect: [];
   /** The quorum was lost. */
   disconnect: [];
+  /** This process has taken a slot and gets the memory that goes with it: at the beginning, each second, and at the end. */
+  recovery: [RecoveryProgress];
   warning: [NodeWarning];
 }
 
@@ -200,6 +202,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         runtime.setTimer(ms, false, callback);
       },
       random,
+      progressed: (progress) => this.#tellRecovery(progress),
       recovered: () => this.#recovered(),
     });
     this.#warnings = new Warnings(
@@ -618,7 +621,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
           this.#claim(directive.claim);
           break;
         case 'recover':
-          debug('%s recovers slot %d', this.#settings.name, this.#membership.slot);
           this.#recoverer.begin();
           break;
         case 'abandoned':
@@ -696,8 +698,22 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
+  #tellRecovery(progress: RecoveryProgress): void {
+    const { share, records, tookMs } = progress;
+    const percent = Math.floor(100 * share);
+    debug(
+      '%s: slot %d: %d %% recovered, %d records, %d ms',
+      this.#settings.name,
+      this.#membership.slot,
+      percent,
+      records,
+      tookMs,
+    );
+    // Not from within it: what a listener throws must not hold it up.
+    queueMicrotask(() => this.emit('recovery', progress));
+  }
+
   #recovered(): void {
-    debug('%s votes for slot %d', this.#settings.name, this.#membership.slot);
     this.#obey(this.#membership.recovered(this.#now()));
     this.#checkClock();
     this.#checkQuorum(this.#runtime.monotonicMs());

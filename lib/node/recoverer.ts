@@ -25,6 +25,8 @@ export interface RecovererSetup {
   wake(ms: number, callback: () => void): void;
   /** In 0..1. */
   random(): number;
+  /** It has begun, or has come so far. */
+  progressed(progress: RecoveryProgress): void;
   /** This process has the memory that goes with its slot. */
   recovered(): void;
 }
@@ -40,6 +42,8 @@ export interface RecoveryProgress {
 
 /** How often a recovery looks what it has to do, in ms. */
 const STEP_MS = 1;
+/** How often it is told how far a recovery has come, in ms. */
+const TELL_MS = 1000;
 /** A voter from which nothing came for so long is not waited for alone. */
 const STALLED_MS = 1000;
 
@@ -55,6 +59,7 @@ export class Recoverer {
   #needed = 0;
   #records = 0;
   #beganMs = 0;
+  #toldMs = 0;
   #isRunning = false;
   #isAwake = false;
 
@@ -68,7 +73,10 @@ export class Recoverer {
 
   /** `null` while no recovery is under way. */
   get progress(): RecoveryProgress | null {
-    if (!this.#isRunning) return null;
+    return this.#isRunning ? this.#progress : null;
+  }
+
+  get #progress(): RecoveryProgress {
     const shares = this.#transfers.map(({ share }) => share).sort((a, b) => b - a);
     const best = shares.slice(0, this.#needed).reduce((sum, share) => sum + share, 0);
     const tookMs = this.#setup.now().monotonicMs - this.#beganMs;
@@ -84,7 +92,13 @@ export class Recoverer {
     this.#records = 0;
     this.#beganMs = this.#setup.now().monotonicMs;
     this.#isRunning = true;
+    this.#tell(this.#beganMs);
     this.#step();
+  }
+
+  #tell(nowMs: number): void {
+    this.#toldMs = nowMs;
+    this.#setup.progressed(this.#progress);
   }
 
   abort(): void {
@@ -105,6 +119,7 @@ export class Recoverer {
     if (!this.#isRunning) return;
     const now = this.#setup.now();
     this.#engage(now);
+    if (now.monotonicMs - this.#toldMs >= TELL_MS) this.#tell(now.monotonicMs);
     for (const transfer of this.#transfers) {
       const outgoing = transfer.tick(now);
       if (outgoing !== null) this.#setup.transmit(outgoing);
@@ -152,6 +167,7 @@ export class Recoverer {
     const floors = this.#transfers.flatMap(({ outcome }) => outcome?.floor ?? []);
     if (!this.#isRunning || floors.length < this.#needed) return;
     const floor = floors.reduce<Ballot>((highest, each) => higherBallot(highest, each), NO_BALLOT);
+    this.#tell(this.#setup.now().monotonicMs);
     this.abort();
     this.#setup.voter.raiseFloor(floor);
     this.#setup.recovered();

@@ -1,11 +1,12 @@
 /** The node that a store runs on, as the store sees it. */
 import { PaxosNode } from '../node/node.js';
 import type { NodeOptions } from '../node/options.js';
+import type { RecoveryProgress } from '../node/recoverer.js';
 import type { Registers } from '../node/registers.js';
 import type { NodeStatus } from '../node/status.js';
 import type { NodeWarning } from '../node/warnings.js';
 
-export type { NodeOptions, NodeWarning };
+export type { NodeOptions, NodeWarning, RecoveryProgress };
 
 /** One process's place in the farm. */
 export interface SessionNode extends Registers {
@@ -15,8 +16,10 @@ export interface SessionNode extends Registers {
   status(): NodeStatus;
   /** `connect` and `disconnect`: a quorum was gained or lost, after the node had been ready. */
   on(event: 'connect' | 'disconnect', listener: () => void): unknown;
+  on(event: 'recovery', listener: (progress: RecoveryProgress) => void): unknown;
   on(event: 'warning', listener: (warning: NodeWarning) => void): unknown;
   off(event: 'connect' | 'disconnect', listener: () => void): unknown;
+  off(event: 'recovery', listener: (progress: RecoveryProgress) => void): unknown;
   off(event: 'warning', listener: (warning: NodeWarning) => void): unknown;
 }
 

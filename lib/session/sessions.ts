@@ -136,10 +136,7 @@ export class Sessions {
     if (result.kind === 'kept') {
       origin.settle({ ...kept(result, state, mine), data: mine.data });
       if (result.paths.length > 0) this.#onConflict({ kind: 'same-field', sid: origin.sid, paths: result.paths });
-    } else if (result.kind === 'ended' && result.base === null) {
-      // Its time was up before it was stored: to this object it is over, as if it had been stored and then ended.
-      origin.settle({ ...marked(mine), birth: state.birth, data: mine.data });
-    } else this.#settleWithout(origin, result, 'late-save');
+    } else this.#settleWithout(origin, result, 'late-save', { ...marked(mine), birth: state.birth, data: mine.data });
   }
 
   async #touch(key: string, origin: Origin, mine: Mark, left: OperationOptions): Promise<void> {
@@ -168,10 +165,20 @@ export class Sessions {
     }
   }
 
-  /** The record holds nothing of this object's. */
-  #settleWithout(origin: Origin, result: Exclude<Outcome, Kept>, kind: 'late-save' | 'late-touch'): void {
+  /**
+   * The record holds nothing of this object's.
+   *
+   * @param unstored what a login would have been whose time was up before it was stored: to its object it is over, as if it
+   *   had been stored and then ended
+   */
+  #settleWithout(
+    origin: Origin,
+    result: Exclude<Outcome, Kept>,
+    kind: 'late-save' | 'late-touch',
+    unstored: Base | null = null,
+  ): void {
     if (result.kind === 'missing') return;
-    origin.settle(result.base);
+    origin.settle(result.base ?? unstored);
     if (result.kind === 'late') this.#onConflict({ kind, sid: origin.sid, reason: result.reason });
   }
 

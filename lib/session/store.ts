@@ -1,7 +1,7 @@
 import session from 'express-session';
 import { ClosedError, ConfigError } from '../errors.js';
 import { type Callback, deliver } from './callback.js';
-import { createNode, type NodeOptions, type NodeWarning, type SessionNode } from './node.js';
+import { createNode, type NodeOptions, type NodeWarning, type RecoveryProgress, type SessionNode } from './node.js';
 import { checkSessionOptions, SESSION_OPTION_NAMES, type SessionOptions } from './options.js';
 import { Sessions } from './sessions.js';
 
@@ -37,6 +37,7 @@ const MAX_LISTENERS = 1000;
  * Events, beside express-session's own `connect` and `disconnect` (a quorum was gained or lost):
  * - `change` and `destroy`, each with the session's id: seen here, whoever did it
  * - `conflict`, with a `SessionConflict`
+ * - `recovery`, with a `RecoveryProgress`: this process has taken a voter's slot and reads the sessions from the others
  * - `warning`, with `{ code, message }`
  *
  * @example
@@ -167,6 +168,7 @@ export class PaxosStore extends session.Store {
     const node = this.#node;
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
+    const onRecovery = (progress: RecoveryProgress): void => void this.emit('recovery', progress);
     const onWarning = (warning: NodeWarning): void => {
       // Nobody listens: what a person should know goes where Node's own warnings go.
       if (this.emit('warning', warning)) return;
@@ -174,6 +176,7 @@ export class PaxosStore extends session.Store {
     };
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
+    node.on('recovery', onRecovery);
     node.on('warning', onWarning);
     const unwatch = node.watch(prefix, ({ id, effect }) =>
       this.#announce(effect === 'removed' ? 'destroy' : 'change', id),
@@ -182,6 +185,7 @@ export class PaxosStore extends session.Store {
       unwatch();
       node.off('connect', onConnect);
       node.off('disconnect', onDisconnect);
+      node.off('recovery', onRecovery);
       node.off('warning', onWarning);
     };
   }

@@ -85,3 +85,25 @@ async function expectToGoOn(first: Server, second: Server, browser: Browser): Pr
     expect(await browser.read(reader)).toEqual({ user: 'staying', count: String(count) });
   }
 }
+
+/** Has every server be alone for a while: each answers 503, and healed they agree on all. */
+export async function expectToAgreeAfterSolitude(
+  farm: Farm,
+  solitude: { begin(): Promise<unknown>; heal(): Promise<unknown> },
+): Promise<void> {
+  const browser = new Browser();
+  await browser.login(farm.at(0), 'somebody');
+  await solitude.begin();
+  const answers = await Promise.all(
+    farm.servers.map((server, at) => browser.post(server, `/web/save?field=f${at}&value=1`)),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(farm.servers.map(() => 503));
+  await solitude.heal();
+  await until('all serve again', async () => {
+    const again = await Promise.all(farm.servers.map((server) => new Browser().post(server, '/web/save?field=a')));
+    return again.every(({ status }) => status === 200);
+  });
+  const [read, ...same] = await Promise.all(farm.servers.map((server) => browser.read(server)));
+  expect(read).toMatchObject({ user: 'somebody' });
+  for (const other of same) expect(other).toEqual(read);
+}

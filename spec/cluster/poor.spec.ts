@@ -2,9 +2,9 @@ import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { NetworkDirection } from '../../lib/index.js';
 import { Browser } from './browser.js';
-import { expectToOutliveCut } from './cut.js';
+import { expectToAgreeAfterSolitude, expectToOutliveCut } from './cut.js';
 import { endAll, Farm } from './farm.js';
-import { each, until } from './waiting.js';
+import { each } from './waiting.js';
 
 endAll();
 
@@ -119,20 +119,9 @@ describe('a server that is cut off', () => {
   );
 
   it('a majority that is cut off from one another answers 503 too, and agrees on all when healed', async () => {
-    const browser = new Browser();
-    await browser.login(farm.at(2), 'somebody');
-    await Promise.all(farm.servers.map((server) => server.network({ cut: {} })));
-    const answers = await Promise.all(
-      farm.servers.map((server, at) => browser.post(server, `/web/save?field=f${at}&value=1`)),
-    );
-    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
-    await Promise.all(farm.servers.map((server) => server.network({ cut: null })));
-    await until('all serve again', async () => {
-      const again = await Promise.all(farm.servers.map((server) => new Browser().post(server, '/web/save?field=a')));
-      return again.every(({ status }) => status === 200);
+    await expectToAgreeAfterSolitude(farm, {
+      begin: () => Promise.all(farm.servers.map((server) => server.network({ cut: {} }))),
+      heal: () => Promise.all(farm.servers.map((server) => server.network({ cut: null }))),
     });
-    const [read, ...same] = await Promise.all(farm.servers.map((server) => browser.read(server)));
-    expect(read).toMatchObject({ user: 'somebody' });
-    for (const other of same) expect(other).toEqual(read);
   }, 60_000);
 });

@@ -1,7 +1,7 @@
 /** A farm on three hosts with a switch between them, all of it real but the hardware. Run by `npm run test:netns`. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Browser } from '../cluster/browser.js';
-import { type Cut, expectToOutliveCut } from '../cluster/cut.js';
+import { type Cut, expectToAgreeAfterSolitude, expectToOutliveCut } from '../cluster/cut.js';
 import { drawPort, endAll, Farm, type Server } from '../cluster/farm.js';
 import { each, until } from '../cluster/waiting.js';
 import { Lab, type Tools } from './lab.js';
@@ -94,21 +94,10 @@ describe('a host that is parted from the others', () => {
 });
 
 it('three hosts, each alone, all answer 503; healed, they agree', async () => {
-  const browser = new Browser();
-  await browser.login(farm.at(0), 'somebody');
-  await Promise.all(lab.hosts.map((host) => lab.unplug(host)));
-  const answers = await Promise.all(
-    farm.servers.map((server, at) => browser.post(server, `/web/save?field=f${at}&value=1`)),
-  );
-  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
-  await Promise.all(lab.hosts.map((host) => lab.plug(host)));
-  await until('all serve again', async () => {
-    const again = await Promise.all(farm.servers.map((server) => new Browser().post(server, '/web/save?field=a')));
-    return again.every(({ status }) => status === 200);
+  await expectToAgreeAfterSolitude(farm, {
+    begin: () => Promise.all(lab.hosts.map((host) => lab.unplug(host))),
+    heal: () => Promise.all(lab.hosts.map((host) => lab.plug(host))),
   });
-  const [read, ...same] = await Promise.all(farm.servers.map((server) => browser.read(server)));
-  expect(read).toMatchObject({ user: 'somebody' });
-  for (const other of same) expect(other).toEqual(read);
 }, 60_000);
 
 (tools.netem || tools.nft ? it : it.skip)(

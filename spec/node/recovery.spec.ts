@@ -28,9 +28,13 @@ describe('a voter that is gone', () => {
     const slot = third.status().slot;
     farm.kill(third);
     const fourth = farm.add();
+    const told: number[] = [];
+    fourth.on('recovery', ({ share }) => told.push(share));
     await fourth.ready();
     expect(holds(fourth, slot)).toBe(true);
     expect(fourth.status().voters[slot - 1]?.generation).toBe(2);
+    expect([told[0], told.at(-1)]).toEqual([0, 1]);
+    expect(fourth.status().recovery).toBeNull();
     farm.kill(first);
     const values = await Promise.all(keys.map((key) => second.read(key)));
     expect(values.map((value) => textOf(value)?.replaceAll('.', ''))).toEqual(keys);
