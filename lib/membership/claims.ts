@@ -48,8 +48,6 @@ export class Claims {
   #listeningSinceMs = 0;
   #nextMs = 0;
   #isUnderWay = false;
-  /** A claim of which nobody knows whether it was chosen. To claim another slot could be to hold both. */
-  #doubtful: Claim | null = null;
 
   constructor(setup: ClaimsSetup, peers: PeerTable) {
     this.#setup = setup;
@@ -66,7 +64,6 @@ export class Claims {
     if (isNew) {
       this.#enteredMs = nowMs;
       this.#openSinceMs.clear();
-      this.#doubtful = null;
     }
   }
 
@@ -89,7 +86,22 @@ export class Claims {
     if (holder == null) return true;
     if (holder.process === this.#setup.process) return false;
     const peer = this.#peers.get(holder.process);
-    return peer?.leftMs != null || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS);
+    return (
+      peer?.leftMs != null ||
+      this.#isElsewhere(slot, peer) ||
+      this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
+    );
+  }
+
+  /**
+   * Whether a slot's holder has another one: a claim of which it did not know what came of it was chosen in the end. Nobody
+   * votes for two slots.
+   */
+  #isElsewhere(slot: number, peer: Peer | undefined): boolean {
+    const said = peer?.introduction;
+    if (said == null || said.incarnation !== this.#view?.incarnation || said.slot === 0 || said.slot === slot)
+      return false;
+    return this.#view.holders[said.slot - 1]?.process === peer?.process;
   }
 
   /** Since after a pause of this process everybody seems silent, that counts from its end only. */
@@ -119,27 +131,19 @@ export class Claims {
   next(nowMs: number): Claim | null {
     const view = this.#view;
     if (view === null || this.#isUnderWay || nowMs < this.#nextMs) return null;
-    if (this.#doubtful !== null && !this.#isAhead(this.#doubtful)) this.#doubtful = null;
-    const slots = this.#doubtful === null ? this.#wanted.filter((slot) => this.#isDue(slot, nowMs)) : [];
-    const slot = this.#doubtful?.slot ?? slots[Math.floor(this.#setup.random() * slots.length)];
+    const slots = this.#wanted.filter((slot) => this.#isDue(slot, nowMs));
+    const slot = slots[Math.floor(this.#setup.random() * slots.length)];
     if (slot === undefined || !this.#isQuorumHeard(slot, nowMs)) return null;
     this.#isUnderWay = true;
     this.#nextMs = nowMs + CLAIM_INTERVAL_MS * (1 + this.#setup.random());
     const { process, name } = this.#setup;
     const holder = { process, generation: (view.holders[slot - 1]?.generation ?? 0) + 1, name };
-    return this.#doubtful ?? { slot, holder };
+    return { slot, holder };
   }
 
-  /** What came of a claim; `doubtful`: nobody knows. */
-  ended(claim: Claim, outcome: 'decided' | 'nothing' | 'doubtful'): void {
+  /** The claim under way has come to its end, or nobody knows to which. */
+  ended(): void {
     this.#isUnderWay = false;
-    if (outcome === 'decided') this.#doubtful = null;
-    if (outcome === 'doubtful') this.#doubtful = claim;
-  }
-
-  /** Whether its slot has not gone to that generation or a later one, as far as this process knows. */
-  #isAhead({ slot, holder }: Claim): boolean {
-    return (this.#view?.holders[slot - 1]?.generation ?? 0) < holder.generation;
   }
 
   #isDue(slot: number, nowMs: number): boolean {

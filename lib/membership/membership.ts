@@ -211,16 +211,16 @@ export class Membership {
   }
 
   /** It was agreed on who holds the slot that was claimed: this process or another. */
-  claimed(claim: Claim, holder: Holder, now: MembershipInstant): Directive[] {
-    this.#claims.ended(claim, 'decided');
+  claimed(slot: number, holder: Holder, now: MembershipInstant): Directive[] {
+    this.#claims.ended();
     if (this.#view === null) return [];
-    const holders = this.#view.holders.map((held, index) => (index === claim.slot - 1 ? holder : held));
+    const holders = this.#view.holders.map((held, index) => (index === slot - 1 ? holder : held));
     return this.#merge({ ...this.#view, holders }, now);
   }
 
-  /** @param isDoubtful whether the claim may have been chosen, or may yet be */
-  claimFailed(claim: Claim, isDoubtful: boolean): void {
-    this.#claims.ended(claim, isDoubtful ? 'doubtful' : 'nothing');
+  /** The claim under way was refused, or may yet be chosen: whoever hears of that tells this process. */
+  claimFailed(): void {
+    this.#claims.ended();
   }
 
   /** This process has the memory that goes with its slot, and votes from now on. */
@@ -281,9 +281,9 @@ export class Membership {
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
     if (peer.leftMs !== null) return [];
-    const { name, host, streamPort, clusterSize, wish, phase, bound, open } = hello;
+    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, open } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
-    peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, open };
+    peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, slot, open };
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.
@@ -524,7 +524,9 @@ export class Membership {
     this.#setView(merged);
     for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
-    this.#slot = slotOf(merged, this.#setup.process);
+    // A second slot that an earlier claim brings is not worth the memory of the first: it stays open.
+    const { process } = this.#setup;
+    if (merged.holders[before - 1]?.process !== process) this.#slot = slotOf(merged, process);
     const directives: Directive[] = [];
     if (this.#slot !== before) {
       this.#isRecovered = false;
@@ -611,6 +613,7 @@ export class Membership {
       phase: this.phase,
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,
+      slot: this.#slot,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
       lost: this.#lost,

@@ -16,6 +16,8 @@ export interface Introduction {
   readonly phase: 'seeking' | 'voter' | 'learner' | 'leaving' | 'recovering';
   readonly bound: number;
   readonly incarnation: number;
+  /** Slot that it holds by its own account; 0 for none. */
+  readonly slot: number;
   /** Slots whose holders it finds gone. */
   readonly open: readonly number[];
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import debugging from 'debug';
-import { ClosedError, ConfigError, OutcomeUnknownError, type PaxosError } from '../errors.js';
+import { ClosedError, ConfigError, type PaxosError } from '../errors.js';
 import {
   type Claim,
   type ClockOpinion,
@@ -681,11 +681,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #claim(claim: Claim): void {
     const { slot, holder } = claim;
     this.change(slotKey(slot), claimChange(holder)).then(
-      ({ result }) => this.#obey(this.#membership.claimed(claim, result, this.#now())),
+      ({ result }) => this.#obey(this.#membership.claimed(slot, result, this.#now())),
       // It is tried again at intervals for as long as the slot is open.
       (error: unknown) => {
         debug('claim of slot %d failed: %s', slot, error);
-        this.#membership.claimFailed(claim, error instanceof OutcomeUnknownError);
+        this.#membership.claimFailed();
       },
     );
   }

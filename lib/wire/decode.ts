@@ -262,10 +262,11 @@ function toMessage(f: Fields): Message | null {
         phase: word(PHASES, f[6], 'phase'),
         bound: integer(f[7], 0, LIMITS.number48, 'bound'),
         view: f[8] === null ? null : view(f[8]),
-        open: slots(f[9]),
-        host: text(f[10], LIMITS.nameLength, 'host'),
-        ended: processes(f[11]),
-        lost: integer(f[12], 0, LIMITS.number48, 'lost'),
+        slot: integer(f[9], 0, LIMITS.slots, 'slot'),
+        open: slots(f[10]),
+        host: text(f[11], LIMITS.nameLength, 'host'),
+        ended: processes(f[12]),
+        lost: integer(f[13], 0, LIMITS.number48, 'lost'),
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };

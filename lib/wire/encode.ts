@@ -84,7 +84,7 @@ function toFields(message: Message): Field[] {
       return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
     }
     case 'hello': {
-      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, open, ended, lost } =
+      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, slot, open, ended, lost } =
         message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
@@ -98,6 +98,7 @@ function toFields(message: Message): Field[] {
         place,
         bound,
         views,
+        slot,
         open,
         host,
         ended,

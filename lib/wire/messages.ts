@@ -21,6 +21,8 @@ export interface Hello {
   readonly bound: number;
   /** The view this process lives in, or `null`. */
   readonly view: View | null;
+  /** Slot that this process holds in it; 0 for none. Of several that name it as their holder, it is this one. */
+  readonly slot: number;
   /** Slots whose holders have said good-bye, or have not been heard for too long. */
   readonly open: readonly number[];
   /** Holders that are known to have ended, by their process numbers. */

@@ -25,6 +25,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           phase: 'voter',
           bound: 0,
           incarnation: 1,
+          slot: process,
           open: [],
         };
       }
@@ -43,46 +44,13 @@ describe('claims', () => {
     expect(claim).toEqual({ slot: 3, holder: { process: OWN, generation: 5, name: 'host-9' } });
     pass(4000);
     expect(next()).toBeNull();
-    if (claim !== null) claims.ended(claim, 'nothing');
+    claims.ended();
     expect(next()).toEqual(claim);
   });
 
   it('nothing while no majority of the other slots is heard', () => {
     const { pass, next } = claimant(viewOf(holder(1), holder(2), holder(3)), [1]);
     pass(10_000);
-    expect(next()).toBeNull();
-  });
-
-  it('the same slot again while nobody knows what came of it, were another one open', () => {
-    const { claims, pass, next, see } = claimant(viewOf(holder(1), holder(2), holder(3), null, null), [1, 2, 3]);
-    pass(1000);
-    const claim = next();
-    expect(claim?.slot).toBe(4);
-    if (claim !== null) claims.ended(claim, 'doubtful');
-    pass(2000);
-    expect(next()).toEqual(claim);
-    if (claim !== null) claims.ended(claim, 'nothing');
-    pass(2000);
-    expect(next()).toEqual(claim);
-    if (claim !== null) claims.ended(claim, 'decided');
-    see(viewOf(holder(1), holder(2), holder(3), holder(8), null));
-    pass(2000);
-    expect(next()?.slot).toBe(5);
-  });
-
-  it.each([
-    ['before', true],
-    ['after', false],
-  ])('not the slot of a doubtful claim once it went to another: heard %s the doubt', (_, isBefore) => {
-    const { claims, pass, next, see } = claimant(viewOf(holder(1), holder(2), null), [1, 2, 8]);
-    pass(1000);
-    const claim = next();
-    if (claim === null) throw new Error('it claims');
-    const went = (): void => see(viewOf(holder(1), holder(2), holder(8)));
-    if (isBefore) went();
-    claims.ended(claim, 'doubtful');
-    if (!isBefore) went();
-    pass(2000);
     expect(next()).toBeNull();
   });
 

@@ -135,6 +135,13 @@ export class Company {
     }
   }
 
+  /** It was agreed, long ago perhaps, who holds the slot; the others hear of it by the first of them. */
+  decide(slot: number, holder: Holder): void {
+    this.#slots.set(slot, holder);
+    const [member] = this.members;
+    if (member !== undefined) this.#obey(member, member.membership.claimed(slot, holder, this.#instant()));
+  }
+
   /** The round on the slot's register, at one stroke: it takes a majority of the other slots' holders that vote. */
   #claim(member: Member, claim: Claim): void {
     member.claims.push(claim.slot);
@@ -147,13 +154,13 @@ export class Company {
         membership.maySlotChange(claim.slot, this.nowMs),
     );
     if (agreeing.length < majorityOf(member.membership.view?.holders.length ?? 0)) {
-      member.membership.claimFailed(claim, false);
+      member.membership.claimFailed();
       return;
     }
     const held = this.#slots.get(claim.slot);
     const holder = held !== undefined && held.generation >= claim.holder.generation ? held : claim.holder;
     this.#slots.set(claim.slot, holder);
-    this.#obey(member, member.membership.claimed(claim, holder, this.#instant()));
+    this.#obey(member, member.membership.claimed(claim.slot, holder, this.#instant()));
   }
 
   #post(from: number, to: number, message: MembershipMessage): void {

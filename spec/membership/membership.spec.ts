@@ -331,6 +331,7 @@ describe('later', () => {
       type: 'hello',
       name: 'ghost',
       host: 'ghost',
+      slot: 0,
       open: [],
       ended: [],
       lost: 0,
@@ -403,6 +404,7 @@ describe('later', () => {
         type: 'hello',
         name: 'host-3',
         host: 'host-3',
+        slot: 0,
         open: [],
         ended: [],
         lost: 0,
@@ -541,6 +543,22 @@ describe('a slot that changes hands', () => {
     company.add({ process: 32 });
     company.pass(60_000);
     expect([third, learner].map(({ abandoned }) => abandoned)).toEqual([0, 0]);
+  });
+
+  it('goes to another if its holder had got a second one without knowing, and keeps the first', () => {
+    const company = new Company();
+    const members = Array.from({ length: 4 }, () => company.add({ clusterSize: 5, formationGraceMs: 1000 }));
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    const [first] = members as [Member];
+    // Slot 5 goes to a process that has a slot, by a claim that it had given up.
+    const second = { process: first.process, generation: 1, name: 'host-1' };
+    company.decide(5, second);
+    company.pass(1000);
+    expect(first.membership.votingSlot).toBe(1);
+    expect(members.map(({ membership }) => membership.view?.holders[4])).toEqual(members.map(() => second));
+    const fifth = company.add({ clusterSize: 5 });
+    company.until(() => fifth.membership.votingSlot === 5);
+    expect([first.fenced, first.membership.votingSlot]).toEqual([0, 1]);
   });
 
   it('goes first to a host that has no voter', () => {

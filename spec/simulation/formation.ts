@@ -6,6 +6,8 @@ import type { Simulation } from './simulation.js';
 
 /** Once nothing is wrong any more, a farm is formed within that time, and the time after which a majority may do it. */
 const FORMATION_MS = 30_000;
+/** A clock that was wrong from the start is right that long after the troubles, at the latest. */
+const WRONG_MS = 40_000;
 /** How often it is looked at whether the farm is there. */
 const LOOK_MS = 100;
 
@@ -156,7 +158,9 @@ export class Formation {
 
   async #wait(): Promise<boolean> {
     const { world } = this.#simulation;
-    const untilMs = world.nowMs + FORMATION_MS + this.#start.formationGraceMs;
+    // Where a clock is still wrong nobody can be given a slot, perhaps: it takes a majority of the others.
+    const wrongMs = this.#clocks.size > 0 ? WRONG_MS : 0;
+    const untilMs = world.nowMs + FORMATION_MS + wrongMs + this.#start.formationGraceMs;
     while (!this.#isFormed && world.nowMs < untilMs) await this.#step();
     return this.#isFormed;
   }
@@ -226,7 +230,7 @@ export class Formation {
         host.offsetMs = before;
         host.isWild = false;
       };
-      const cancel = world.after(random.between(0, troubleMs + 40_000), mend);
+      const cancel = world.after(random.between(0, troubleMs + WRONG_MS), mend);
       this.#clocks.add(mend);
     }
   }

@@ -643,7 +643,7 @@ export const mutants: readonly Mutant[] = [
       {
         file: 'membership/membership',
         from: "return claim === null ? [] : [{ kind: 'claim', claim }];",
-        to: "return claim === null ? [] : [...this.claimed(claim, claim.holder, now), { kind: 'claim', claim }];",
+        to: "return claim === null ? [] : [...this.claimed(claim.slot, claim.holder, now), { kind: 'claim', claim }];",
       },
     ],
   },
@@ -753,12 +753,6 @@ export const mutants: readonly Mutant[] = [
         to: 'horizon: record?.horizon ?? 0,\n            touchedMs',
       },
     ],
-  },
-  {
-    name: 'doubtful-claim-dropped',
-    breaks: 'a process that may hold a slot claims no other',
-    conditions: TURNOVER,
-    edits: [{ file: 'membership/claims', from: "if (outcome === 'doubtful')", to: 'if (false)' }],
   },
   {
     name: 'formed-by-few-at-once',

@@ -1,5 +1,8 @@
-import { type Claim, Claims } from '../../lib/membership/index.js';
+import { NoQuorumError } from '../../lib/errors.js';
+import { type Claim, Claims, Membership } from '../../lib/membership/index.js';
+import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
+import type { Change, Changed } from '../../lib/paxos/index.js';
 import type { Server } from './server.js';
 import type { World } from './world.js';
 
@@ -27,24 +30,39 @@ export class Roster {
   install(): () => void {
     const claims = this.#claims;
     const world = this.#world;
-    const { next, ended } = Claims.prototype;
+    const { next } = Claims.prototype;
+    const { claimed } = Membership.prototype;
+    const { change } = Operations.prototype;
+    let latest: Claim | null = null;
     Claims.prototype.next = function (this: Claims, nowMs) {
       const claim = next.call(this, nowMs);
       if (claim !== null) {
         claims.add(claim);
+        latest = claim;
         world.count('claim');
         world.note(`claims slot ${claim.slot}, generation ${claim.holder.generation}`);
       }
       return claim;
     };
-    Claims.prototype.ended = function (this: Claims, claim, outcome) {
-      ended.call(this, claim, outcome);
-      world.count(`claim ${outcome}`);
-      if (outcome === 'nothing') claims.delete(claim);
+    Membership.prototype.claimed = function (this: Membership, slot, holder, now) {
+      world.count('claim decided');
+      return claimed.call(this, slot, holder, now);
+    };
+    Operations.prototype.change = function <R>(this: Operations, key: string, what: Change<R>, timeoutMs: number) {
+      const changed = change.call(this, key, what, timeoutMs) as Promise<Changed<R>>;
+      // Made at once, and by nobody else.
+      const claim = key.startsWith('/slot/') ? latest : null;
+      if (claim !== null) {
+        changed.catch((error) => {
+          if (error instanceof NoQuorumError) claims.delete(claim);
+        });
+      }
+      return changed;
     };
     return () => {
+      Operations.prototype.change = change;
       Claims.prototype.next = next;
-      Claims.prototype.ended = ended;
+      Membership.prototype.claimed = claimed;
     };
   }
 

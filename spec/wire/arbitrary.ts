@@ -154,6 +154,7 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     phase: fc.constantFrom('seeking', 'voter', 'learner', 'leaving', 'recovering'),
     bound: fc.oneof(number48, fc.constant(0)),
     view: fc.option(view),
+    slot: fc.nat(99),
     open: fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 99 }),
     ended: fc.array(number48, { maxLength: 99 }),
     lost: fc.oneof(number48, fc.constant(0)),
