@@ -24,6 +24,8 @@ const STANDBY_GRACE_MS = 2000;
 const CROWDED_GRACE_MS = 3000;
 /** A process that has entered its view for less than that is one that comes. */
 const NEWCOMER_MS = 10_000;
+/** So long a slot is kept for a holder that has ended and whose memory has not. */
+const RETURN_MS = 30_000;
 /** Between two claims, about. */
 const CLAIM_INTERVAL_MS = 500;
 /** What a voter says of open slots counts for so long: three hellos. */
@@ -38,6 +40,7 @@ const PAUSE_MS = 1000;
 export class Claims {
   readonly #setup: ClaimsSetup;
   readonly #peers: PeerTable;
+  readonly #ownSlot: () => number;
   #view: View | null = null;
   /** Monotonic ms at which this process learnt of each slot's holder. */
   #heldSinceMs: number[] = [];
@@ -49,9 +52,11 @@ export class Claims {
   #nextMs = 0;
   #isUnderWay = false;
 
-  constructor(setup: ClaimsSetup, peers: PeerTable) {
+  /** @param ownSlot the slot that this process holds; 0 for none */
+  constructor(setup: ClaimsSetup, peers: PeerTable, ownSlot: () => number = () => 0) {
     this.#setup = setup;
     this.#peers = peers;
+    this.#ownSlot = ownSlot;
   }
 
   /** This process lives in another view now, or has learnt of holders. */
@@ -84,12 +89,11 @@ export class Claims {
 
   isOpen(slot: number, holder: Holder | null | undefined, nowMs: number): boolean {
     if (holder == null) return true;
-    if (holder.process === this.#setup.process) return false;
+    if (slot === this.#ownSlot()) return false;
     const peer = this.#peers.get(holder.process);
+    if (peer?.leftMs != null) return nowMs - peer.leftMs >= (peer.introduction?.isDurable === true ? RETURN_MS : 0);
     return (
-      peer?.leftMs != null ||
-      this.#isElsewhere(slot, peer) ||
-      this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
+      this.#isElsewhere(slot, peer) || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
     );
   }
 
@@ -101,7 +105,7 @@ export class Claims {
     const said = peer?.introduction;
     if (said == null || said.incarnation !== this.#view?.incarnation || said.slot === 0 || said.slot === slot)
       return false;
-    return this.#view.holders[said.slot - 1]?.process === peer?.process;
+    return numbersOf(peer).includes(this.#view.holders[said.slot - 1]?.process ?? 0);
   }
 
   /** Since after a pause of this process everybody seems silent, that counts from its end only. */
@@ -180,7 +184,8 @@ export class Claims {
   /** Whether so many of the other slots' holders vote and are heard that they can agree. */
   #isQuorumHeard(slot: number, nowMs: number): boolean {
     const size = this.#view?.holders.length ?? 0;
-    const others = this.#voters(nowMs).filter(({ process }) => this.#view?.holders[slot - 1]?.process !== process);
+    const holder = this.#view?.holders[slot - 1]?.process ?? 0;
+    const others = this.#voters(nowMs).filter((peer) => !numbersOf(peer).includes(holder));
     return others.length >= majorityOf(size);
   }
 
@@ -191,4 +196,9 @@ export class Claims {
       return peer !== undefined && isVoter ? [peer] : [];
     });
   }
+}
+
+/** Numbers by which views may name it. */
+function numbersOf(peer: Peer | undefined): number[] {
+  return peer === undefined ? [] : [peer.process, peer.introduction?.voter ?? 0].filter((number) => number !== 0);
 }

@@ -37,10 +37,20 @@ export interface MembershipSetup {
   readonly isBootstrap: boolean;
   /** By how many ms a process's clock, as heard of late, is ahead of this one's. */
   readonly clockAheadMs: (process: number) => number;
+  /** Whether this process's memory outlives it. */
+  readonly isDurable: boolean;
   /** In 0..1. */
   readonly random: () => number;
   /** A number in 1..2⁴⁸−1 never drawn before. */
   readonly drawNumber: () => number;
+}
+
+/** What a process is in a farm. */
+export interface Place {
+  readonly view: View;
+  readonly slot: number;
+  /** Number by which the view names it. */
+  readonly voter: number;
 }
 
 export interface MembershipInstant {
@@ -61,6 +71,8 @@ const FORMATION_MS = 1500;
 const FORM_INTERVAL_MS = 200;
 /** Silence after which a failed operation names a process as missing: three hellos. */
 export const SILENCE_MS = 1500;
+/** Time without a quorum after which a voter takes up with another farm, and hands over to it what it holds. */
+const STRANDED_MS = 30_000;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
 /** So long a farm has to be beyond recovery before it is given up: what was on its way may show that it is not. */
@@ -89,6 +101,8 @@ export class Membership {
   #otherVoters: readonly number[] = [];
   #vector = 0;
   #slot = 0;
+  /** The number under which an earlier process held the slot that this one has from it, with its memory; else 0. */
+  #voter = 0;
   /** Whether this process has the memory that goes with its slot. */
   #isRecovered = false;
   readonly #claims: Claims;
@@ -106,6 +120,7 @@ export class Membership {
   /** Whether a vouching voter was ever heard: such a process does not form a farm of its own. */
   #hasSeenVoters = false;
   #voterHeardMs = 0;
+  #quorumHeardMs = 0;
   #who: { readonly request: number; readonly atMs: number } | null = null;
   /** Holders, by process number, that are known to have ended. */
   readonly #ended = new Set<number>();
@@ -119,7 +134,7 @@ export class Membership {
   constructor(setup: MembershipSetup, peers: PeerTable) {
     this.#setup = setup;
     this.#peers = peers;
-    this.#claims = new Claims(setup, peers);
+    this.#claims = new Claims(setup, peers, () => this.#slot);
   }
 
   get view(): View | null {
@@ -154,7 +169,19 @@ export class Membership {
   }
 
   isVoter({ process, slot }: Answerer): boolean {
-    return this.#view?.holders[slot - 1]?.process === process;
+    const holder = this.#view?.holders[slot - 1];
+    if (holder == null) return false;
+    if (this.#isSelf(process)) return this.#isSelf(holder.process);
+    return holder.process === process || this.#peers.exact(process)?.introduction?.voter === holder.process;
+  }
+
+  /** The number by which views name this process, if they do. */
+  get number(): number {
+    return this.#voter === 0 ? this.#setup.process : this.#voter;
+  }
+
+  #isSelf(number: number): boolean {
+    return number === this.#setup.process || (number === this.#voter && number !== 0);
   }
 
   /** The other voters' process numbers. */
@@ -167,7 +194,7 @@ export class Membership {
     const holders = this.#view?.holders ?? [];
     return holders.flatMap((holder, index) => {
       if (holder === null) return [];
-      const isHere = holder.process === this.#setup.process;
+      const isHere = this.#isSelf(holder.process);
       return isHere || this.#peers.isHeard(holder.process, monotonicMs, withinMs) ? [index + 1] : [];
     });
   }
@@ -196,11 +223,27 @@ export class Membership {
     return this.#claims.isOpen(slot, this.#view?.holders[slot - 1], monotonicMs);
   }
 
-  /** @param streamPort for the hello */
-  start(streamPort: number, now: MembershipInstant): Directive[] {
+  /**
+   * @param streamPort for the hello
+   * @param kept the place that an earlier process had, whose memory this one has: it goes on as that one
+   */
+  start(streamPort: number, now: MembershipInstant, kept: Place | null = null): Directive[] {
     this.#streamPort = streamPort;
     this.#seekingSinceMs = now.monotonicMs;
-    return this.tick(now);
+    return kept === null ? this.tick(now) : [...this.#resume(kept, now), ...this.tick(now)];
+  }
+
+  /** Votes at once: whoever has been given the slot meanwhile is known to a majority, and will be told of by any of it. */
+  #resume({ view, slot, voter }: Place, now: MembershipInstant): Directive[] {
+    this.#setView(view);
+    this.#slot = slot;
+    this.#voter = voter;
+    this.#isRecovered = true;
+    this.#hasSeenVoters = true;
+    this.#voterHeardMs = now.monotonicMs;
+    this.#quorumHeardMs = now.monotonicMs;
+    this.#claims.see(view, true, now.monotonicMs);
+    return [{ kind: 'entered', left: null }];
   }
 
   /** Says good-bye; to be sent at once. */
@@ -243,6 +286,7 @@ export class Membership {
     if (this.#seekingSinceMs === null || this.#isLeaving) return [];
     const directives: Directive[] = [];
     this.#claims.look(now.monotonicMs);
+    if (this.hasQuorum(now.monotonicMs)) this.#quorumHeardMs = now.monotonicMs;
     if (now.monotonicMs >= this.#nextHelloMs) {
       const isEager = this.#view === null && now.monotonicMs - this.#seekingSinceMs < 5000;
       const intervalMs = isEager ? SEEKING_INTERVAL_MS : HELLO_INTERVAL_MS;
@@ -264,8 +308,7 @@ export class Membership {
       case 'hello':
         return this.#onHello(from, message, now);
       case 'who':
-        if (this.#view === null || this.votingSlot === 0) return [];
-        return [{ kind: 'send', to: from, message: { type: 'vouch', request: message.request, view: this.#view } }];
+        return this.#vouch(from, message.request, now);
       case 'vouch':
         return this.#onVouch(from, message, now);
       case 'form':
@@ -276,30 +319,31 @@ export class Membership {
   }
 
   #onHello(from: number, hello: Hello, now: MembershipInstant): Directive[] {
-    const peer = this.#peers.get(from);
+    const peer = this.#peers.exact(from);
     if (peer === undefined) return [];
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
     if (peer.leftMs !== null) return [];
-    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, open } = hello;
+    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, voter, isDurable, open } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
-    peer.introduction = { name, host, streamPort, clusterSize, wish, phase, bound, incarnation, slot, open };
+    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, open };
+    this.#peers.introduce(peer, { name, host, streamPort, ...places });
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.
       const isOurs = hello.view !== null && hello.view.incarnation === this.#view?.incarnation;
       const learnt = isOurs && hello.view !== null ? this.#merge(hello.view, now) : [];
       this.#peers.leave(peer, now.monotonicMs);
-      this.#noteEnd(from);
+      if (!isDurable) this.#noteEnd(from);
       return learnt;
     }
     // It has given up the farm, and what it held there. (That it seeks says nothing: such a hello may be an old one.)
-    if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) this.#noteEnd(from);
+    if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) this.#noteEnd(voter === 0 ? from : voter);
     const directives = this.#checkSettings(hello, from);
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
     if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
-    if (this.#view !== null && slotOf(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
+    if (this.#view !== null && this.#slotOfPeer(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
     if (hello.view === null) return directives;
     if (hello.view.incarnation === this.#view?.incarnation) {
       directives.push(...this.#merge(hello.view, now));
@@ -312,21 +356,37 @@ export class Membership {
     return directives;
   }
 
-  #onVouch(from: number, { request, view }: Vouch, now: MembershipInstant): Directive[] {
+  #vouch(to: number, request: number, { monotonicMs }: MembershipInstant): Directive[] {
+    if (this.#view === null || this.votingSlot === 0) return [];
+    const isServing = this.hasQuorum(monotonicMs);
+    return [{ kind: 'send', to, message: { type: 'vouch', request, view: this.#view, isServing } }];
+  }
+
+  #onVouch(from: number, { request, view, isServing }: Vouch, now: MembershipInstant): Directive[] {
     if (this.#who?.request !== request || now.monotonicMs - this.#who.atMs > SUSPICION_MS) return [];
-    if (slotOf(view, from) === 0) return [];
+    if (this.#slotOfPeer(view, from) === 0) return [];
     if (view.incarnation === this.#view?.incarnation) {
       this.#voterHeardMs = now.monotonicMs;
       return this.#merge(view, now);
     }
-    return this.#view === null || this.#isWorthEntering(view, now) ? this.#enter(view, now) : [];
+    // A voter that is left of an older farm must not draw the others away from one that serves.
+    const isWorthIt = this.#view === null || (isServing && this.#isWorthEntering(view, now));
+    return isWorthIt ? this.#enter(view, now) : [];
   }
 
-  /** Of two farms that meet, the older stays; a learner whose voters are all gone takes what there is. */
+  #slotOfPeer(view: View, process: number): number {
+    return slotOf(view, process) || slotOf(view, this.#peers.exact(process)?.introduction?.voter ?? 0);
+  }
+
+  /**
+   * Of two farms that meet, the older stays; a learner whose voters are all gone takes what there is, and so does a voter that
+   * has long been too few.
+   */
   #isWorthEntering(view: View, now: MembershipInstant): boolean {
     if (this.#view === null) return true;
     if (isOlder(view, this.#view)) return true;
-    return this.#slot === 0 && now.monotonicMs - this.#voterHeardMs > DESERTED_MS;
+    if (this.#slot > 0) return now.monotonicMs - this.#quorumHeardMs > STRANDED_MS;
+    return now.monotonicMs - this.#voterHeardMs > DESERTED_MS;
   }
 
   #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
@@ -455,9 +515,11 @@ export class Membership {
     this.#setView(view);
     this.#bound = null;
     this.#hasSeenVoters = true;
+    this.#quorumHeardMs = now.monotonicMs;
     this.#voterHeardMs = now.monotonicMs;
     // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
     this.#slot = left === null ? slotOf(view, this.#setup.process) : 0;
+    this.#voter = 0;
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
     this.#isRecovered = this.#slot > 0;
     this.#claims.see(view, true, now.monotonicMs);
@@ -469,7 +531,7 @@ export class Membership {
 
   /** Whoever ends takes its memory with it, for good. Of others than holders nothing is noted. */
   #noteEnd(process: number): void {
-    if (process !== this.#setup.process && slotOf(this.#view, process) > 0) this.#ended.add(process);
+    if (!this.#isSelf(process) && slotOf(this.#view, process) > 0) this.#ended.add(process);
   }
 
   /**
@@ -492,6 +554,7 @@ export class Membership {
     this.#otherVoters = [];
     this.#vector = 0;
     this.#slot = 0;
+    this.#voter = 0;
     this.#isRecovered = false;
     this.#hasSeenVoters = false;
     this.#lostSinceMs = null;
@@ -510,7 +573,7 @@ export class Membership {
 
   /** Of one that is not heard nobody knows how far it has come. */
   #mayRemember({ process }: Holder, { monotonicMs }: MembershipInstant): boolean {
-    if (process === this.#setup.process) return this.#isRecovered;
+    if (this.#isSelf(process)) return this.#isRecovered;
     if (this.#ended.has(process)) return false;
     const isRecovering = this.#peers.get(process)?.introduction?.phase === 'recovering';
     return !isRecovering || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS);
@@ -525,8 +588,10 @@ export class Membership {
     for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
     // A second slot that an earlier claim brings is not worth the memory of the first: it stays open.
-    const { process } = this.#setup;
-    if (merged.holders[before - 1]?.process !== process) this.#slot = slotOf(merged, process);
+    if (before === 0 || !this.#isSelf(merged.holders[before - 1]?.process ?? 0)) {
+      this.#slot = slotOf(merged, this.#setup.process);
+      this.#voter = 0;
+    }
     const directives: Directive[] = [];
     if (this.#slot !== before) {
       this.#isRecovered = false;
@@ -552,7 +617,7 @@ export class Membership {
     this.#vector = vectorOf(view);
     this.#electorate = { size: view.holders.length, isVoter: (from) => this.isVoter(from) };
     this.#otherVoters = view.holders.flatMap((holder) =>
-      holder === null || holder.process === this.#setup.process ? [] : holder.process,
+      holder === null || this.#isSelf(holder.process) ? [] : holder.process,
     );
   }
 
@@ -614,6 +679,8 @@ export class Membership {
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,
       slot: this.#slot,
+      voter: this.#voter,
+      isDurable: this.#setup.isDurable,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
       lost: this.#lost,

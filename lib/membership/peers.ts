@@ -18,6 +18,9 @@ export interface Introduction {
   readonly incarnation: number;
   /** Slot that it holds by its own account; 0 for none. */
   readonly slot: number;
+  /** Number under which it holds it, if that is not its own; else 0. */
+  readonly voter: number;
+  readonly isDurable: boolean;
   /** Slots whose holders it finds gone. */
   readonly open: readonly number[];
 }
@@ -74,6 +77,8 @@ const MAX_PEERS = 1024;
 /** The other processes heard of. */
 export class PeerTable {
   readonly #peers = new Map<number, Peer>();
+  /** Processes by the numbers under which they vote. */
+  readonly #acting = new Map<number, number>();
   readonly #forgotten: (process: number) => void;
 
   /** @param forgotten told of each process that the table knows no more: what is kept of it elsewhere is to go too */
@@ -81,8 +86,20 @@ export class PeerTable {
     this.#forgotten = forgotten;
   }
 
-  get(process: number): Peer | undefined {
+  /** @param number of a process, or the one under which it votes, having an earlier one's memory */
+  get(number: number): Peer | undefined {
+    return this.#peers.get(this.#acting.get(number) ?? number);
+  }
+
+  /** That very process, whoever has its memory now. */
+  exact(process: number): Peer | undefined {
     return this.#peers.get(process);
+  }
+
+  /** A process has introduced itself. */
+  introduce(peer: Peer, introduction: Introduction): void {
+    peer.introduction = introduction;
+    if (introduction.voter !== 0) this.#acting.set(introduction.voter, peer.process);
   }
 
   [Symbol.iterator](): IterableIterator<Peer> {
@@ -127,8 +144,8 @@ export class PeerTable {
     return peer;
   }
 
-  isHeard(process: number, nowMs: number, withinMs: number): boolean {
-    const peer = this.#peers.get(process);
+  isHeard(number: number, nowMs: number, withinMs: number): boolean {
+    const peer = this.get(number);
     return peer !== undefined && nowMs - peer.lastHeardMs <= withinMs;
   }
 
@@ -153,8 +170,10 @@ export class PeerTable {
     if (silent !== undefined) this.#drop(silent);
   }
 
-  #drop({ process }: Peer): void {
+  #drop({ process, introduction }: Peer): void {
     this.#peers.delete(process);
+    const voter = introduction?.voter ?? 0;
+    if (this.#acting.get(voter) === process) this.#acting.delete(voter);
     this.#forgotten(process);
   }
 }

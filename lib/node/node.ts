@@ -140,6 +140,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         maxClockSkewMs,
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
+        isDurable: false,
         clockAheadMs: (process) => this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0,
         random,
         drawNumber: () => drawNumber(runtime),

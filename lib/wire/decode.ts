@@ -267,11 +267,18 @@ function toMessage(f: Fields): Message | null {
         host: text(f[11], LIMITS.nameLength, 'host'),
         ended: processes(f[12]),
         lost: integer(f[13], 0, LIMITS.number48, 'lost'),
+        voter: integer(f[14], 0, LIMITS.number48, 'voter'),
+        isDurable: integer(f[15], 0, 1, 'isDurable') === 1,
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };
     case TYPE.vouch:
-      return { type: 'vouch', request: request(f[1]), view: view(f[2]) };
+      return {
+        type: 'vouch',
+        request: request(f[1]),
+        view: view(f[2]),
+        isServing: integer(f[3], 0, 1, 'isServing') === 1,
+      };
     case TYPE.form:
       return { type: 'form', view: view(f[1]) };
     case TYPE.unform:

@@ -84,8 +84,23 @@ function toFields(message: Message): Field[] {
       return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
     }
     case 'hello': {
-      const { name, host, streamPort, clusterSize, maxClockSkewMs, wish, phase, bound, view, slot, open, ended, lost } =
-        message;
+      const {
+        name,
+        host,
+        streamPort,
+        clusterSize,
+        maxClockSkewMs,
+        wish,
+        phase,
+        bound,
+        view,
+        slot,
+        open,
+        ended,
+        lost,
+        voter,
+        isDurable,
+      } = message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
       return [
@@ -103,12 +118,14 @@ function toFields(message: Message): Field[] {
         host,
         ended,
         lost,
+        voter,
+        isDurable ? 1 : 0,
       ];
     }
     case 'who':
       return [TYPE.who, message.request];
     case 'vouch':
-      return [TYPE.vouch, message.request, viewFields(message.view)];
+      return [TYPE.vouch, message.request, viewFields(message.view), message.isServing ? 1 : 0];
     case 'form':
       return [TYPE.form, viewFields(message.view)];
     case 'unform':

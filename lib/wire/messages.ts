@@ -23,6 +23,10 @@ export interface Hello {
   readonly view: View | null;
   /** Slot that this process holds in it; 0 for none. Of several that name it as their holder, it is this one. */
   readonly slot: number;
+  /** Number under which it holds the slot, if that is not its own: an earlier process's, whose memory it has from disk. */
+  readonly voter: number;
+  /** Whether its memory outlives it. */
+  readonly isDurable: boolean;
   /** Slots whose holders have said good-bye, or have not been heard for too long. */
   readonly open: readonly number[];
   /** Holders that are known to have ended, by their process numbers. */
@@ -42,6 +46,8 @@ export interface Vouch {
   readonly type: 'vouch';
   readonly request: number;
   readonly view: View;
+  /** Whether a majority of its voters is in contact. */
+  readonly isServing: boolean;
 }
 
 /** From the coordinator of a first start, to all: bind yourselves to this formation. */

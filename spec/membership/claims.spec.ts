@@ -26,6 +26,8 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           bound: 0,
           incarnation: 1,
           slot: process,
+          voter: 0,
+          isDurable: false,
           open: [],
         };
       }

@@ -1,5 +1,5 @@
 import type { Claim } from '../../lib/membership/claims.js';
-import { Membership, type MembershipSetup } from '../../lib/membership/membership.js';
+import { Membership, type MembershipSetup, type Place } from '../../lib/membership/membership.js';
 import { PeerTable } from '../../lib/membership/peers.js';
 import type { Holder, View } from '../../lib/membership/view.js';
 import { majorityOf } from '../../lib/paxos/index.js';
@@ -48,7 +48,8 @@ export class Company {
     this.#random = random;
   }
 
-  add(options: Partial<MembershipSetup> = {}): Member {
+  /** @param kept what an earlier process was, whose memory this one has */
+  add(options: Partial<MembershipSetup> = {}, kept: Place | null = null): Member {
     const process = options.process ?? this.members.length + 1;
     const peers = new PeerTable();
     const membership = new Membership(
@@ -62,6 +63,7 @@ export class Company {
         formationGraceMs: 30_000,
         isBootstrap: false,
         clockAheadMs: () => 0,
+        isDurable: false,
         random: this.#random,
         drawNumber: () => process * 1_000_000 + ++this.#numbers,
         ...options,
@@ -80,7 +82,7 @@ export class Company {
       isAlive: true,
     };
     this.members.push(member);
-    this.#obey(member, membership.start(0, this.#instant()));
+    this.#obey(member, membership.start(0, this.#instant(), kept));
     return member;
   }
 
@@ -133,6 +135,16 @@ export class Company {
       else if (directive.kind === 'entered' && member.membership.view !== null)
         member.entered.push(member.membership.view);
     }
+  }
+
+  /** Another process with the memory of one that has ended. */
+  revive({ membership, process }: Member): Member {
+    const { view, slot, number } = membership;
+    if (view === null) throw new Error('it was in a farm');
+    return this.add(
+      { process: process + 100, isDurable: true, clusterSize: view.holders.length },
+      { view, slot, voter: number },
+    );
   }
 
   /** It was agreed, long ago perhaps, who holds the slot; the others hear of it by the first of them. */

@@ -335,6 +335,8 @@ describe('later', () => {
       open: [],
       ended: [],
       lost: 0,
+      voter: 0,
+      isDurable: false,
       streamPort: 0,
       clusterSize: 3,
       maxClockSkewMs: 10_000,
@@ -345,7 +347,7 @@ describe('later', () => {
     } as const;
     const seeker = company.add({ process: 50, wish: -1, clusterSize: 3 });
     for (const to of [1, 50]) company.deliver({ from: 77, to, message: hello });
-    company.deliver({ from: 77, to: 50, message: { type: 'vouch', request: 12_345, view: ghost } });
+    company.deliver({ from: 77, to: 50, message: { type: 'vouch', request: 12_345, view: ghost, isServing: true } });
     company.pass(5000);
     expect(incarnations(members).has(7)).toBe(false);
     expect(seeker.membership.view?.incarnation).toBe(members[0]?.membership.view?.incarnation);
@@ -408,6 +410,8 @@ describe('later', () => {
         open: [],
         ended: [],
         lost: 0,
+        voter: 0,
+        isDurable: false,
         streamPort: 0,
         clusterSize: 3,
         maxClockSkewMs: 10_000,
@@ -572,6 +576,107 @@ describe('a slot that changes hands', () => {
     company.leave(members[2] as Member);
     company.until(() => [crowded, away].some(({ membership }) => membership.votingSlot > 0), 10_000);
     expect(away.membership.votingSlot).toBe(3);
+  });
+});
+
+describe('a process whose memory outlives it', () => {
+  const durable = (company: Company): [Member, Member, Member] => {
+    const members = [
+      company.add({ isDurable: true }),
+      company.add({ isDurable: true }),
+      company.add({ isDurable: true }),
+    ];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    company.pass(1000);
+    return members as [Member, Member, Member];
+  };
+  const votes = (member: Member): boolean => member.membership.votingSlot > 0;
+
+  it('goes on voting under the same number, all of a farm together or one after the other', () => {
+    const company = new Company();
+    const members = durable(company);
+    const { incarnation, holders } = members[0].membership.view as View;
+    for (const member of members) member.isAlive = false;
+    const again = members.map((member) => company.revive(member));
+    company.until(() => again.every(({ membership }) => membership.hasQuorum(company.nowMs)), 1000);
+    expect(slots(again)).toEqual([1, 2, 3]);
+    expect(again.map(({ membership }) => membership.view)).toEqual(
+      again.map(() => expect.objectContaining({ incarnation, holders })),
+    );
+    const [first] = again as [Member];
+    first.isAlive = false;
+    const third = company.revive(first);
+    company.until(() => third.membership.hasQuorum(company.nowMs), 1000);
+    expect(third.membership.votingSlot).toBe(1);
+    const counted = again.slice(1).map(({ membership }) => membership.isVoter({ process: third.process, slot: 1 }));
+    expect(counted).toEqual([true, true]);
+    expect(again[1]?.membership.isVoter({ process: first.process, slot: 1 })).toBe(true);
+    expect(again[1]?.membership.isVoter({ process: third.process, slot: 2 })).toBe(false);
+  });
+
+  it('finds its slot in other hands if it was away for too long', () => {
+    const company = new Company();
+    const [, , third] = durable(company);
+    third.isAlive = false;
+    const other = company.add({ process: 50 });
+    company.until(() => votes(other), 10_000);
+    const again = company.revive(third);
+    company.until(() => again.membership.phase === 'learner', 1000);
+    expect(again).toMatchObject({ fenced: 1, warnings: ['fenced'] });
+    expect(again.membership.number).toBe(again.process);
+  });
+
+  it('keeps its slot for a while by a good-bye, and its farm for ever', () => {
+    const company = new Company();
+    const members = durable(company);
+    const standby = company.add({ process: 50 });
+    company.until(() => standby.membership.isSettled(company.nowMs));
+    company.leave(members[1]);
+    company.leave(members[2]);
+    company.pass(20_000);
+    expect(members[0].abandoned).toBe(0);
+    const again = company.revive(members[1]);
+    company.until(() => again.membership.hasQuorum(company.nowMs), 1000);
+    expect(votes(again)).toBe(true);
+    company.until(() => standby.membership.votingSlot === 3, 30_000);
+  });
+});
+
+describe('a voter that is left of a farm', () => {
+  const alone = (company: Company): Member => {
+    const members = [company.add(), company.add(), company.add()] as [Member, Member, Member];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    company.pass(1000);
+    for (const member of members.slice(1)) member.isAlive = false;
+    company.until(() => !members[0].membership.hasQuorum(company.nowMs));
+    return members[0];
+  };
+  /** A farm that was formed while the voter was not heard. */
+  const another = (company: Company, left: Member): Member[] => {
+    let isCut = true;
+    company.delayMs = ({ from, to }) => (isCut && (from === left.process || to === left.process) ? null : 1);
+    const members = [company.add(), company.add(), company.add()];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    isCut = false;
+    return members;
+  };
+
+  it('draws nobody away from a farm that serves, though its own is older', () => {
+    const company = new Company();
+    const left = alone(company);
+    const members = another(company, left);
+    company.pass(20_000);
+    expect(phases(members)).toEqual(['voter', 'voter', 'voter']);
+    expect(incarnations(members)).not.toContain(left.membership.view?.incarnation);
+  });
+
+  it('takes up with that farm in the end, and hands over what it holds', () => {
+    const company = new Company();
+    const left = alone(company);
+    const members = another(company, left);
+    company.until(() => incarnations([left, ...members]).size === 1, 40_000);
+    expect(left.entered.length).toBe(2);
+    expect(left.membership.phase).toBe('learner');
   });
 });
 

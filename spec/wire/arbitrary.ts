@@ -158,9 +158,11 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     open: fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 99 }),
     ended: fc.array(number48, { maxLength: 99 }),
     lost: fc.oneof(number48, fc.constant(0)),
+    voter: fc.oneof(number48, fc.constant(0)),
+    isDurable: fc.boolean(),
   }),
   who: fc.record({ type: type('who'), request: number48 }),
-  vouch: fc.record({ type: type('vouch'), request: number48, view }),
+  vouch: fc.record({ type: type('vouch'), request: number48, view, isServing: fc.boolean() }),
   form: fc.record({ type: type('form'), view }),
   unform: fc.record({ type: type('unform'), incarnation: number48 }),
 };
