@@ -7,7 +7,8 @@ export type PaxosErrorCode =
   | 'ERR_VALUE_TOO_LARGE'
   | 'ERR_OVERLOADED'
   | 'ERR_CLOSED'
-  | 'ERR_CONFIG';
+  | 'ERR_CONFIG'
+  | 'ERR_STORAGE';
 
 /** Base of all errors that this package raises; `code` tells them apart and the message names the remedy. */
 export class PaxosError extends Error {
@@ -87,5 +88,12 @@ export class ClosedError extends PaxosError {
 export class ConfigError extends PaxosError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_CONFIG', message, options);
+  }
+}
+
+/** The disk, or whatever else the durable storage stands on, failed. A voter that got it stops voting. */
+export class StorageError extends PaxosError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_STORAGE', message, options);
   }
 }
