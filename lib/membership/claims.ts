@@ -99,12 +99,12 @@ export class Claims {
 
   /**
    * Whether a slot's holder has another one: a claim of which it did not know what came of it was chosen in the end. Nobody
-   * votes for two slots.
+   * votes for two slots. Or it holds none any more, by its own account.
    */
   #isElsewhere(slot: number, peer: Peer | undefined): boolean {
     const said = peer?.introduction;
-    if (said == null || said.incarnation !== this.#view?.incarnation || said.slot === 0 || said.slot === slot)
-      return false;
+    if (said == null || said.incarnation !== this.#view?.incarnation || said.slot === slot) return false;
+    if (said.slot === 0) return said.hasResigned;
     return numbersOf(peer).includes(this.#view.holders[said.slot - 1]?.process ?? 0);
   }
 

@@ -98,7 +98,7 @@ export class Membership {
   #view: View | null = null;
   /** Derived from the view, since they are asked for at each operation. */
   #electorate: Electorate | null = null;
-  #otherVoters: readonly number[] = [];
+  #otherHolders: readonly number[] = [];
   #vector = 0;
   #slot = 0;
   /** The number under which an earlier process held the slot that this one has from it, with its memory; else 0. */
@@ -122,6 +122,7 @@ export class Membership {
   #voterHeardMs = 0;
   #quorumHeardMs = 0;
   #who: { readonly request: number; readonly atMs: number } | null = null;
+  #hasResigned = false;
   /** Holders, by process number, that are known to have ended. */
   readonly #ended = new Set<number>();
   /** Since when too few of the holders are left that have a memory; `null` while there are enough. */
@@ -184,9 +185,9 @@ export class Membership {
     return number === this.#setup.process || (number === this.#voter && number !== 0);
   }
 
-  /** The other voters' process numbers. */
+  /** The other voters' process numbers: of those that act for earlier ones, their own. */
   get otherVoters(): readonly number[] {
-    return this.#otherVoters;
+    return this.#otherHolders.map((number) => this.#peers.get(number)?.process ?? number);
   }
 
   /** Slots whose holder was heard of late, this process's own included. */
@@ -194,7 +195,7 @@ export class Membership {
     const holders = this.#view?.holders ?? [];
     return holders.flatMap((holder, index) => {
       if (holder === null) return [];
-      const isHere = this.#isSelf(holder.process);
+      const isHere = index + 1 === this.#slot;
       return isHere || this.#peers.isHeard(holder.process, monotonicMs, withinMs) ? [index + 1] : [];
     });
   }
@@ -215,6 +216,7 @@ export class Membership {
   /** Whether this process does its part: it votes, or has come where all slots that it could take have their voters. */
   isSettled(monotonicMs: number): boolean {
     if (this.#view === null) return false;
+    if (this.#hasResigned) return true;
     return this.#slot > 0 ? this.#isRecovered : this.#claims.isSpare(monotonicMs);
   }
 
@@ -250,7 +252,7 @@ export class Membership {
   leave(): Directive[] {
     this.#isLeaving = true;
     // To each voter by itself, too: who has not heard it waits long until the slot is open.
-    return [this.#hello(0, 0), ...this.#otherVoters.map((process) => this.#hello(process, 0))];
+    return [this.#hello(0, 0), ...this.otherVoters.map((process) => this.#hello(process, 0))];
   }
 
   /** It was agreed on who holds the slot that was claimed: this process or another. */
@@ -264,6 +266,16 @@ export class Membership {
   /** The claim under way was refused, or may yet be chosen: whoever hears of that tells this process. */
   claimFailed(): void {
     this.#claims.ended();
+  }
+
+  /** This process can't keep a memory any more: it holds no slot from now on, and the one that it held is open. */
+  resign(now: MembershipInstant): Directive[] {
+    this.#hasResigned = true;
+    this.#slot = 0;
+    this.#voter = 0;
+    this.#isRecovered = false;
+    if (this.#view !== null) this.#setView(this.#view);
+    return this.#view === null ? [] : [{ kind: 'grown' }, this.#hello(0, now.monotonicMs)];
   }
 
   /** This process has the memory that goes with its slot, and votes from now on. */
@@ -324,9 +336,10 @@ export class Membership {
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
     if (peer.leftMs !== null) return [];
-    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, voter, isDurable, open } = hello;
+    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, voter, isDurable, hasResigned, open } =
+      hello;
     const incarnation = hello.view?.incarnation ?? 0;
-    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, open };
+    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open };
     this.#peers.introduce(peer, { name, host, streamPort, ...places });
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
@@ -415,7 +428,7 @@ export class Membership {
       if (isSilent || isOverdue) this.#bound = null;
       return [];
     }
-    if (this.#setup.wish < 0 || this.#hasSeenVoters) return [];
+    if (this.#setup.wish < 0 || this.#hasSeenVoters || this.#hasResigned) return [];
     const { process, clusterSize, maxClockSkewMs } = this.#setup;
     // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
     const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(now) ? 3 / 4 : 1);
@@ -494,6 +507,7 @@ export class Membership {
   }
 
   #claim(now: MembershipInstant): Directive[] {
+    if (this.#hasResigned) return [];
     const claim = this.#claims.next(now.monotonicMs);
     return claim === null ? [] : [{ kind: 'claim', claim }];
   }
@@ -551,7 +565,7 @@ export class Membership {
     this.#lost = view.incarnation;
     this.#view = null;
     this.#electorate = null;
-    this.#otherVoters = [];
+    this.#otherHolders = [];
     this.#vector = 0;
     this.#slot = 0;
     this.#voter = 0;
@@ -589,7 +603,7 @@ export class Membership {
     this.#claims.see(merged, false, now.monotonicMs);
     // A second slot that an earlier claim brings is not worth the memory of the first: it stays open.
     if (before === 0 || !this.#isSelf(merged.holders[before - 1]?.process ?? 0)) {
-      this.#slot = slotOf(merged, this.#setup.process);
+      this.#slot = this.#hasResigned ? 0 : slotOf(merged, this.#setup.process);
       this.#voter = 0;
     }
     const directives: Directive[] = [];
@@ -616,7 +630,7 @@ export class Membership {
     this.#view = view;
     this.#vector = vectorOf(view);
     this.#electorate = { size: view.holders.length, isVoter: (from) => this.isVoter(from) };
-    this.#otherVoters = view.holders.flatMap((holder) =>
+    this.#otherHolders = view.holders.flatMap((holder) =>
       holder === null || this.#isSelf(holder.process) ? [] : holder.process,
     );
   }
@@ -681,6 +695,7 @@ export class Membership {
       slot: this.#slot,
       voter: this.#voter,
       isDurable: this.#setup.isDurable,
+      hasResigned: this.#hasResigned,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
       lost: this.#lost,

@@ -21,6 +21,8 @@ export interface Introduction {
   /** Number under which it holds it, if that is not its own; else 0. */
   readonly voter: number;
   readonly isDurable: boolean;
+  /** Whether it can hold no slot any more. */
+  readonly hasResigned: boolean;
   /** Slots whose holders it finds gone. */
   readonly open: readonly number[];
 }

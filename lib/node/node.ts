@@ -10,6 +10,7 @@ import {
   Membership,
   type Peer,
   PeerTable,
+  type Place,
   type View,
 } from '../membership/index.js';
 import {
@@ -27,11 +28,13 @@ import {
   type RegisterRecord,
   type State,
 } from '../paxos/index.js';
+import { openMemory } from '../storage/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
 import { claimChange, slotKey, slotOfKey } from './claim.js';
 import { Diagnosis } from './diagnosis.js';
 import { handOver } from './hand-over.js';
+import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
@@ -61,6 +64,8 @@ const MIN_TRANSMISSIONS = 4;
 const MAX_SETTLING = 64;
 /** Silence after which a peer without a slot is forgotten. */
 const FORGET_PEER_MS = 60_000;
+/** How often what no answer waits for is written to the storage. */
+const TIDY_MS = 1000;
 /** Time alone after which it is said why. */
 const ALONE_MS = 5000;
 
@@ -112,6 +117,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #cancelHousekeeping: () => void = () => undefined;
   #lastHousekeepingMs = 0;
   #startedAtMs = 0;
+  #tidiedMs = 0;
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
@@ -140,7 +146,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         maxClockSkewMs,
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
-        isDurable: false,
+        isDurable: this.#settings.storage !== null,
         clockAheadMs: (process) => this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0,
         random,
         drawNumber: () => drawNumber(runtime),
@@ -159,6 +165,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#voter = new Voter({
       maxClockSkewMs,
       slot: () => this.#membership.votingSlot,
+      defer: (callback) => runtime.defer(callback),
+      failed: (error) => this.#storageFailed(error),
       halted: (reason) =>
         this.#warnings.warn(
           'halted',
@@ -374,12 +382,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         refusedAge: (from, address, ageMs) => this.#warnAge(from, `${address.host}:${address.port}`, ageMs),
         warn: (code, message) => this.#warnings.warn(code, message),
       });
+      const place = await this.#openStorage();
+      if (this.#isClosing) return;
       const { streamPort } = await link.open();
       this.#link = link;
       if (this.#isClosing) return;
       this.#startedAtMs = this.#runtime.monotonicMs();
       this.#lastHousekeepingMs = this.#startedAtMs;
-      this.#obey(this.#membership.start(streamPort, this.#now()));
+      this.#obey(this.#membership.start(streamPort, this.#now(), place));
       this.#armHousekeeping();
     } catch (error) {
       this.#fail(
@@ -388,6 +398,34 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
           : new ConfigError(`The node can't start: ${String(error)}`, { cause: error }),
       );
     }
+  }
+
+  /** @returns the place that an earlier process had, whose memory was found */
+  async #openStorage(): Promise<Place | null> {
+    const { storage, cluster, clusterSize } = this.#settings;
+    if (storage === null) return null;
+    const opening = await openMemory(storage, { cluster });
+    if (opening.kind === 'corrupt') {
+      this.#warnings.warn(
+        'storage-corrupt',
+        `What is stored is damaged or partly lost (${opening.reason}), and counts as lost: this process begins without a memory. It was moved to ${opening.movedTo}, for you to look at or remove. Check the disk.`,
+      );
+    }
+    const place = opening.kind === 'loaded' ? placeOf(opening.identity, clusterSize) : null;
+    this.#voter.restore(opening.table, this.#now());
+    // A memory without a place is nobody's: of a process that had lost its slot, or was reading the memory of another.
+    if (opening.kind === 'loaded' && place === null) this.#voter.reset();
+    return place;
+  }
+
+  #storageFailed(error: Error): void {
+    this.#warnings.warn(
+      'storage-failed',
+      `${error.message} This process goes on as a learner, and its slot is open to others. Restart it when the storage works again.`,
+    );
+    this.#recoverer.abort();
+    this.#repairer.abort();
+    this.#obey(this.#membership.resign(this.#now()));
   }
 
   #fail(error: PaxosError): void {
@@ -411,6 +449,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#link.flush();
       await this.#link.close();
     }
+    // What can't be written any more was never answered with.
+    await this.#voter.close().catch((error: unknown) => debug('closing the storage failed: %s', error));
     this.#isConnected = false;
     this.#watchers.clear();
   }
@@ -450,6 +490,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (membership.view !== null) {
       this.#checkClock();
       this.#collect();
+      this.#tidy(now.monotonicMs);
       if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
@@ -477,6 +518,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const machineMs = this.#runtime.wallMs();
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
     if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
+  }
+
+  /** Has what nobody waits for written, too: values known to be chosen, what is forgotten. */
+  #tidy(monotonicMs: number): void {
+    if (this.#settings.storage === null || monotonicMs - this.#tidiedMs < TIDY_MS) return;
+    this.#tidiedMs = monotonicMs;
+    this.#voter.tidy();
   }
 
   /** Drives the operations while there are any. */
@@ -554,8 +602,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       const slot = slotOfKey(request.key);
       if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
     }
-    const answer = this.#voter.ask(request, now);
-    if (answer !== null) this.#link?.send(from, answer);
+    this.#askOwn(request, now, (answer) => this.#link?.send(from, answer));
+  }
+
+  /** Asks this process's acceptor. What it says counts under the vector of that moment only. */
+  #askOwn(request: AcceptorRequest, now: Instant, deliver: (answer: AcceptorAnswer) => void): void {
+    const { vector } = this.#membership;
+    this.#voter.ask(request, now, (answer) => {
+      if (this.#membership.vector === vector && this.#voter.isVoting) deliver(answer);
+    });
   }
 
   #onAnswer(from: Answerer, clockMs: number, answer: AcceptorAnswer): void {
@@ -583,9 +638,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (others === null) this.#link?.send(0, message);
     else this.#sendToSlots(others, message);
     if (own === 0 || (slots !== null && !slots.includes(own))) return;
-    const answer = this.#voter.ask(message, this.#now());
-    if (answer === null) return;
-    this.#operations.receive({ process: this.#process, slot: own }, answer);
+    this.#askOwn(message, this.#now(), (answer) => {
+      this.#operations.receive({ process: this.#process, slot: own }, answer);
+    });
   }
 
   /** One voter gets a datagram of its own; more of them are cheaper to reach all at once. */
@@ -593,8 +648,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const holders = slots.flatMap((slot) => this.#membership.view?.holders[slot - 1] ?? []);
     const [only, ...rest] = holders;
     if (only === undefined) return;
-    const isKnown = this.#peers.get(only.process) !== undefined;
-    this.#link?.send(rest.length === 0 && isKnown ? only.process : 0, message);
+    const peer = this.#peers.get(only.process);
+    this.#link?.send(rest.length === 0 && peer !== undefined ? peer.process : 0, message);
   }
 
   #committed(commit: Commit): void {
@@ -641,6 +696,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #entered(left: View | null): void {
     debug('%s entered a view, slot %d', this.#settings.name, this.#membership.slot);
     if (left !== null) this.#moved();
+    this.#identify();
     if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
     // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
     this.#checkClock();
@@ -693,6 +749,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   /** The view has learnt of a slot's holder. */
   #grown(): void {
+    this.#identify();
     this.#operations.restart();
     if (this.#recoverer.isRunning) this.#recoverer.begin();
     this.#checkClock();
@@ -714,7 +771,28 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     queueMicrotask(() => this.emit('recovery', progress));
   }
 
+  /** Says to the storage whose memory it holds. While this process does not vote, it is nobody's. */
+  #identify(): void {
+    const { view, votingSlot, number } = this.#membership;
+    if (this.#settings.storage === null || view === null) return;
+    this.#voter.identify(identityOf(this.#settings.cluster, view, votingSlot, number));
+  }
+
   #recovered(): void {
+    // It votes when what it has read is durable, and that it is the slot's.
+    const { view, slot, number, vector } = this.#membership;
+    if (view === null) return;
+    if (this.#settings.storage !== null) this.#voter.identify(identityOf(this.#settings.cluster, view, slot, number));
+    this.#voter.settle().then(
+      () => {
+        if (this.#membership.vector === vector) this.#votes();
+        else this.#recoverer.begin();
+      },
+      () => undefined,
+    );
+  }
+
+  #votes(): void {
     this.#obey(this.#membership.recovered(this.#now()));
     this.#checkClock();
     this.#checkQuorum(this.#runtime.monotonicMs());

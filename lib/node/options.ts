@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { ConfigError } from '../errors.js';
+import { type LevelOptions, LevelStorage, type Storage } from '../storage/index.js';
 import type { TransportOption } from '../transport/index.js';
 import { checkSecrets } from '../wire/index.js';
 
@@ -17,6 +18,11 @@ export interface NodeOptions {
   readonly clusterSize?: number | undefined;
   /** Voter slot of this process: 1..clusterSize, `'auto'` for any that is free, `false` for a learner. Default `'auto'`. */
   readonly slot?: number | 'auto' | false | undefined;
+  /**
+   * Where a voter's memory is: `'memory'`, the default, in which it ends with the process; `{ path }`, a directory of this
+   * process's own, by way of the package classic-level; or an object that implements `Storage`.
+   */
+  readonly storage?: StorageOption | undefined;
   /** How the processes reach each other. Default: UDP multicast, group 239.255.77.77, port 7707. */
   readonly transport?: TransportOption | undefined;
   /** Ms for one operation, retries included: 10 to 60 000, and less than `maxClockSkewMs`. Default 2000. */
@@ -36,6 +42,8 @@ export interface NodeOptions {
   readonly name?: string | undefined;
 }
 
+export type StorageOption = 'memory' | LevelOptions | Storage;
+
 /** {@link NodeOptions} with all defaults filled in. */
 export interface NodeSettings {
   readonly cluster: string;
@@ -43,6 +51,8 @@ export interface NodeSettings {
   readonly clusterSize: number;
   /** 1..N, 0 for any, −1 for none. */
   readonly wish: number;
+  /** `null`: none that outlives the process. */
+  readonly storage: Storage | null;
   readonly timeoutMs: number;
   readonly maxClockSkewMs: number;
   readonly maxValueSize: number;
@@ -56,6 +66,7 @@ const NAMES = [
   'secret',
   'clusterSize',
   'slot',
+  'storage',
   'transport',
   'timeout',
   'maxClockSkewMs',
@@ -95,6 +106,7 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
     secret,
     clusterSize,
     wish: wishOf(slot, clusterSize),
+    storage: storageOf(options.storage),
     timeoutMs,
     maxClockSkewMs,
     maxValueSize: integer('maxValueSize', options.maxValueSize, 2 ** 20, 1, 6 * 2 ** 20),
@@ -115,6 +127,20 @@ export function refuseTimeout(timeoutMs: number, maxClockSkewMs: number): Config
   if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= longestMs) return null;
   return refuse('timeoutMs', timeoutMs, `a number from 0 to ${longestMs}, less than maxClockSkewMs`);
 }
+
+function storageOf(option: unknown): Storage | null {
+  if (option === undefined || option === 'memory') return null;
+  if (typeof option === 'object' && option !== null) {
+    const { path } = option as Partial<LevelOptions>;
+    if (typeof path === 'string' && path !== '') return new LevelStorage({ path });
+    if (STORAGE_METHODS.every((name) => typeof (option as Record<string, unknown>)[name] === 'function')) {
+      return option as Storage;
+    }
+  }
+  throw refuse('storage', option, "'memory', { path: './data' } or an object that implements Storage");
+}
+
+const STORAGE_METHODS = ['open', 'write', 'setAside', 'close'] as const satisfies readonly (keyof Storage)[];
 
 function wishOf(slot: unknown, clusterSize: number): number {
   if (slot === 'auto') return 0;

@@ -14,7 +14,7 @@ import {
   type State,
   visible,
 } from '../paxos/index.js';
-import { MemoryTable } from '../storage/memory.js';
+import { type AcceptorMemory, type Identity, VolatileTable } from '../storage/index.js';
 
 /** Registers looked at for forgetting at a time. */
 const COLLECT_LIMIT = 1000;
@@ -25,16 +25,27 @@ export interface VoterSetup {
   readonly maxClockSkewMs: number;
   /** Slot that this process votes for; 0 while it does for none. */
   slot(): number;
+  /** Calls back when what has come in by now has been handled. */
+  defer(callback: () => void): void;
   /** The acceptor has seen what can't be, and votes no more. */
   halted(reason: string): void;
+  /** What it holds is not safe any more, and it votes no more. */
+  failed(error: Error): void;
+}
+
+/** An answer that waits until what it tells of is durable. */
+interface Held {
+  readonly answer: AcceptorAnswer;
+  readonly deliver: (answer: AcceptorAnswer) => void;
 }
 
 /** The acceptor of this process, for as long as it votes for a slot: whatever it is asked before or after, it is silent. */
 export class Voter {
   readonly #setup: VoterSetup;
-  #table = new MemoryTable();
+  #memory: AcceptorMemory = new VolatileTable();
   #acceptor: Acceptor;
   #isHalted = false;
+  #held: Held[] = [];
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
@@ -42,7 +53,50 @@ export class Voter {
   }
 
   #makeAcceptor(): Acceptor {
-    return new Acceptor(this.#table, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+    const acceptor = new Acceptor(this.#memory, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+    this.#memory.follow(acceptor);
+    return acceptor;
+  }
+
+  /** Goes on with what an earlier process held; before anything is asked. */
+  restore(memory: AcceptorMemory, now: Instant): void {
+    this.#memory = memory;
+    const acceptor = new Acceptor(memory, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+    acceptor.raiseFloor(memory.loadedFloor);
+    memory.follow(acceptor);
+    memory.restore((key, record) => acceptor.absorb({ key, ...record }, now));
+    this.#acceptor = acceptor;
+  }
+
+  /** Says whose memory it is from now on; what is answered from now on waits until that is durable, too. */
+  identify(identity: Identity): void {
+    this.#memory.identify(identity);
+  }
+
+  /** Resolves when all that it is bound to by now is durable. Rejects when it can't be, and then it votes no more. */
+  async settle(): Promise<void> {
+    try {
+      await this.#memory.flush();
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** From time to time, for what no answer has waited for. */
+  tidy(): void {
+    if (!this.#isHalted) this.#memory.flushAll().catch((error: unknown) => this.#fail(error));
+  }
+
+  close(): Promise<void> {
+    return this.#memory.close();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isHalted) return;
+    this.#isHalted = true;
+    this.#held = [];
+    this.#setup.failed(error instanceof Error ? error : new Error(String(error)));
   }
 
   get isVoting(): boolean {
@@ -54,8 +108,34 @@ export class Voter {
     return this.#acceptor.size;
   }
 
-  ask(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
-    return this.isVoting ? this.#guarded(() => this.#acceptor.receive(request, now)) : null;
+  /**
+   * @param deliver called with the answer, if there is one, when what it tells of is durable: before this returns if it is
+   *   already
+   */
+  ask(request: AcceptorRequest, now: Instant, deliver: (answer: AcceptorAnswer) => void): void {
+    // So much waits for the storage that this is as if it had been lost on its way.
+    if (!this.isVoting || this.#memory.isFull) return;
+    const answer = this.#guarded(() => this.#acceptor.receive(request, now));
+    if (answer === null) return;
+    if (this.#held.length === 0 && this.#memory.isSettled) {
+      deliver(answer);
+      return;
+    }
+    this.#held.push({ answer, deliver });
+    // One batch for all that came in together.
+    if (this.#held.length === 1) this.#setup.defer(() => this.#release());
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    this.settle().then(
+      () => {
+        for (const { answer, deliver } of held) deliver(answer);
+      },
+      // It has been told of already.
+      () => undefined,
+    );
   }
 
   #guarded<T>(step: () => T): T | null {
@@ -125,8 +205,11 @@ export class Voter {
    * @returns what was held
    */
   reset(): (readonly [string, RegisterRecord])[] {
-    const records = this.#table.list();
-    this.#table = new MemoryTable();
+    const records = this.#memory.reset();
+    const { identity } = this.#memory;
+    // Who finds it empty must not take it for the slot's.
+    if (identity !== null) this.#memory.identify({ ...identity, slot: 0, generation: 0 });
+    this.#held = [];
     this.#acceptor = this.#makeAcceptor();
     return records;
   }

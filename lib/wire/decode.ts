@@ -269,6 +269,7 @@ function toMessage(f: Fields): Message | null {
         lost: integer(f[13], 0, LIMITS.number48, 'lost'),
         voter: integer(f[14], 0, LIMITS.number48, 'voter'),
         isDurable: integer(f[15], 0, 1, 'isDurable') === 1,
+        hasResigned: integer(f[16], 0, 1, 'hasResigned') === 1,
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };

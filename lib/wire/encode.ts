@@ -100,6 +100,7 @@ function toFields(message: Message): Field[] {
         lost,
         voter,
         isDurable,
+        hasResigned,
       } = message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
@@ -120,6 +121,7 @@ function toFields(message: Message): Field[] {
         lost,
         voter,
         isDurable ? 1 : 0,
+        hasResigned ? 1 : 0,
       ];
     }
     case 'who':

@@ -27,6 +27,8 @@ export interface Hello {
   readonly voter: number;
   /** Whether its memory outlives it. */
   readonly isDurable: boolean;
+  /** Whether it can hold no slot any more, as its storage has failed. */
+  readonly hasResigned: boolean;
   /** Slots whose holders have said good-bye, or have not been heard for too long. */
   readonly open: readonly number[];
   /** Holders that are known to have ended, by their process numbers. */

@@ -28,6 +28,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           slot: process,
           voter: 0,
           isDurable: false,
+          hasResigned: false,
           open: [],
         };
       }

@@ -160,6 +160,7 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     lost: fc.oneof(number48, fc.constant(0)),
     voter: fc.oneof(number48, fc.constant(0)),
     isDurable: fc.boolean(),
+    hasResigned: fc.boolean(),
   }),
   who: fc.record({ type: type('who'), request: number48 }),
   vouch: fc.record({ type: type('vouch'), request: number48, view, isServing: fc.boolean() }),
