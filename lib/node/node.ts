@@ -325,7 +325,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       quorum: majorityOf(clusterSize),
       incarnation: view === null ? null : view.incarnation.toString(36),
       formedAtMs: view === null ? null : view.formedAtMs,
-      voters: voterStatus(this.#membership, this.#peers, this.#process, this.#runtime.monotonicMs()),
+      voters: voterStatus(this.#membership, this.#peers, this.#runtime.monotonicMs()),
       learners: learnerStatus(view, this.#peers),
       records: this.#voter.size,
       clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },

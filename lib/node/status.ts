@@ -82,24 +82,19 @@ export interface NodeStatus {
   } & Readonly<LinkCounters>;
 }
 
-/** @param process this process */
-export function voterStatus(
-  membership: Membership,
-  peers: PeerTable,
-  process: number,
-  monotonicMs: number,
-): VoterStatus[] {
+export function voterStatus(membership: Membership, peers: PeerTable, monotonicMs: number): VoterStatus[] {
   const heard = new Set(membership.slotsHeard(monotonicMs));
   return (membership.view?.holders ?? []).map((holder, index) => {
     const peer = holder === null ? undefined : peers.get(holder.process);
     return {
       slot: index + 1,
-      name: holder?.name ?? null,
+      // Of one that goes on with an earlier one's memory, its own.
+      name: holder === null ? null : (peer?.introduction?.name ?? holder.name),
       process: holder === null ? null : holder.process.toString(36),
       generation: holder?.generation ?? 0,
-      isSelf: holder?.process === process,
+      isSelf: index + 1 === membership.slot,
       isUp: heard.has(index + 1),
-      isRecovering: holder?.process === process ? membership.phase === 'recovering' : isRecovering(peer),
+      isRecovering: index + 1 === membership.slot ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
     };

@@ -158,6 +158,22 @@ export class Faults {
         this.#later(lastingOf(random), () => this.#simulation.messageFaults.runAhead(server.process, 0));
         return;
       }
+      case 'kill all':
+        // Where nothing is on disk that would be the end of the farm.
+        if (!this.#simulation.plan.hasDisks) return;
+        this.#say(kind, servers.map(({ process }) => process.name).join());
+        for (const each of [...servers]) this.#simulation.end(each, true, random.between(0, 3000));
+        return;
+      case 'disk fails':
+        if (!this.#simulation.plan.hasDisks || !this.#simulation.roster.mayLose(server)) return;
+        this.#say(kind, server.process.name);
+        this.#simulation.disks.fail(server.process);
+        return;
+      case 'disk lost':
+        if (!this.#simulation.plan.hasDisks || !this.#simulation.roster.mayLose(server)) return;
+        this.#say(kind, server.process.name);
+        this.#simulation.lose(server, random.chance(0.5), random.between(0, 3000));
+        return;
       case 'kill':
       case 'stop':
         if (!this.#simulation.roster.mayDie(server)) return;

@@ -11,6 +11,8 @@ export interface Plan {
   readonly topic: Topic;
   readonly clusterSize: number;
   readonly learners: number;
+  /** Whether voters keep their memory on disk. */
+  readonly hasDisks: boolean;
   /** Whether some of the learners take slots that are open. */
   readonly hasStandbys: boolean;
   readonly clientsPerProcess: number;
@@ -63,6 +65,9 @@ export type FaultKind =
   | 'freeze'
   | 'rounds ahead'
   | 'kill'
+  | 'kill all'
+  | 'disk fails'
+  | 'disk lost'
   | 'stop'
   | 'step of a clock'
   | 'leap of a clock'
@@ -80,6 +85,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'freeze',
   'rounds ahead',
   'kill',
+  'kill all',
+  'disk fails',
+  'disk lost',
   'stop',
   'step of a clock',
   'leap of a clock',
@@ -164,6 +172,7 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         clusterSize: random.pick([3, 3, 3, 5, 4]),
         learners: random.pick([0, 1, 2]),
         hasStandbys: random.chance(0.7),
+        hasDisks: random.chance(0.4),
         workMs: random.pick([40_000, 80_000]),
         hotKeys: random.pick([1, 2, 20]),
         sessionShare: random.pick([0, 0.3, 0.7]),
@@ -179,6 +188,9 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
           'partition',
           'deafen',
           'one way',
+          'kill all',
+          'disk fails',
+          'disk lost',
         ]),
         badWeather: random.chance(0.4),
       };
@@ -238,6 +250,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     clusterSize,
     learners: random.integer(3),
     hasStandbys: random.chance(0.5),
+    hasDisks: random.chance(0.25),
     clientsPerProcess: 1 + random.integer(3),
     maxClockSkewMs: random.pick([1000, 2000, 2000, 4000]),
     timeoutMs: random.pick([300, 500, 900]),

@@ -3,8 +3,15 @@ import { type Claim, Claims, Membership } from '../../lib/membership/index.js';
 import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
 import type { Change, Changed } from '../../lib/paxos/index.js';
+import type { Host } from './process.js';
 import type { Server } from './server.js';
 import type { World } from './world.js';
+
+interface Place {
+  readonly incarnation: string;
+  readonly slot: number;
+  readonly generation: number;
+}
 
 interface Holding {
   readonly name: string;
@@ -21,9 +28,14 @@ export class Roster {
   /** Claims that may have been chosen, whether anybody knows that or not. */
   readonly #claims = new Set<Claim>();
 
-  constructor(world: World, servers: readonly Server[]) {
+  /** By host: places whose memory is on a disk that nobody has open. */
+  readonly #asleep = new Map<Host, Place>();
+  readonly #isDurable: (server: Server) => boolean;
+
+  constructor(world: World, servers: readonly Server[], isDurable: (server: Server) => boolean) {
     this.#world = world;
     this.#servers = servers;
+    this.#isDurable = isDurable;
   }
 
   /** @returns ends it */
@@ -66,8 +78,26 @@ export class Roster {
     };
   }
 
-  /** Whether every farm can do without that process's memory. */
+  /** Whether every farm can do without that process: its memory is on disk, or others are enough. */
   mayDie(server: Server): boolean {
+    return this.#isDurable(server) || this.mayLose(server);
+  }
+
+  /** A process is about to be dead, and its memory is on disk if it ever got there. */
+  slept(server: Server, isStored: boolean): void {
+    const { state, slot, incarnation, voters } = server.node.status();
+    if (!this.#isDurable(server) || !isStored || state !== 'voter' || incarnation === null) return;
+    const generation = voters[slot - 1]?.generation ?? 0;
+    this.#asleep.set(server.process.host, { incarnation, slot, generation });
+  }
+
+  /** What that process has left is lost. */
+  forget({ process }: Server): void {
+    this.#asleep.delete(process.host);
+  }
+
+  /** Whether every farm can do without that process's memory, on disk or not. */
+  mayLose(server: Server): boolean {
     const own = server.node.status();
     if (own.slot === 0 || own.state !== 'voter') return true;
     return this.#farms().every((farm) => {
@@ -109,8 +139,11 @@ export class Roster {
   #voting(farm: readonly NodeStatus[]): (Holding & { readonly slot: number })[] {
     return this.#holdings(farm).flatMap((holding, index) => {
       const slot = index + 1;
-      const isVoting = farm.some((each) => each.name === holding?.name && each.state === 'voter' && each.slot === slot);
-      return holding !== null && isVoting ? [{ ...holding, slot }] : [];
+      const voter = farm.find(({ state, voters }) => {
+        const { isSelf = false, generation = 0 } = voters[index] ?? {};
+        return state === 'voter' && isSelf && generation === holding?.generation;
+      });
+      return holding !== null && voter !== undefined ? [{ ...holding, name: voter.name, slot }] : [];
     });
   }
 
@@ -118,6 +151,16 @@ export class Roster {
   #keeping(farm: readonly NodeStatus[]): string[] {
     const isClaimed = ({ slot, generation }: Holding & { readonly slot: number }): boolean =>
       [...this.#claims].some((claim) => claim.slot === slot && claim.holder.generation > generation);
-    return this.#voting(farm).flatMap((holding) => (isClaimed(holding) ? [] : [holding.name]));
+    const voting = this.#voting(farm);
+    const holdings = this.#holdings(farm);
+    const awake = new Set(voting.map(({ slot }) => slot));
+    const asleep = [...this.#asleep.values()].filter(
+      ({ incarnation, slot, generation }) =>
+        incarnation === farm[0]?.incarnation && !awake.has(slot) && holdings[slot - 1]?.generation === generation,
+    );
+    return [
+      ...voting.flatMap((holding) => (isClaimed(holding) ? [] : [holding.name])),
+      ...asleep.flatMap((place) => (isClaimed({ ...place, name: '' }) ? [] : [`asleep in slot ${place.slot}`])),
+    ];
   }
 }

@@ -54,6 +54,7 @@ export class Server {
         maxClockSkewMs: plan.maxClockSkewMs,
         transport: network.transport(process),
         slot: mayVote ? 'auto' : false,
+        storage: plan.hasDisks && mayVote ? simulation.disks.storageFor(process) : 'memory',
         ...options,
       },
       process.runtime,

@@ -1,6 +1,7 @@
 import { majorityOf } from '../../lib/paxos/index.js';
 import { Chronicle } from './chronicle.js';
 import { type Conditions, planUnder, weatherUnder } from './conditions.js';
+import { Disks } from './disks.js';
 import { Episodes } from './episodes.js';
 import { Faults } from './faults.js';
 import { Formation } from './formation.js';
@@ -91,6 +92,7 @@ export class Simulation {
   readonly messageFaults = new MessageFaults(this);
   readonly #violations: string[] = [];
   readonly roster: Roster;
+  readonly disks: Disks;
   #isWorking = false;
   /** When the clients began. */
   beganMs = 0;
@@ -116,7 +118,8 @@ export class Simulation {
       (what) => this.object(what),
       (process) => this.servers.find((server) => server.process.name === process)?.node.status().slot ?? 0,
     );
-    this.roster = new Roster(this.world, this.servers);
+    this.disks = new Disks(this.world);
+    this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
@@ -184,11 +187,13 @@ export class Simulation {
   /** Ends a process, at once or with a good-bye; another one is started in its place, of which `restarted` is told. */
   end(server: Server, isKilled: boolean, restartAfterMs: number, restarted: () => void = () => undefined): void {
     if (!server.isLive) return;
+    this.roster.slept(server, this.plan.hasDisks && this.disks.holdsAnything(server.process.host));
     server.isStopping = true;
     const died = (): void => {
       if (server.process.isDead) return;
       server.process.isDead = true;
       this.network.drop(server.process);
+      if (this.plan.hasDisks) this.disks.crash(server.process);
       for (const will of server.wills) will();
       this.servers.splice(this.servers.indexOf(server), 1);
       this.world.note(`${server.process.name} is dead`);
@@ -211,6 +216,13 @@ export class Simulation {
       () => void server.store.close().then(() => server.node.close().then(died)),
     );
     this.world.after(8000, died);
+  }
+
+  /** Ends a process, and what it has stored is lost or damaged. */
+  lose(server: Server, isDamaged: boolean, restartAfterMs: number): void {
+    this.end(server, true, restartAfterMs);
+    this.roster.forget(server);
+    this.disks.lose(server.process.host, isDamaged);
   }
 
   async run(): Promise<Report> {

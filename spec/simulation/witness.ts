@@ -178,16 +178,22 @@ export class Witness {
   }
 
   #vote(acceptor: Acceptor, name: string): void {
+    const slot = this.#slots.get(acceptor);
+    if (slot === undefined) return;
     const votes = this.#votes.get(name) ?? new Set();
-    this.#votes.set(name, votes.add(this.#slots.get(acceptor) ?? 0));
+    this.#votes.set(name, votes.add(slot));
   }
 
   /** @returns the name of the acceptor's process */
   #name(acceptor: Acceptor): string {
-    const name = this.#names.get(acceptor) ?? this.#world.running?.name ?? '?';
-    if (!this.#names.has(acceptor)) this.#slots.set(acceptor, this.#slotOf(name));
-    this.#names.set(acceptor, name);
-    return name;
+    const known = this.#names.get(acceptor);
+    if (known !== undefined) return known;
+    // What an earlier process had stored is there before its place is, and in nobody's event.
+    const { running } = this.#world;
+    if (running === null) return '?';
+    this.#names.set(acceptor, running.name);
+    this.#slots.set(acceptor, this.#slotOf(running.name));
+    return running.name;
   }
 
   /** What one acceptor takes over from another has to be chosen, whatever those two say. */
