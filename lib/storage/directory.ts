@@ -25,7 +25,8 @@ export async function makeDirectory(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   const top = dirname(resolve(first));
-  for (let made = resolve(path); made !== top; ) {
+  // The root is above itself: a system that spells `first` in another way than `path` ends there.
+  for (let made = resolve(path); made !== top && made !== dirname(made); ) {
     made = dirname(made);
     await syncDirectory(made);
   }

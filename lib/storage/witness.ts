@@ -116,7 +116,8 @@ function decode(bytes: Buffer): Testimony | 'damaged' {
   if (bytes.length < SIZE || bytes.readUInt32BE(0) !== MAGIC) return 'damaged';
   if (bytes.readUInt32BE(SIZE - 4) !== crc32(bytes.subarray(0, SIZE - 4))) return 'damaged';
   const layout = bytes.readUInt8(4);
-  if (layout !== LAYOUT) return { layout, number: 0 };
+  if (layout > LAYOUT) return { layout, number: 0 };
   const number = bytes.readDoubleBE(5);
-  return bytes.length === SIZE && Number.isSafeInteger(number) && number >= 0 ? { layout, number } : 'damaged';
+  const isWhole = layout === LAYOUT && bytes.length === SIZE;
+  return isWhole && Number.isSafeInteger(number) && number >= 0 ? { layout, number } : 'damaged';
 }
