@@ -106,6 +106,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #link: Link | null = null;
   #failure: PaxosError | null = null;
   #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
+  /** Whether a majority has once agreed with this process's clock. */
+  #wasTrusted = false;
   #isConnected = false;
   /** What was held in a farm that was given up. */
   #orphans: (readonly [string, RegisterRecord])[] = [];
@@ -425,6 +427,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     );
     this.#recoverer.abort();
     this.#repairer.abort();
+    // What is stored stays, for the process that is started next.
+    this.#voter.reset();
     this.#obey(this.#membership.resign(this.#now()));
   }
 
@@ -504,11 +508,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   /**
    * Whether nothing rests on this process's clock. A learner may have joined with a wrong one, by which it finds some
-   * voters too old to be heard: those could never agree to its being set right.
+   * voters too old to be heard: those could never agree to its being set right. So may a voter that goes on with what an
+   * earlier process had stored.
    */
   #followsMachine(): boolean {
     const { view, slot } = this.#membership;
-    return view === null || (slot === 0 && !this.#opinion.isTrusted && this.#operations.inFlight === 0);
+    if (view === null) return true;
+    const isFree = slot === 0 ? this.#operations.inFlight === 0 : !this.#wasTrusted;
+    return isFree && !this.#opinion.isTrusted;
   }
 
   #checkClock(): void {
@@ -517,6 +524,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     const monotonicMs = this.#runtime.monotonicMs();
     const machineMs = this.#runtime.wallMs();
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
+    this.#wasTrusted ||= this.#opinion.isTrusted;
     if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
   }
 

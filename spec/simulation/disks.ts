@@ -17,9 +17,13 @@ export class Disks {
   readonly #disks = new Map<Host, SimulatedDisk>();
   readonly #failing = new Set<Process>();
   readonly #writeMs: number;
+  readonly #isCalm: () => boolean;
+  #isOver = false;
 
-  constructor(world: World) {
+  /** @param isCalm whether nothing goes wrong in this run */
+  constructor(world: World, isCalm: () => boolean) {
     this.#world = world;
+    this.#isCalm = isCalm;
     this.#random = world.random.fork('disks');
     this.#writeMs = this.#random.pick(WRITE_MS) ?? 0;
   }
@@ -40,7 +44,8 @@ export class Disks {
     const disk = this.#of(process.host);
     const storage = disk.storage();
     return {
-      open: () => storage.open(),
+      // What is left of a dead process's steps does nothing.
+      open: () => (process.isDead ? new Promise(() => undefined) : storage.open()),
       setAside: () => storage.setAside(),
       close: () => storage.close(),
       write: (batch) => {
@@ -49,7 +54,7 @@ export class Disks {
         this.#world.note(
           `${process.name} writes batch ${batch.number}: ${batch.puts.length} and ${batch.deletes.length}`,
         );
-        const isLong = this.#random.chance(STALL_CHANCE);
+        const isLong = this.#random.chance(STALL_CHANCE) && !this.#isCalm() && !this.#isOver;
         const ms = this.#random.around(isLong ? STALL_MS : this.#writeMs);
         this.#world.at(process.nowMs + ms, process, () => {
           if (disk.pending?.number !== batch.number) return;
@@ -59,6 +64,12 @@ export class Disks {
         return written;
       },
     };
+  }
+
+  /** Nothing goes wrong any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#failing.clear();
   }
 
   /** Its next write fails. */

@@ -11,6 +11,8 @@ interface Place {
   readonly incarnation: string;
   readonly slot: number;
   readonly generation: number;
+  /** Of the process that had it. */
+  readonly name: string;
 }
 
 interface Holding {
@@ -88,7 +90,7 @@ export class Roster {
     const { state, slot, incarnation, voters } = server.node.status();
     if (!this.#isDurable(server) || !isStored || state !== 'voter' || incarnation === null) return;
     const generation = voters[slot - 1]?.generation ?? 0;
-    this.#asleep.set(server.process.host, { incarnation, slot, generation });
+    this.#asleep.set(server.process.host, { incarnation, slot, generation, name: server.process.name });
   }
 
   /** What that process has left is lost. */
@@ -99,10 +101,16 @@ export class Roster {
   /** Whether every farm can do without that process's memory, on disk or not. */
   mayLose(server: Server): boolean {
     const own = server.node.status();
-    if (own.slot === 0 || own.state !== 'voter') return true;
-    return this.#farms().every((farm) => {
-      if (!this.#voting(farm).some(({ name }) => name === own.name)) return true;
-      return this.#keeping(farm).filter((name) => name !== own.name).length > own.clusterSize / 2;
+    const place = this.#asleep.get(server.process.host);
+    const farms = this.#farms();
+    const isVoting =
+      own.state === 'voter' && farms.some((farm) => this.#voting(farm).some(({ name }) => name === own.name));
+    if (!isVoting && place === undefined) return true;
+    // While all are dead nobody says which of the disks are of use.
+    if (farms.length === 0) return false;
+    return farms.every((farm) => {
+      const others = this.#keeping(farm).filter((each) => each.name !== own.name && each !== place);
+      return others.length > own.clusterSize / 2;
     });
   }
 
@@ -147,20 +155,21 @@ export class Roster {
     });
   }
 
-  /** Names of those that vote, and that no claim can have replaced. */
-  #keeping(farm: readonly NodeStatus[]): string[] {
-    const isClaimed = ({ slot, generation }: Holding & { readonly slot: number }): boolean =>
-      [...this.#claims].some((claim) => claim.slot === slot && claim.holder.generation > generation);
+  /** Those that vote, and those whose memory is on a disk, and that no claim can have replaced. */
+  #keeping(farm: readonly NodeStatus[]): (Place | (Holding & { readonly slot: number }))[] {
     const voting = this.#voting(farm);
-    const holdings = this.#holdings(farm);
-    const awake = new Set(voting.map(({ slot }) => slot));
-    const asleep = [...this.#asleep.values()].filter(
-      ({ incarnation, slot, generation }) =>
-        incarnation === farm[0]?.incarnation && !awake.has(slot) && holdings[slot - 1]?.generation === generation,
+    const places = [...this.#asleep.values()].filter(({ incarnation }) => incarnation === farm[0]?.incarnation);
+    const newest = this.#holdings(farm).map((holding, index) =>
+      places.reduce(
+        (most, { slot, generation }) => (slot === index + 1 ? Math.max(most, generation) : most),
+        holding?.generation ?? 0,
+      ),
     );
-    return [
-      ...voting.flatMap((holding) => (isClaimed(holding) ? [] : [holding.name])),
-      ...asleep.flatMap((place) => (isClaimed({ ...place, name: '' }) ? [] : [`asleep in slot ${place.slot}`])),
-    ];
+    const awake = new Set(voting.map(({ slot }) => slot));
+    return [...voting, ...places.filter(({ slot }) => !awake.has(slot))].filter(
+      ({ slot, generation }) =>
+        generation === newest[slot - 1] &&
+        ![...this.#claims].some((claim) => claim.slot === slot && claim.holder.generation > generation),
+    );
   }
 }

@@ -62,6 +62,11 @@ export class Server {
     this.node.on('warning', ({ code, message }) => {
       world.count(`warning ${code}`);
       world.note(`${process.name} warns: ${code}`);
+      // As the warning says.
+      if (code === 'storage-failed') {
+        simulation.roster.slept(this, true);
+        world.after(5000, () => simulation.end(this, false, 1000));
+      }
       if (code === 'halted' || code === 'malformed' || code === 'farms-met' || code === 'memory-lost')
         simulation.object(`${code}: ${message}`);
     });

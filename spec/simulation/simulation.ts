@@ -118,7 +118,7 @@ export class Simulation {
       (what) => this.object(what),
       (process) => this.servers.find((server) => server.process.name === process)?.node.status().slot ?? 0,
     );
-    this.disks = new Disks(this.world);
+    this.disks = new Disks(this.world, () => this.isCalm);
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
     this.#formation = new Formation(this);
     this.#registers = new RegisterClients(this);
@@ -291,6 +291,7 @@ export class Simulation {
       faults.end();
       this.#formation.mend();
       this.messageFaults.end();
+      this.disks.end();
       world.stallChance = 0;
       network.weather = FAIR_WEATHER;
     };
