@@ -113,6 +113,7 @@ export class Membership {
   #lostSinceMs: number | null = null;
   /** Incarnation of the farm given up last. */
   #lost = 0;
+  #isRetiring = false;
   #isLeaving = false;
   readonly #warned = new Set<string>();
 
@@ -201,6 +202,11 @@ export class Membership {
     this.#streamPort = streamPort;
     this.#seekingSinceMs = now.monotonicMs;
     return this.tick(now);
+  }
+
+  /** It is about to leave: from now on it takes part in no formation, and claims nothing. */
+  retire(): void {
+    this.#isRetiring = true;
   }
 
   /** Says good-bye; to be sent at once. */
@@ -330,7 +336,8 @@ export class Membership {
   }
 
   #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
-    if (this.#view !== null || this.#hasSeenVoters || view.holders.length !== this.#setup.clusterSize) return [];
+    if (this.#isRetiring || this.#view !== null || this.#hasSeenVoters) return [];
+    if (view.holders.length !== this.#setup.clusterSize) return [];
     if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
     if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
     // Voters whose clocks are too far apart hear one another as too old, or not at all: what one of them does not hear
@@ -355,7 +362,7 @@ export class Membership {
       if (isSilent || isOverdue) this.#bound = null;
       return [];
     }
-    if (this.#setup.wish < 0 || this.#hasSeenVoters) return [];
+    if (this.#setup.wish < 0 || this.#hasSeenVoters || this.#isRetiring) return [];
     const { process, clusterSize, maxClockSkewMs } = this.#setup;
     // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
     const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(now) ? 3 / 4 : 1);
@@ -434,6 +441,7 @@ export class Membership {
   }
 
   #claim(now: MembershipInstant): Directive[] {
+    if (this.#isRetiring) return [];
     const claim = this.#claims.next(now.monotonicMs);
     return claim === null ? [] : [{ kind: 'claim', claim }];
   }
@@ -609,7 +617,7 @@ export class Membership {
       streamPort: this.#streamPort,
       clusterSize,
       maxClockSkewMs,
-      wish,
+      wish: this.#isRetiring ? -1 : wish,
       phase: this.phase,
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,
