@@ -157,7 +157,11 @@ inline promise(a, c) {
     NEARER(count >= GENERATION(claim[c].vector), "broken: a decided claim is not found\n");
     if
     /* C1: a newer generation than is known is left, and settled. */
+#ifdef NEWER_CLAIM_OVERWRITTEN
+    :: false ->
+#else
     :: count > GENERATION(claim[c].vector) ->
+#endif
       claim[c].value = claim[found].value;
       printf("claim %d: finds %d, accept %d for standby %d\n", c, found, c, claim[c].value)
     :: else ->
@@ -243,12 +247,12 @@ inline learn(c, v) {
   printf("standby %d: hears of vector %d\n", c, v);
   claim[c].view = MERGED(v, claim[c].view);
   held = held | (1 << claim[c].view);
-  /* R2: under one and the same vector. */
+  /* M2: under one and the same vector. */
   for (n : 0 .. VOTERS - 1) {
     voters[n].readBy = voters[n].readBy & ~BIT(c)
   }
   if
-  /* F1: whoever is fenced stops. */
+  /* V4: whoever is fenced stops. */
   :: !NAMES(claim[c].view, c) ->
     printf("standby %d: is fenced\n", c);
     claim[c].state = FENCED;
@@ -258,7 +262,7 @@ inline learn(c, v) {
   NORMALISE
 }
 
-/* R1: sources answer under the claimant's vector only, a majority of them. */
+/* M1: sources answer under the claimant's vector only, a majority of them. */
 #define MAY_READ_OUT(c, a) \
   (claim[c].state == RECOVERING && IS_SAME(claim[c].view, voters[a].vector) && !HAS(voters[a].readBy, c))
 

@@ -39,6 +39,7 @@
 
 /* The process that makes a claim. */
 #define STANDBY(c) (SLOTS - 1 + (c))
+#define CLAIM_OF(p) ((p) - SLOTS + 1)
 
 typedef Attempt {
   byte phase;
@@ -101,7 +102,8 @@ scratch merged;
 
 /* The slot that a process holds, has claimed, or held. */
 #define SLOT(p) \
-  ((p) < SLOTS -> (p) : (HAS(processes[0].claims, (p) - SLOTS + 1) -> 0 : (HAS(processes[1].claims, (p) - SLOTS + 1) -> 1 : 2)))
+  ((p) < SLOTS -> (p) : \
+   (HAS(processes[0].claims, CLAIM_OF(p)) -> 0 : (HAS(processes[1].claims, CLAIM_OF(p)) -> 1 : 2)))
 /* Whether a vector names the process as its slot's holder. */
 #define NAMES(v, p) \
   ((p) < SLOTS -> ((v) & processes[p].claims) == 0 : ((v) & processes[SLOT(p)].claims) >> ((p) - SLOTS) == 1)
@@ -144,14 +146,24 @@ inline say(p) {
   fi
 }
 
-/* V1: an acceptor takes requests under its own vector only. (V3 goes with it: who votes is named by its own vector.) */
+/* V1: an acceptor takes requests under its own vector only. V3 goes with it: who votes is named by its own vector, so
+   who answers is named by the asker's. */
 #ifdef STALE_GENERATION_COUNTED
 #define IS_SAME(v, w) true
 #else
 #define IS_SAME(v, w) ((v) == (w))
 #endif
 
-/* R4: whoever recovers answers nothing. */
+/* V2: an attempt is counted under one vector. */
+#ifdef COUNTED_ACROSS_VECTORS
+#define IS_COUNTED(v, w) (((v) & ~(w)) == 0)
+#define MOVE(b, p) attempt[b].vector = processes[p].vector
+#else
+#define IS_COUNTED(v, w) IS_SAME(v, w)
+#define MOVE(b, p) skip
+#endif
+
+/* M4: whoever recovers answers nothing; M1: nor is it a source. */
 #ifdef VOTE_BEFORE_RECOVERY
 #define ANSWERS(p) (processes[p].state == VOTING || processes[p].state == RECOVERING)
 #else
@@ -166,7 +178,7 @@ inline check_voter(p) {
 
 /* P10: a fenced generation is in no quorum with one that knows better. */
 inline check_quorum(p, q) {
-  NEARER(NAMES(merged, p) && NAMES(merged, q), "broken: a fenced holder is counted together with one that knows it is fenced\n")
+  NEARER(NAMES(merged, p) && NAMES(merged, q), "broken: a fenced holder is counted with one that knows it is fenced\n")
 }
 
 /* P11: of those that vote under one vector, no majority lacks a promise that was counted. */
@@ -217,7 +229,8 @@ inline check_chosen() {
     find_chosen(k);
     if
     :: found != 0 ->
-      PROPERTY(newest == 0 || HAS(attempt[k].ancestors, newest), "broken: two chosen values, and the higher does not build on the lower\n");
+      PROPERTY(newest == 0 || HAS(attempt[k].ancestors, newest),
+        "broken: two chosen values, and the higher does not build on the lower\n");
       newest = k
     :: else
     fi
@@ -228,34 +241,37 @@ inline check_chosen() {
 
 #define MAY_PROMISE(p, b) \
   (ANSWERS(p) && b > processes[p].promised && processes[p].answer[b] == 0 && \
-   (attempt[b].phase == UNUSED || (attempt[b].phase == PREPARING && IS_SAME(attempt[b].vector, processes[p].vector))))
+   (attempt[b].phase == UNUSED || (attempt[b].phase == PREPARING && IS_COUNTED(attempt[b].vector, processes[p].vector))))
 
 inline promise(p, b) {
   check_voter(p);
   other = PROCESSES;
   for (n : 0 .. PROCESSES - 1) {
     if
-    :: processes[n].answer[b] != 0 -> other = n
+    :: processes[n].answer[b] != 0 && SLOT(n) != SLOT(p) -> other = n
     :: else
     fi
   }
+  if
+  :: attempt[b].phase == UNUSED ->
+    printf("operation %d: prepare %d under vector %d\n", b, b, processes[p].vector);
+    attempt[b].phase = PREPARING;
+    attempt[b].vector = processes[p].vector
+  :: else -> MOVE(b, p)
+  fi;
+  say(p);
+  printf("promised %d, holds %d\n", b, processes[p].value);
   processes[p].promised = b;
   if
-  :: other == PROCESSES ->
-    printf("operation %d: prepare %d under vector %d\n", b, b, processes[p].vector);
-    say(p);
-    printf("promised %d, holds %d\n", b, processes[p].value);
-    attempt[b].phase = PREPARING;
-    attempt[b].vector = processes[p].vector;
-    processes[p].answer[b] = ANSWER(p, processes[p].value)
+  :: other == PROCESSES -> processes[p].answer[b] = ANSWER(p, processes[p].value)
   :: else ->
-    say(p);
-    printf("promised %d, holds %d\n", b, processes[p].value);
     found = MAX(processes[p].value, WHAT(processes[other].answer[b]));
     printf("operation %d: finds %d, accept %d\n", b, found, b);
     merged = processes[p].vector | VECTOR(processes[other].answer[b]);
     check_quorum(p, other);
-    processes[other].answer[b] = 0;
+    for (n : 0 .. PROCESSES - 1) {
+      processes[n].answer[b] = 0
+    }
     attempt[b].phase = SENT;
     if
     :: found != 0 -> attempt[b].ancestors = attempt[found].ancestors | BIT(found)
@@ -268,11 +284,12 @@ inline promise(p, b) {
 
 /* A repeated accept of what is held is answered whatever was promised; what is held may come from a source. */
 #define MAY_ACCEPT(p, b) \
-  (ANSWERS(p) && attempt[b].phase == SENT && IS_SAME(attempt[b].vector, processes[p].vector) && !ACCEPTED(p, b) && \
+  (ANSWERS(p) && attempt[b].phase == SENT && IS_COUNTED(attempt[b].vector, processes[p].vector) && !ACCEPTED(p, b) && \
    (b >= processes[p].promised || b == processes[p].value))
 
 inline accept(p, b) {
   check_voter(p);
+  MOVE(b, p);
   say(p);
   printf("accepted %d\n", b);
   processes[p].promised = MAX(processes[p].promised, b);
@@ -390,11 +407,12 @@ inline accept_claim(p, c, s) {
 /* Views. */
 
 #define MAY_HEAR(p, v) \
-  (IS_HELD(v) && (processes[p].state == VOTING || processes[p].state == RECOVERING) && (processes[p].vector | v) != processes[p].vector)
+  (IS_HELD(v) && (processes[p].state == VOTING || processes[p].state == RECOVERING) && \
+   (processes[p].vector | v) != processes[p].vector)
 
 inline start_over(p) {
   for (n : 0 .. SLOTS - 1) {
-    processes[n].readBy = processes[n].readBy & ~BIT(p - SLOTS + 1)
+    processes[n].readBy = processes[n].readBy & ~BIT(CLAIM_OF(p))
   }
   processes[p].promised = 0;
   processes[p].value = 0;
@@ -408,7 +426,7 @@ inline hear(p, v) {
   processes[p].vector = processes[p].vector | v;
   held = held | (1 << processes[p].vector);
   if
-  /* F1: whoever is fenced stops, and forgets. */
+  /* V4: whoever is fenced stops, and forgets. */
   :: !NAMES(processes[p].vector, p) ->
     say(p);
     printf("is fenced\n");
@@ -420,22 +438,29 @@ inline hear(p, v) {
     processes[p].claimsAccepted = 0;
     for (n : 0 .. SLOTS - 1) {
       if
-      :: p >= SLOTS -> processes[n].readBy = processes[n].readBy & ~BIT(p - SLOTS + 1)
+      :: p >= SLOTS -> processes[n].readBy = processes[n].readBy & ~BIT(CLAIM_OF(p))
       :: else
       fi
     }
 #ifndef TRANSFER_NOT_RESTARTED
-  /* R2: under one and the same vector. */
+  /* M2: under one and the same vector. */
   :: NAMES(processes[p].vector, p) && processes[p].state == RECOVERING -> start_over(p)
 #endif
   :: else
   fi;
+#ifdef STANDSTILL
+  /* Not promised: nobody crashed, and still there is no majority left to recover from. */
+  n = 0;
+  for (k : 0 .. PROCESSES - 1) {
+    n = n + (processes[k].state == VOTING)
+  }
+  PROPERTY(n >= 2, "broken: too few vote for anybody to recover, though nobody crashed\n");
+#endif
   check_promises();
   NORMALISE
 }
 
 /* A claimant finds itself named. */
-#define CLAIM_OF(p) ((p) - SLOTS + 1)
 #define MAY_TAKE_UP(p, v) \
   (p >= SLOTS && processes[p].state == OUT && IS_HELD(v) && HAS(v, CLAIM_OF(p)) && \
    NAMES(v | claim[CLAIM_OF(p)].vector, p))
@@ -449,7 +474,7 @@ inline take_up(p, v) {
   NORMALISE
 }
 
-/* R1: a source answers under the claimant's vector only: that is the barrier. */
+/* M1: a source answers under the claimant's vector only: that is the barrier. */
 #ifdef BARRIER_AFTER_READ_OUT
 #define IS_BARRED(p, q) true
 #else
@@ -470,7 +495,7 @@ inline read_out(c, q) {
   say(q);
   printf("promised %d, holds %d\n", processes[q].promised, processes[q].value);
   processes[SLOT(q)].readBy = processes[SLOT(q)].readBy | BIT(c);
-  /* R3: the highest promise, the value of the highest ballot. */
+  /* M3: the highest promise, the value of the highest ballot. */
 #ifdef PROMISES_NOT_TRANSFERRED
   if
   :: processes[q].value != 0 ->
@@ -484,10 +509,12 @@ inline read_out(c, q) {
   for (n : 0 .. SLOTS - 1) {
     found = processes[STANDBY(c)].claimsAccepted & processes[n].claims;
     newest = processes[q].claimsAccepted & processes[n].claims;
-    processes[STANDBY(c)].claimsAccepted = (processes[STANDBY(c)].claimsAccepted & ~processes[n].claims) | MAX(found, newest);
+    processes[STANDBY(c)].claimsAccepted =
+      (processes[STANDBY(c)].claimsAccepted & ~processes[n].claims) | MAX(found, newest);
     found = processes[STANDBY(c)].claimsPromised & processes[n].claims;
     newest = processes[q].claimsPromised & processes[n].claims;
-    processes[STANDBY(c)].claimsPromised = (processes[STANDBY(c)].claimsPromised & ~processes[n].claims) | MAX(found, newest)
+    processes[STANDBY(c)].claimsPromised =
+      (processes[STANDBY(c)].claimsPromised & ~processes[n].claims) | MAX(found, newest)
   }
   if
   :: HAS(processes[0].readBy, c) + HAS(processes[1].readBy, c) + HAS(processes[2].readBy, c) >= SOURCES ->
