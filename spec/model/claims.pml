@@ -192,7 +192,8 @@ inline check_holders() {
 }
 
 #define MAY_ACCEPT(a, c) \
-  (claim[c].phase == SENT && IS_SAME(claim[c].vector, voters[a].vector) && c >= voters[a].promised && !HAS(voters[a].votes, c))
+  (claim[c].phase == SENT && IS_SAME(claim[c].vector, voters[a].vector) && c >= voters[a].promised && \
+   !HAS(voters[a].votes, c))
 
 inline accept(a, c) {
   check_voter(a);

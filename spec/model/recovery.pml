@@ -2,8 +2,8 @@
  * Claims of slots, generations, and recovery of a holder that has no memory: one register beside the slots' own.
  *
  * Three slots. Acceptor #i holds slot #i from the start, in generation 1. Each claim is made by a process of its own, the
- * standby of the same number, that remembers nothing: one that never held a slot, one that was fenced, or one that crashed
- * and started again. A crash is a silence from then on: process numbers are not used again. So any number of voters may
+ * standby of the same number, that remembers nothing: one that never held a slot, was fenced, or crashed and started
+ * again. A crash is a silence from then on: process numbers are not used again. So any number of voters may
  * lose their memory, at any time; with most of them nothing can be recovered, and nothing happens any more.
  *
  * A vector is the set of the decided claims that its process knows: of each slot the highest of them holds it, or
@@ -54,15 +54,15 @@ typedef Claim {
   byte value;           /* the claim whose claimant its accept names: itself, or one that it found */
 };
 
-/* One process. What belongs to a slot is in the column of its first holder: so columns of equal slots can be exchanged. */
+/* One process. What belongs to a slot is in its first holder's column: so columns of equal slots can be exchanged. */
 typedef Process {
   byte state;
   byte vector;
   byte promised;        /* the register's record */
   byte value;
-  byte answer[BALLOTS + 1];    /* the `promised` message of an attempt that has only this one: what was held, the vector */
+  byte answer[BALLOTS + 1];  /* the `promised` messages of attempts that have one only: what was held, the vector */
   byte accepted[BALLOTS + 1];  /* the `accepted` messages, with the vector */
-  byte claimsPromised;  /* the slots' records: sets of claims promised and accepted, of which each slot's highest counts */
+  byte claimsPromised;  /* the slots' records: sets of claims promised and accepted, the highest of each slot */
   byte claimsAccepted;
   byte claimAnswer[CLAIMS + 1];
   byte claimVotes;      /* set of claims whose accept was answered */
@@ -74,6 +74,7 @@ Attempt attempt[BALLOTS + 1];
 Claim claim[CLAIMS + 1];
 Process processes[PROCESSES];
 byte held;              /* set of vectors */
+byte chosen;            /* ghost: set of ballots */
 byte decided;           /* ghost: set of claims whose claimant was chosen */
 
 /* As in acceptor.pml. */
@@ -88,6 +89,7 @@ scratch other;
 scratch found;
 scratch newest;
 scratch merged;
+scratch isCertain;
 
 #define BIT(b) (1 << ((b) - 1))
 #define HAS(set, b) (((set) >> ((b) - 1)) & 1)
@@ -123,7 +125,7 @@ c_code {
   }
 }
 #ifdef SHORTEST
-#define CLEAR now.k = now.n = now.other = now.found = now.newest = now.merged = 0
+#define CLEAR now.k = now.n = now.other = now.found = now.newest = now.merged = now.isCertain = 0
 #else
 #define CLEAR
 #endif
@@ -154,13 +156,18 @@ inline say(p) {
 #define IS_SAME(v, w) ((v) == (w))
 #endif
 
-/* V2: an attempt is counted under one vector. */
+/* V2: an attempt is counted under one vector, and its accept goes out under that one. */
 #ifdef COUNTED_ACROSS_VECTORS
 #define IS_COUNTED(v, w) (((v) & ~(w)) == 0)
 #define MOVE(b, p) attempt[b].vector = processes[p].vector
 #else
 #define IS_COUNTED(v, w) IS_SAME(v, w)
 #define MOVE(b, p) skip
+#endif
+#ifdef STAMPED_LATE
+#define IS_TAKEN(v, w) (((v) & ~(w)) == 0)
+#else
+#define IS_TAKEN(v, w) IS_COUNTED(v, w)
 #endif
 
 /* M4: whoever recovers answers nothing; M1: nor is it a source. */
@@ -192,7 +199,8 @@ inline check_promises() {
         :: processes[n].state == VOTING && processes[n].promised < k ->
           for (other : n + 1 .. PROCESSES - 1) {
             PROPERTY(!(processes[other].state == VOTING && processes[other].promised < k &&
-              processes[other].vector == processes[n].vector), "broken: a majority that lacks a promise that was counted\n")
+              processes[other].vector == processes[n].vector),
+              "broken: a majority that lacks a promise that was counted\n")
           }
         :: else
         fi
@@ -205,18 +213,21 @@ inline check_promises() {
 }
 
 #define ACCEPTED(p, b) (processes[p].accepted[b] != 0)
+#define HOLDS(p, b) (processes[p].state == VOTING && processes[p].value == b)
 
 /* P3: what is chosen at a higher ballot builds on what is chosen at a lower one. Chosen is what two of different slots
-   have accepted. */
+   have accepted; and what two that vote under one vector hold, though one was given it: who asks them takes it for
+   chosen. */
 inline find_chosen(b) {
-  found = 0;
   for (n : 0 .. PROCESSES - 2) {
     for (other : n + 1 .. PROCESSES - 1) {
       if
       :: ACCEPTED(n, b) && ACCEPTED(other, b) && SLOT(n) != SLOT(other) ->
-        found = b;
+        chosen = chosen | BIT(b);
         merged = VECTOR(processes[n].accepted[b]) | VECTOR(processes[other].accepted[b]);
         check_quorum(n, other)
+      :: HOLDS(n, b) && HOLDS(other, b) && processes[n].vector == processes[other].vector && SLOT(n) != SLOT(other) ->
+        chosen = chosen | BIT(b)
       :: else
       fi
     }
@@ -228,7 +239,7 @@ inline check_chosen() {
   for (k : 1 .. BALLOTS) {
     find_chosen(k);
     if
-    :: found != 0 ->
+    :: HAS(chosen, k) ->
       PROPERTY(newest == 0 || HAS(attempt[k].ancestors, newest),
         "broken: two chosen values, and the higher does not build on the lower\n");
       newest = k
@@ -284,7 +295,7 @@ inline promise(p, b) {
 
 /* A repeated accept of what is held is answered whatever was promised; what is held may come from a source. */
 #define MAY_ACCEPT(p, b) \
-  (ANSWERS(p) && attempt[b].phase == SENT && IS_COUNTED(attempt[b].vector, processes[p].vector) && !ACCEPTED(p, b) && \
+  (ANSWERS(p) && attempt[b].phase == SENT && IS_TAKEN(attempt[b].vector, processes[p].vector) && !ACCEPTED(p, b) && \
    (b >= processes[p].promised || b == processes[p].value))
 
 inline accept(p, b) {
@@ -294,7 +305,15 @@ inline accept(p, b) {
   printf("accepted %d\n", b);
   processes[p].promised = MAX(processes[p].promised, b);
   processes[p].value = b;
+#ifdef STAMPED_LATE
+  /* Nobody counts it: the proposer has left that vector. */
+  if
+  :: attempt[b].vector == processes[p].vector -> processes[p].accepted[b] = ANSWER(p, 0)
+  :: else
+  fi;
+#else
   processes[p].accepted[b] = ANSWER(p, 0);
+#endif
   check_chosen();
   NORMALISE
 }
@@ -313,6 +332,23 @@ inline accept(p, b) {
    ((processes[p].claimsPromised & processes[s].claims) >> (c - 1)) == 0 && \
    (claim[c].phase == UNUSED || \
     (claim[c].phase == PREPARING && HAS(processes[s].claims, c) && IS_SAME(claim[c].vector, processes[p].vector))))
+
+/* C3: chosen, it is in the claimant's vector. */
+inline decide(c, s) {
+  if
+  :: !HAS(decided, claim[c].value) ->
+    printf("claim %d: standby %d is chosen\n", c, claim[c].value);
+    for (k : 1 .. CLAIMS) {
+      /* P13: a generation has one holder, and the later decided is the newer. */
+      PROPERTY(!(HAS(decided, k) && HAS(processes[s].claims, k)) ||
+        (k < claim[c].value && claim[k].generation < claim[claim[c].value].generation),
+        "broken: two holders of one generation\n")
+    }
+    decided = decided | BIT(claim[c].value)
+  :: else
+  fi;
+  held = held | (1 << (claim[c].vector | BIT(claim[c].value)))
+}
 
 inline promise_claim(p, c, s) {
   check_voter(p);
@@ -339,6 +375,7 @@ inline promise_claim(p, c, s) {
     printf("promised claim %d, holds %d\n", c, found);
     merged = processes[p].vector | VECTOR(processes[other].claimAnswer[c]);
     check_quorum(p, other);
+    isCertain = (found == WHAT(processes[other].claimAnswer[c]));
     found = MAX(found, WHAT(processes[other].claimAnswer[c]));
     processes[other].claimAnswer[c] = 0;
     claim[c].phase = SENT;
@@ -350,7 +387,12 @@ inline promise_claim(p, c, s) {
     /* C1: a newer generation than is known is left, and settled. */
     :: other > newest ->
       claim[c].value = claim[found].value;
-      printf("claim %d: finds %d, accept %d for standby %d\n", c, found, c, claim[c].value)
+      printf("claim %d: finds %d, accept %d for standby %d\n", c, found, c, claim[c].value);
+      if
+      /* What both hold is chosen, whether they accepted it or were given it. */
+      :: isCertain -> decide(c, s)
+      :: else
+      fi
     :: else ->
       claim[c].value = c;
       claim[c].generation = newest + 1;
@@ -387,18 +429,7 @@ inline accept_claim(p, c, s) {
     other = other + HAS(processes[n].claimVotes, c)
   }
   if
-  /* C3: chosen, it is in the claimant's vector. */
-  :: other >= 2 && !HAS(decided, claim[c].value) ->
-    printf("claim %d: standby %d is chosen\n", c, claim[c].value);
-    for (k : 1 .. CLAIMS) {
-      /* P13: a generation has one holder, and the later decided is the newer. */
-      PROPERTY(!(HAS(decided, k) && HAS(processes[s].claims, k)) ||
-        (k < claim[c].value && claim[k].generation < claim[claim[c].value].generation),
-        "broken: two holders of one generation\n")
-    }
-    decided = decided | BIT(claim[c].value);
-    held = held | (1 << (claim[c].vector | BIT(claim[c].value)))
-  :: other >= 2 -> held = held | (1 << (claim[c].vector | BIT(claim[c].value)))
+  :: other >= 2 -> decide(c, s)
   :: else
   fi;
   NORMALISE
@@ -457,6 +488,7 @@ inline hear(p, v) {
   PROPERTY(n >= 2, "broken: too few vote for anybody to recover, though nobody crashed\n");
 #endif
   check_promises();
+  check_chosen();
   NORMALISE
 }
 
@@ -523,7 +555,8 @@ inline read_out(c, q) {
     for (n : 0 .. SLOTS - 1) {
       processes[n].readBy = processes[n].readBy & ~BIT(c)
     }
-    check_promises()
+    check_promises();
+    check_chosen()
   :: else
   fi;
   NORMALISE

@@ -194,6 +194,12 @@ const DEFECTS = [
     defines: ['BALLOTS=2', 'CLAIMS=1', 'AGREEMENT_ONLY'],
   },
   {
+    name: 'stamped-late',
+    file: 'recovery',
+    says: 'an accept goes out under a newer vector than its promises',
+    defines: ['BALLOTS=2', 'CLAIMS=1', 'AGREEMENT_ONLY'],
+  },
+  {
     name: 'barrier-after-read-out',
     file: 'recovery',
     says: 'a source answers before it knows the claimant as holder',
