@@ -129,6 +129,7 @@ export class Membership {
   #lostSinceMs: number | null = null;
   /** Incarnation of the farm given up last. */
   #lost = 0;
+  #isRetiring = false;
   #isLeaving = false;
   readonly #warned = new Set<string>();
 
@@ -246,6 +247,11 @@ export class Membership {
     this.#quorumHeardMs = now.monotonicMs;
     this.#claims.see(view, true, now.monotonicMs);
     return [{ kind: 'entered', left: null }];
+  }
+
+  /** It is about to leave: from now on it takes part in no formation, and claims nothing. */
+  retire(): void {
+    this.#isRetiring = true;
   }
 
   /** Says good-bye; to be sent at once. */
@@ -403,7 +409,8 @@ export class Membership {
   }
 
   #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
-    if (this.#view !== null || this.#hasSeenVoters || view.holders.length !== this.#setup.clusterSize) return [];
+    if (this.#isRetiring || this.#view !== null || this.#hasSeenVoters) return [];
+    if (view.holders.length !== this.#setup.clusterSize) return [];
     if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
     if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
     // Voters whose clocks are too far apart hear one another as too old, or not at all: what one of them does not hear
@@ -428,7 +435,7 @@ export class Membership {
       if (isSilent || isOverdue) this.#bound = null;
       return [];
     }
-    if (this.#setup.wish < 0 || this.#hasSeenVoters || this.#hasResigned) return [];
+    if (this.#setup.wish < 0 || this.#hasSeenVoters || this.#hasResigned || this.#isRetiring) return [];
     const { process, clusterSize, maxClockSkewMs } = this.#setup;
     // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
     const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(now) ? 3 / 4 : 1);
@@ -507,7 +514,7 @@ export class Membership {
   }
 
   #claim(now: MembershipInstant): Directive[] {
-    if (this.#hasResigned) return [];
+    if (this.#hasResigned || this.#isRetiring) return [];
     const claim = this.#claims.next(now.monotonicMs);
     return claim === null ? [] : [{ kind: 'claim', claim }];
   }
@@ -688,7 +695,7 @@ export class Membership {
       streamPort: this.#streamPort,
       clusterSize,
       maxClockSkewMs,
-      wish,
+      wish: this.#isRetiring ? -1 : wish,
       phase: this.phase,
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,

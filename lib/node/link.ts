@@ -134,6 +134,11 @@ export class Link {
     if (this.#outbox.addLazy(encodeMessage(message)) !== 'queued') this.counters.unsent += 1;
   }
 
+  /** Sends what was asked and answered by now, before what this process is changes: its envelope says so. */
+  flushQueued(): void {
+    this.#outbox.flush((to, datagram) => this.#emit(to, datagram));
+  }
+
   /** Sends what waits now, lazy messages included. */
   flush(): void {
     this.#outbox.flushLazy((to, datagram) => this.#emit(to, datagram));

@@ -441,6 +441,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   async #close(): Promise<void> {
     this.#isClosing = true;
+    this.#membership.retire();
     this.#endReady(closedError());
     await this.#started;
     const deadlineMs = this.#runtime.monotonicMs() + this.#settings.timeoutMs;
@@ -600,6 +601,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   }
 
   #onMembership(from: number, message: MembershipMessage): void {
+    // What waits was asked, or answered, under the vector of before: under another one it would count for what it is not.
+    this.#link?.flushQueued();
     this.#obey(this.#membership.receive(from, message, this.#now()));
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
   }
@@ -746,7 +749,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #claim(claim: Claim): void {
     const { slot, holder } = claim;
     this.change(slotKey(slot), claimChange(holder)).then(
-      ({ result }) => this.#obey(this.#membership.claimed(slot, result, this.#now())),
+      ({ result }) => {
+        this.#link?.flushQueued();
+        this.#obey(this.#membership.claimed(slot, result, this.#now()));
+      },
       // It is tried again at intervals for as long as the slot is open.
       (error: unknown) => {
         debug('claim of slot %d failed: %s', slot, error);

@@ -177,6 +177,17 @@ describe('the first start', () => {
     expect(alone.membership.phase).toBe('seeking');
   });
 
+  it('does not count a process that is about to leave', () => {
+    const company = new Company();
+    const members = [company.add(), company.add(), company.add()];
+    members[2]?.membership.retire();
+    company.pass(10_000);
+    expect(phases(members)).toEqual(['seeking', 'seeking', 'seeking']);
+    const fourth = company.add();
+    company.until(() => fourth.membership.votingSlot > 0);
+    expect(members.map(({ membership }) => membership.votingSlot > 0)).toEqual([true, true, false]);
+  });
+
   it('does not count a learner among the voters', () => {
     const company = new Company();
     const members = [company.add(), company.add(), company.add({ wish: -1 })];

@@ -1,4 +1,4 @@
-/** A quick part of `npm run model`: one small model and two defects. Skipped where Spin or a C compiler is missing. */
+/** A quick part of `npm run model`: small models and some defects. Skipped where Spin or a C compiler is missing. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -14,18 +14,30 @@ const check = missing.length === 0 ? describe : describe.skip;
 check(
   `the model of the protocol${missing.length === 0 ? '' : ` (skipped: ${missing.join(', ')} not installed)`}`,
   () => {
-    test('agreement, small: holds', () => {
-      const { status, stdout } = run('agreement-small');
-      expect(stdout).toMatch(/ 0 errors, 153,649 states/);
-      expect(status).toBe(0);
-    }, 120_000);
+    test.each([
+      ['agreement-small', '153,649'],
+      ['recovery-small', '8,056'],
+    ])(
+      '%s: holds',
+      (name, states) => {
+        const { status, stdout } = run(name);
+        expect(stdout).toContain(` 0 errors, ${states} states`);
+        expect(status).toBe(0);
+      },
+      120_000,
+    );
 
-    test.each(['nothing-adopted', 'no-floor'])(
+    test.each([
+      ['nothing-adopted', /^ {4}acceptor [123]: promised [12]/m],
+      ['no-floor', /^ {4}acceptor [123]: promised [12]/m],
+      ['half-of-the-others', /^ {4}acceptor [1234]: accepted claim [12]: standby [12]/m],
+      ['recovery-from-a-minority', /^ {4}standby 1 \(slot [123]\): accepted [12]/m],
+    ])(
       '%s: is found, and told',
-      (name) => {
+      (name, step) => {
         const { status, stdout } = run(name);
         expect(stdout).toMatch(/ 1 error, /);
-        expect(stdout).toMatch(/^ {4}acceptor [123]: promised [12]/m);
+        expect(stdout).toMatch(step);
         expect(stdout).toMatch(/^ {4}broken: /m);
         expect(status).toBe(0);
       },

@@ -1,9 +1,33 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { type View, vectorOf } from '../../lib/membership/index.js';
 import type { PaxosNode } from '../../lib/node/node.js';
+import { systemRuntime } from '../../lib/node/runtime.js';
 import { FOREVER } from '../../lib/paxos/index.js';
+import { decodeBody, encodeMessage, type Message, makeKeyring, Opener, Outbox, Sealer } from '../../lib/wire/index.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
+const STRANGER = 4711;
+
 let farm = new Farm();
+
+function helloOf(view: View, slot: number): Message {
+  return {
+    type: 'hello',
+    name: 'stranger',
+    host: 'stranger',
+    streamPort: 0,
+    clusterSize: view.holders.length,
+    maxClockSkewMs: 10_000,
+    wish: 0,
+    phase: 'recovering',
+    bound: 0,
+    view,
+    slot,
+    open: [],
+    ended: [],
+    lost: 0,
+  };
+}
 
 afterEach(async () => {
   await farm.close();
@@ -136,6 +160,69 @@ describe('a farm whose voters end faster than others have their memory', () => {
 });
 
 describe('while a slot changes hands', () => {
+  it('what was asked before leaves as asked before, and the round begins anew', async () => {
+    const [node] = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
+    const { incarnation, formedAtMs, voters, cluster } = node.status();
+    const before: View = {
+      incarnation: Number.parseInt(incarnation ?? '', 36),
+      formedAtMs: formedAtMs ?? 0,
+      holders: voters.map(({ process, generation, name }) => ({
+        process: Number.parseInt(process ?? '', 36),
+        generation,
+        name: name ?? '',
+      })),
+    };
+    const other = voters.find(({ isSelf }) => !isSelf)?.slot ?? 0;
+    const viewOf = (generation: number): View => ({
+      ...before,
+      holders: before.holders.with(other - 1, { process: STRANGER, generation, name: 'stranger' }),
+    });
+    const prepares: { readonly key: string; readonly round: number; readonly vector: number }[] = [];
+    const keyring = await makeKeyring(false, cluster);
+    const { randomBytes } = systemRuntime;
+    const opener = new Opener({ keyring, randomBytes, own: [], retentionMs: 60_000, isRecent: () => true });
+    farm.hub.fate = ({ from, to, bytes }) => {
+      const opened = from === 1 && to === 2 ? opener.open(bytes, performance.now()) : null;
+      const body = opened?.ok === true ? decodeBody(opened.body) : null;
+      for (const message of body?.ok === true ? body.messages : []) {
+        if (message.type !== 'prepare' || body?.ok !== true) continue;
+        prepares.push({ key: message.key, round: message.ballot.round, vector: body.envelope.vector });
+      }
+      return { delaysMs: [0] };
+    };
+    const stranger = farm.hub.transport();
+    const say = (view: View): void => {
+      const clockMs = Date.now();
+      const { incarnation } = view;
+      const envelope = (to: number) => ({
+        from: STRANGER,
+        to,
+        clockMs,
+        incarnation,
+        slot: other,
+        vector: vectorOf(view),
+      });
+      const [sealer, frameSealer] = [new Sealer(keyring, randomBytes), new Sealer(keyring, randomBytes)];
+      const outbox = new Outbox({ sealer, frameSealer, envelope, maxDatagramSize: 1400 });
+      outbox.add(0, encodeMessage(helloOf(view, other)));
+      outbox.flush((_, datagram) => stranger.send({ host: '127.0.0.1', port: 1 }, datagram));
+    };
+    for (let generation = 2; generation < 8; generation += 1) {
+      const key = `b/${generation}`;
+      await new Promise((resolve) => setImmediate(resolve));
+      // It arrives behind the call, and before what the call sends has left.
+      say(viewOf(generation));
+      await node.change(key, setText('x', FOREVER), { timeoutMs: 100 }).catch(() => undefined);
+      const asked = prepares.filter((prepare) => prepare.key === key);
+      const first = Math.min(...asked.map(({ round }) => round));
+      const vectors = (isFirst: boolean): number[] => [
+        ...new Set(asked.flatMap(({ round, vector }) => ((round === first) === isFirst ? vector : []))),
+      ];
+      expect(vectors(true)).toEqual([vectorOf(generation === 2 ? before : viewOf(generation - 1))]);
+      expect(vectors(false)).toEqual([vectorOf(viewOf(generation))]);
+    }
+  }, 30_000);
+
   it('nothing is applied twice, and nothing is lost', async () => {
     const nodes = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
     let isOver = false;
