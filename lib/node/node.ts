@@ -166,7 +166,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     });
     this.#voter = new Voter({
       maxClockSkewMs,
-      slot: () => this.#membership.votingSlot,
+      slot: () => this.#votingSlot,
       defer: (callback) => runtime.defer(callback),
       failed: (error) => this.#storageFailed(error),
       halted: (reason) =>
@@ -527,6 +527,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
     this.#wasTrusted ||= this.#opinion.isTrusted;
     if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
+  }
+
+  /**
+   * Whoever goes on with what an earlier process had stored has no clock yet that anybody has vouched for: it might take
+   * rounds of a time that is far off.
+   */
+  get #votingSlot(): number {
+    const { votingSlot, number } = this.#membership;
+    return number === this.#process || this.#wasTrusted ? votingSlot : 0;
   }
 
   /** Has what nobody waits for written, too: values known to be chosen, what is forgotten. */

@@ -9,6 +9,7 @@ describe('the options of a node', () => {
     expect(check({})).toEqual({
       cluster: 'default',
       secret: undefined,
+      storage: null,
       clusterSize: 3,
       wish: 0,
       timeoutMs: 2000,

@@ -26,6 +26,9 @@ function helloOf(view: View, slot: number): Message {
     open: [],
     ended: [],
     lost: 0,
+    voter: 0,
+    isDurable: false,
+    hasResigned: false,
   };
 }
 
