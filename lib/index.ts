@@ -1,10 +1,18 @@
 export * from './errors.js';
 export type { NodeEvents } from './node/node.js';
 export { PaxosNode } from './node/node.js';
-export type { NodeOptions } from './node/options.js';
+export type { NodeOptions, StorageOption } from './node/options.js';
 export type { RecoveryProgress } from './node/recoverer.js';
 export type { LearnerStatus, NodeStatus, VoterStatus } from './node/status.js';
 export * from './session/index.js';
+export type {
+  LevelOptions,
+  Storage,
+  StorageBatch,
+  StorageContents,
+  StoredEntry,
+} from './storage/index.js';
+export { CorruptionError } from './storage/index.js';
 export type {
   Address,
   BroadcastOptions,

@@ -415,7 +415,9 @@ export class Acceptor {
       if (next.proposal !== null && next.committed) this.#note(key, next.proposal.accepted);
     }
     this.#highestRound = Math.max(this.#highestRound, next.promised.round);
-    if (before === undefined) this.#agenda.add(key, Math.min(this.#forgettableAtMs(next, now), FOREVER));
+    if (before !== undefined) return;
+    // By a clock that nobody agrees with it might be filed for a day that is far off: it is looked at when they agree.
+    this.#agenda.add(key, now.isTrusted ? Math.min(this.#forgettableAtMs(next, now), FOREVER) : 0);
   }
 
   /** A value is known to be chosen here, or is not any more. */

@@ -55,7 +55,8 @@ export class Disks {
           `${process.name} writes batch ${batch.number}: ${batch.puts.length} and ${batch.deletes.length}`,
         );
         const isLong = this.#random.chance(STALL_CHANCE) && !this.#isCalm() && !this.#isOver;
-        const ms = this.#random.around(isLong ? STALL_MS : this.#writeMs);
+        const usualMs = this.#isCalm() ? Math.min(...WRITE_MS) : this.#writeMs;
+        const ms = this.#random.around(isLong ? STALL_MS : usualMs);
         this.#world.at(process.nowMs + ms, process, () => {
           if (disk.pending?.number !== batch.number) return;
           if (this.#failing.delete(process)) disk.fail(new Error('no space left on device'), this.#fate());
