@@ -92,12 +92,13 @@ export class FarmView {
   describe({ state, isCutOff, failure, status }) {
     if (state === 'absent') {
       const what = 'Started, it serves requests like the others, but has no vote.';
-      const then = 'When a voter is gone for some five seconds, it takes its slot, reads the memory of it, and votes.';
+      const then = 'When a voter is gone for some five seconds, it takes that slot, reads what goes with it, and votes.';
       return says('not started', 'none', `Not started: a standby. ${what} ${then}`);
     }
     if (state === 'killed') return says('killed', 'bad', `Killed, and its memory is gone. ${this.#outlook}`);
     if (state === 'ended') {
-      return says('ended', 'bad', `Its process has ended, its memory is gone. ${failure ?? ''} ${this.#outlook}`);
+      const how = failure === null ? 'Its process has ended, and its memory is gone.' : `It could not start. ${failure}`;
+      return says('ended', 'bad', `${how} ${this.#outlook}`);
     }
     if (status === null) {
       if (state === 'up') return says('no answer', 'warn');
@@ -117,7 +118,7 @@ export class FarmView {
       return 'Start it again: with two others it forms a new farm.';
     if (this.isLost) return 'Started again it would find too few voters to get a slot from.';
     if (this.isWhole) return 'All slots have their voters by now: started again, it is a standby.';
-    return 'Start it again: it takes the free slot, reads the memory of it from the others, and votes.';
+    return 'Start it again: it takes the free slot, reads what goes with it from the others, and votes.';
   }
 
   /** @param {Cluster} cluster @returns {Description} */
@@ -125,8 +126,8 @@ export class FarmView {
     const share = recovery?.share ?? 0;
     const percent = `${Math.floor(share * 100)} %`;
     const note = this.isLost
-      ? `It has slot ${slot}, but too few voters are left to read the memory of it from.`
-      : `It has taken slot ${slot}, and reads the memory of it from the other voters: ${percent}. Then it votes.`;
+      ? `It has slot ${slot}, but too few voters are left to read from what goes with it.`
+      : `It has taken slot ${slot}, and reads what goes with it from the other voters: ${percent}. Then it votes.`;
     return { badge: `recovering ${percent}`, level: 'warn', note, share };
   }
 
