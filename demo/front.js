@@ -4,6 +4,7 @@
  * that any server can answer any request is what the demo shows.
  */
 import http from 'node:http';
+import { HEADERS, servePage } from './page-files.js';
 
 /** Bytes of a request's body; it is kept whole, so that the request can be sent again. */
 const MAX_BODY = 64 * 1024;
@@ -59,8 +60,13 @@ async function handle(farm, turns, port, request, response) {
   }
   if (request.method === 'POST' && what === 'kill') {
     const killed = farm.kill(Number(number));
-    if (killed === null) return sendJson(response, 409, { error: `There is no server ${number} that is up.` });
+    if (killed === null) return sendJson(response, 409, { error: `There is no server ${number} that runs.` });
     return sendJson(response, 200, { killed });
+  }
+  if (request.method === 'POST' && what === 'start') {
+    const started = await farm.startAgain(Number(number));
+    if (started === null) return sendJson(response, 409, { error: `There is no server ${number} that does not run.` });
+    return sendJson(response, 200, { started });
   }
   if (request.method === 'POST' && (what === 'cut-off' || what === 'heal')) {
     const server = await farm.setCutOff(Number(number), what === 'cut-off');
@@ -103,7 +109,8 @@ function askAll(farm, since) {
   const times = since.split(',');
   return Promise.all(
     farm.servers.map(async (server) => {
-      if (server.state !== 'up') return { ...server, status: null };
+      const isRunning = server.state === 'up' || server.state === 'starting';
+      if (!isRunning || !server.isListening) return { ...server, status: null };
       try {
         const url = `http://127.0.0.1:${server.port}/status?since=${Number(times[server.number - 1]) || 0}`;
         const answer = await fetch(url, { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS) });
@@ -133,8 +140,8 @@ class Turns {
   }
 
   /**
-   * As a load balancer's health checks would have it: a server that has no quorum, or will have none in a moment, is
-   * asked only where none is better off.
+   * One that starts is given nothing before it is ready. As a load balancer's health checks would have it, one that has
+   * no quorum, or will have none in a moment, is asked only where none is better off.
    * @param {URL} url @returns {ServerInfo | null} the next server that is up
    */
   next(url) {
@@ -157,7 +164,7 @@ async function pass(farm, turns, url, request, response) {
   const body = await readBody(request);
   for (let attempt = 1; ; attempt += 1) {
     const server = turns.next(url);
-    if (server === null) return sendNoServer(response, turns.isStarting);
+    if (server === null) return answerAlone(request, response, turns.isStarting);
     try {
       return await forward(farm, server, request, body, response);
     } catch (error) {
@@ -242,14 +249,26 @@ function sendJson(response, status, value) {
   response.end(JSON.stringify(value));
 }
 
-/** @param {Response} response @param {boolean} isStarting */
-function sendNoServer(response, isStarting) {
-  if (isStarting) {
-    response.setHeader('refresh', '1');
-    return sendPage(response, 503, 'Starting', 'The servers are starting. This page asks again in a second.');
-  }
-  const text = 'None of the servers is up. End the demo with Ctrl-C in its terminal and start it again.';
-  return sendPage(response, 502, 'No server is up', text);
+/**
+ * No server is up. The page comes all the same, or nobody could start one.
+ * @param {Request} request @param {Response} response @param {boolean} isStarting
+ */
+function answerAlone(request, response, isStarting) {
+  const refuse = () => {
+    if (isStarting) return sendError(response, 503, 'STARTING', 'No server is ready yet.');
+    sendError(response, 502, 'NO_SERVER', 'None of the servers is up.');
+  };
+  response.setHeaders(new Map(Object.entries(HEADERS)));
+  // A POST has its body read already, and is for no file.
+  servePage(/** @type {any} */ (request), /** @type {any} */ (response), refuse);
+}
+
+/**
+ * As the servers refuse.
+ * @param {Response} response @param {number} status @param {string} code @param {string} message
+ */
+function sendError(response, status, code, message) {
+  sendJson(response, status, { error: { code, message } });
 }
 
 /** @param {Response} response @param {number} status @param {string} title @param {string} text none of it from a request */

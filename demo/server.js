@@ -1,15 +1,16 @@
 // @ts-check
 /**
- * One of the three servers: an Express app as anybody might write it, with its sessions in a PaxosStore. What is
+ * One of the servers: an Express app as anybody might write it, with its sessions in a PaxosStore. What is
  * special to the demo (measuring, background traffic, /status) stands apart, below.
  */
 import { createServer } from 'node:http';
-import { fileURLToPath } from 'node:url';
 import { PaxosStore, poorNetwork } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
+import { History } from './history.js';
 import { Latency } from './latency.js';
 import { listen } from './listen.js';
+import { HEADERS, servePage } from './page-files.js';
 import { Traffic } from './traffic.js';
 
 /**
@@ -22,8 +23,6 @@ const GOODS = ['apples', 'bread', 'cheese', 'coffee'];
 const MAX_QUANTITY = 99;
 const MAX_DELAY_MS = 2000;
 const SESSION_MS = 30 * 60 * 1000;
-/** Background operations a second, until the page asks for others. */
-const FIRST_TRAFFIC = 20;
 
 if (process.send === undefined) {
   console.error('demo/start.js starts this; run `npm run demo`.');
@@ -45,7 +44,9 @@ const network = poorNetwork({
 const store = new PaxosStore({
   cluster: 'demo',
   secret: /** @type {string} */ (process.env.DEMO_CLUSTER_SECRET),
-  slot: number,
+  // Any slot that is free, as is the default. One of its own would be all that it could ever take: not another's that is
+  // gone, nor, were it itself gone for long, any but the one that has gone to a standby meanwhile.
+  slot: 'auto',
   name: `server ${number}`,
   transport: network,
 });
@@ -53,6 +54,7 @@ const store = new PaxosStore({
 store.on('connect', () => tellParent({ type: 'quorum', hasQuorum: true }));
 store.on('disconnect', () => tellParent({ type: 'quorum', hasQuorum: false }));
 store.on('warning', ({ code, message }) => console.warn(`Server ${number}: ${code}: ${message}`));
+const history = new History(store);
 const latency = new Latency(store);
 const traffic = new Traffic(store);
 let requests = 0;
@@ -61,11 +63,7 @@ const app = express();
 app.disable('x-powered-by');
 app.use((_request, response, next) => {
   requests += 1;
-  response.set({
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:",
-    'X-Served-By': `server ${number}`,
-  });
+  response.set({ ...HEADERS, 'X-Served-By': `server ${number}` });
   next();
 });
 app.get('/status', (request, response) => {
@@ -74,7 +72,7 @@ app.get('/status', (request, response) => {
 });
 // The front's business; see front.js.
 app.use('/demo', (_request, response) => refuse(response, 404, 'Only the front knows this.'));
-app.use(express.static(fileURLToPath(new URL('page', import.meta.url)), { cacheControl: false }));
+app.use(servePage);
 
 app.use(
   session({
@@ -173,6 +171,7 @@ function describeServer(since) {
     requests,
     traffic: traffic.perSecond,
     samples: latency.since(since),
+    history: history.parts,
     cluster: store.status(),
   };
 }
@@ -195,8 +194,8 @@ process.on('message', (/** @type {any} */ message) => {
 });
 
 /**
- * @typedef {{ type: 'ready' } | { type: 'quorum', hasQuorum: boolean } | { type: 'network', isCutOff: boolean }
- *   | { type: 'failed', code?: string | undefined, port: number, message: string }} Said
+ * @typedef {{ type: 'listening' } | { type: 'ready' } | { type: 'quorum', hasQuorum: boolean }
+ *   | { type: 'network', isCutOff: boolean } | { type: 'failed', code?: string | undefined, port: number, message: string }} Said
  * @param {Said} message
  */
 function tellParent(message) {
@@ -205,9 +204,10 @@ function tellParent(message) {
 
 try {
   await listen(createServer(app), port);
+  tellParent({ type: 'listening' });
+  // With a slot to be had: until it votes. Else it is a standby, and as good as the others for requests.
   await store.ready();
   tellParent({ type: 'ready' });
-  traffic.perSecond = FIRST_TRAFFIC;
 } catch (error) {
   const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
   tellParent({ type: 'failed', code, port, message });

@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm run demo`: three servers, a front before them, and an end to all of it at Ctrl-C. */
+/** `npm run demo`: three servers and a standby, a front before them, and an end to all of it at Ctrl-C. */
 import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -7,16 +7,19 @@ import { Farm, StartError } from './farm.js';
 import { createFront } from './front.js';
 import { HOST, listen } from './listen.js';
 
-const SERVERS = 3;
+/** Servers that are started at once: as many as the farm has slots for voters. */
+const FIRST = 3;
+/** Those and the standby, which is started from the page. */
+const SERVERS = FIRST + 1;
 const DEFAULT_PORT_BASE = 3000;
 
 const HELP = `Usage: npm run demo [-- --port-base <port>]
 
 Starts three Express servers in three processes, on ports 3001, 3002 and 3003, and a front on port 3000 that sends each
-request to the next of them. The servers share their sessions by connect-paxos, over multicast on the loopback
-interface. Nothing listens on any other interface.
+request to the next of them. A fourth, on port 3004, can be started from the page. The servers share their sessions by
+connect-paxos, over multicast on the loopback interface. Nothing listens on any other interface.
 
-  --port-base <port>  the front's port; the servers take the three after it (default ${DEFAULT_PORT_BASE};
+  --port-base <port>  the front's port; the servers take the four after it (default ${DEFAULT_PORT_BASE};
                       or set PORT_BASE in the environment)
   --help              this text
 
@@ -59,14 +62,16 @@ The demo is running. Open
     http://${HOST}:${base}
 
 Each click is answered by the next of three servers:
-${ports.map((port, index) => `    server ${index + 1}   http://${HOST}:${port}`).join('\n')}
+${ports.map((port, index) => `    server ${index + 1}   http://${HOST}:${port}${index < FIRST ? '' : '   (a standby, not started yet)'}`).join('\n')}
 
 Try this:
   1. Log in, put things into the cart, and watch the dots: another server answers each click.
   2. Kill a server (the page sends it SIGKILL) and go on: you are still logged in, the cart is as it was.
-  3. Open the page in a second tab: what you do in one shows in the other.
-  4. Cut a server off: it runs on, but it and the others hear nothing of each other. Go on without it, then heal it.
-  5. Kill a second server: one of three is no majority, so the last one answers 503 rather than guess.
+  3. Start it again: it reads its memory from the others, and votes again after a few seconds.
+  4. Start server 4, a standby, and kill another one: after some five seconds server 4 votes in its place.
+  5. Open the page in a second tab: what you do in one shows in the other.
+  6. Cut a server off: it runs on, but it and the others hear nothing of each other. Go on without it, then heal it.
+  7. Kill two voters at once: one of three is no majority, so the last one answers 503 rather than guess.
 
 Ctrl-C ends all of it.
 `;
@@ -75,7 +80,7 @@ Ctrl-C ends all of it.
 /** @param {number} base */
 async function run(base) {
   const ports = Array.from({ length: SERVERS }, (_, index) => base + 1 + index);
-  const farm = new Farm(ports, drawCluster());
+  const farm = new Farm(ports, FIRST, drawCluster());
   const front = createFront(farm, base);
   /** @type {Promise<void> | null} */
   let ending = null;
@@ -99,7 +104,7 @@ async function run(base) {
 
   try {
     await listen(front, base);
-    say(`Starting ${SERVERS} servers …`);
+    say(`Starting ${FIRST} servers …`);
     await farm.start();
   } catch (error) {
     const isEnding = ending !== null;
@@ -108,6 +113,10 @@ async function run(base) {
     throw error;
   }
   farm.on('gone', ({ number, pid, how }) => say(`Server ${number} (process ${pid}) ${how}.`));
+  farm.on('started', ({ number, pid, starts }) =>
+    say(`Server ${number} is started${starts > 1 ? ' again' : ''}: process ${pid}.`),
+  );
+  farm.on('up', ({ number, pid }) => say(`Server ${number} (process ${pid}) is ready.`));
   farm.on('cut', ({ number, isCutOff }) =>
     say(
       `Server ${number} ${isCutOff ? 'is cut off from the others' : 'is healed: it and the others hear each other'}.`,

@@ -1,19 +1,18 @@
 // @ts-check
-/** The three servers as cards: what each says of itself or, where it says nothing, what is known of it. */
+/** The servers as cards: what each says of itself or, where it says nothing, what is known of it. */
 import { make, makeDot } from './dom.js';
+import { FarmView, isRunning, numberOf } from './farm.js';
 
 /**
- * What the page uses of the store's status (see NodeStatus).
- * @typedef {{ slot: number, generation: number, isSelf: boolean, isUp: boolean, roundTripMs: number | null }} Voter
- * @typedef {{ state: string, isReady: boolean, slot: number, clusterSize: number, quorum: number, records: number,
- *   voters: Voter[], operations: { reads: number, changes: number } }} Cluster
- * @typedef {{ atMs: number, requests: number, traffic: number, samples: [number, number, 0 | 1][], cluster: Cluster }} Status
- * @typedef {{ number: number, port: number, pid: number, state: 'starting' | 'up' | 'killed' | 'ended',
- *   isCutOff: boolean, status: Status | null }} ServerAnswer
+ * @typedef {import('./farm.js').Cluster} Cluster
+ * @typedef {import('./farm.js').Voter} Voter
+ * @typedef {import('./farm.js').Status} Status
+ * @typedef {import('./farm.js').ServerAnswer} ServerAnswer
+ * @typedef {import('./farm.js').Description} Description
  * @typedef {(server: number) => void} Action
  */
 
-const SERVERS = [1, 2, 3];
+const SERVERS = [1, 2, 3, 4];
 
 export class ServerCards {
   /** @type {Map<number, HTMLElement>} */ #cards = new Map();
@@ -23,9 +22,9 @@ export class ServerCards {
 
   /**
    * @param {HTMLElement} list @param {HTMLTemplateElement} template
-   * @param {{ kill: Action, cutOff: Action, heal: Action }} actions
+   * @param {{ kill: Action, start: Action, cutOff: Action, heal: Action }} actions
    */
-  constructor(list, template, { kill, cutOff, heal }) {
+  constructor(list, template, { kill, start, cutOff, heal }) {
     for (const server of SERVERS) {
       const fragment = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
       const card = /** @type {HTMLElement} */ (fragment.firstElementChild);
@@ -37,15 +36,19 @@ export class ServerCards {
       button.disabled = true;
       button.addEventListener('click', () => {
         button.disabled = true;
+        card.dataset.pressed = '';
         kill(server);
       });
       const cut = /** @type {HTMLButtonElement} */ (part(card, '[data-action=cut]'));
       cut.disabled = true;
       cut.addEventListener('click', () => (isCut(card) ? heal : cutOff)(server));
       nameCutButton(card, server, false);
-      for (const later of card.querySelectorAll('[data-later]')) {
-        later.setAttribute('aria-description', /** @type {HTMLElement} */ (later).dataset.tip ?? '');
-      }
+      const again = /** @type {HTMLButtonElement} */ (part(card, '[data-action=start]'));
+      again.addEventListener('click', () => {
+        again.disabled = true;
+        card.dataset.pressed = '';
+        start(server);
+      });
       this.#cards.set(server, card);
       list.append(card);
     }
@@ -59,14 +62,15 @@ export class ServerCards {
   /** @param {ServerAnswer[]} servers */
   show(servers) {
     this.#isFrontThere = true;
-    for (const server of servers) this.#showOne(server);
+    const farm = new FarmView(servers);
+    for (const server of servers) this.#showOne(server, farm);
   }
 
   /** The cluster as one server sees it: all there is where the front can't be asked. @param {Cluster} cluster */
   showVoters(cluster) {
     if (this.#isFrontThere) return;
-    for (const { slot, generation, isUp, isSelf } of cluster.voters) {
-      const card = this.#cards.get(slot);
+    for (const { name, slot, generation, isUp, isSelf } of cluster.voters) {
+      const card = this.#cards.get(numberOf(name));
       if (card === undefined) continue;
       showState(card, isUp || isSelf ? 'up' : 'silent', isUp || isSelf ? 'good' : 'bad');
       fill(card, 'slot', `${slot}, ${generation}`);
@@ -74,30 +78,22 @@ export class ServerCards {
     }
   }
 
-  /** @param {ServerAnswer} server */
-  #showOne({ number, port, pid, state, isCutOff, status }) {
+  /** @param {ServerAnswer} server @param {FarmView} farm */
+  #showOne(server, farm) {
+    const { number, port, pid, state, isCutOff, status } = server;
     const card = this.#cards.get(number);
     if (card === undefined) return;
-    for (const action of ['kill', 'cut']) {
-      /** @type {HTMLButtonElement} */ (part(card, `[data-action=${action}]`)).disabled = state !== 'up';
-    }
+    showActions(card, server);
     nameCutButton(card, number, isCutOff && state === 'up');
-    const isDead = state === 'killed' || state === 'ended';
-    card.classList.toggle('is-dead', isDead);
-    showProcess(card, { number, pid, port, isDead });
-    if (isDead) {
-      showState(card, state, 'bad');
+    card.classList.toggle('is-dead', !isRunning(server));
+    showDescription(card, farm.describe(server));
+    if (!isRunning(server)) {
       this.#rates.delete(number);
-      fill(card, 'hears', '–');
-      fill(card, 'roundTrip', '–');
-      fill(card, 'rate', '0/s');
-      return;
+      this.#counted.delete(number);
     }
-    if (status === null) return showState(card, state === 'up' ? 'no answer' : state, 'warn');
-    const { cluster } = status;
-    if (isCutOff) showState(card, cluster.isReady ? 'cut off' : 'cut off, answers 503', 'warn');
-    else showState(card, cluster.isReady ? 'up' : 'no quorum', cluster.isReady ? 'good' : 'warn');
-    showCluster(card, cluster);
+    if (status === null) return;
+    showProcess(card, { number, pid, port });
+    showCluster(card, status.cluster);
     fill(card, 'rate', `${Math.round(this.#rate(number, status))}/s`);
     fill(card, 'requests', status.requests.toLocaleString('en'));
   }
@@ -108,7 +104,11 @@ export class ServerCards {
     const last = this.#counted.get(server);
     // Answers that follow each other closely, as after a kill, would make the figure jump.
     if (last !== undefined && atMs - last.atMs < 500) return this.#rates.get(server) ?? 0;
-    const rate = last === undefined ? 0 : ((operations - last.operations) * 1000) / (atMs - last.atMs);
+    // A fresh process counts from 0.
+    const rate =
+      last === undefined || operations < last.operations
+        ? 0
+        : ((operations - last.operations) * 1000) / (atMs - last.atMs);
     this.#counted.set(server, { atMs, operations });
     this.#rates.set(server, rate);
     return rate;
@@ -132,15 +132,56 @@ function nameCutButton(card, server, isCutOff) {
 }
 
 /**
- * The port is a link to the server itself, past the front: cookies are the same on all ports.
- * @param {HTMLElement} card @param {{ number: number, pid: number, port: number, isDead: boolean }} server
+ * A server that runs can be killed and, once it is up, cut off; one that does not can be started.
+ * @param {HTMLElement} card @param {ServerAnswer} server
  */
-function showProcess(card, { number, pid, port, isDead }) {
-  const shown = `${pid} ${port} ${isDead}`;
+function showActions(card, server) {
+  const { number, state, starts } = server;
+  const button = (/** @type {string} */ action) => {
+    return /** @type {HTMLButtonElement} */ (part(card, `[data-action=${action}]`));
+  };
+  const [kill, cut, start] = [button('kill'), button('cut'), button('start')];
+  const isUp = isRunning(server);
+  kill.disabled = !isUp;
+  cut.disabled = state !== 'up';
+  start.disabled = isUp;
+  const name = starts === 0 ? 'Start' : 'Start again';
+  if (start.textContent !== name || !start.hasAttribute('aria-label')) {
+    start.textContent = name;
+    start.setAttribute('aria-label', starts === 0 ? `Start server ${number}` : `Start server ${number} again`);
+  }
+  if (start.hidden === isUp) return;
+  [kill.hidden, cut.hidden, start.hidden] = [!isUp, !isUp, isUp];
+  // Where the button was pressed, and nothing since: else the keyboard would be thrown back to the top of the page.
+  const hadFocus = document.activeElement === document.body || card.contains(document.activeElement);
+  if (card.dataset.pressed !== undefined && hadFocus) (isUp ? kill : start).focus();
+  delete card.dataset.pressed;
+}
+
+/**
+ * Figures are for a server that does its part; of another it is said what it waits for.
+ * @param {HTMLElement} card @param {Description} description
+ */
+function showDescription(card, { badge, level, note, share }) {
+  showState(card, badge, level);
+  part(card, '.coming').hidden = note === null;
+  part(card, '.facts').hidden = note !== null;
+  const text = part(card, '.note');
+  if (text.textContent !== note) text.textContent = note;
+  const progress = /** @type {HTMLProgressElement} */ (part(card, 'progress'));
+  progress.hidden = share === null;
+  progress.value = share ?? 0;
+}
+
+/**
+ * The port is a link to the server itself, past the front: cookies are the same on all ports.
+ * @param {HTMLElement} card @param {{ number: number, pid: number, port: number }} server
+ */
+function showProcess(card, { number, pid, port }) {
+  const shown = `${pid} ${port}`;
   // Made anew each second the link would lose the keyboard's focus.
   if (card.dataset.process === shown) return;
   card.dataset.process = shown;
-  if (isDead) return fill(card, 'process', `${pid}, ${port}`);
   const door = make('a', '', String(port));
   door.href = `${location.protocol}//${location.hostname}:${port}/`;
   door.title = `Ask server ${number} itself, past the front`;
@@ -150,7 +191,8 @@ function showProcess(card, { number, pid, port, isDead }) {
 /** What a server's store says. @param {HTMLElement} card @param {Cluster} cluster */
 function showCluster(card, cluster) {
   const self = cluster.voters.find(({ isSelf }) => isSelf);
-  fill(card, 'slot', `${cluster.slot}, ${self?.generation ?? '–'}`);
+  fill(card, 'part', cluster.state === 'voter' ? 'votes' : 'no vote');
+  fill(card, 'slot', self === undefined ? 'none' : `${cluster.slot}, ${self.generation}`);
   fill(card, 'reads', 'by quorum');
   fill(card, 'hears', ...cluster.voters.map(makeHeard));
   fill(card, 'roundTrip', roundTrips(cluster.voters));
@@ -158,14 +200,15 @@ function showCluster(card, cluster) {
 }
 
 /** @param {Voter} voter */
-function makeHeard({ slot, isSelf, isUp }) {
-  const dot = makeDot(slot);
+function makeHeard({ slot, name, isSelf, isUp }) {
   const isHeard = isSelf || isUp;
+  const dot = name === null ? make('span', 'dot', '–') : makeDot(numberOf(name));
   if (!isHeard) {
     delete dot.dataset.server;
     dot.classList.add('silent');
   }
-  dot.title = isSelf ? `server ${slot}: itself` : isHeard ? `hears server ${slot}` : `does not hear server ${slot}`;
+  const hears = isSelf ? `${name}: itself` : isHeard ? `hears ${name}` : `does not hear ${name}`;
+  dot.title = name === null ? `slot ${slot}: nobody yet` : `${hears}, slot ${slot}`;
   dot.setAttribute('role', 'img');
   dot.setAttribute('aria-label', dot.title);
   return dot;
@@ -175,10 +218,10 @@ function makeHeard({ slot, isSelf, isUp }) {
 function roundTrips(voters) {
   const measured = voters.filter(({ isSelf, isUp, roundTripMs }) => !isSelf && isUp && roundTripMs !== null);
   if (measured.length === 0) return '–';
-  return `${measured.map(({ roundTripMs }) => /** @type {number} */ (roundTripMs).toFixed(2)).join(' and ')} ms`;
+  return `${measured.map(({ roundTripMs }) => /** @type {number} */ (roundTripMs).toFixed(2)).join(', ')} ms`;
 }
 
-/** @param {HTMLElement} card @param {string} text @param {'good' | 'warn' | 'bad'} level */
+/** @param {HTMLElement} card @param {string} text @param {Description['level']} level */
 function showState(card, text, level) {
   const state = part(card, '.state');
   state.textContent = text;

@@ -2,9 +2,14 @@
 /** The page: what is clicked is sent, what comes back is shown, and once a second the servers are asked. */
 import { ServerCards } from './cards.js';
 import { byId, make, makeDot } from './dom.js';
+import { FarmView, isRunning, numberOf } from './farm.js';
 import { Plot } from './plot.js';
 
 const POLL_MS = 1000;
+/** While something is coming up, its steps are to be seen. */
+const EAGER_MS = 150;
+/** A server that takes longer than that to come up waits for something, and it is said for what. */
+const LONG_START_MS = 10_000;
 const STRIP = 12;
 const MAX_LOG = 200;
 const SLOW_MS = 1200;
@@ -14,12 +19,13 @@ const ASK_AGAIN_MS = 100;
 
 /**
  * @typedef {{ user: string, id: string, clicks: number, cart: Record<string, number> }} Session
- * @typedef {{ server: { number: number }, goods: string[], session: Session | null, cluster: import('./cards.js').Cluster }} State
+ * @typedef {{ server: { number: number }, goods: string[], session: Session | null, cluster: import('./farm.js').Cluster }} State
  */
 
 const plot = new Plot(byId('plot', HTMLCanvasElement));
 const cards = new ServerCards(byId('servers', HTMLElement), byId('card', HTMLTemplateElement), {
   kill,
+  start,
   cutOff,
   heal,
 });
@@ -34,7 +40,7 @@ let shown = 0;
 let clicking = 0;
 let clickChanges = 0;
 /** When each server took the last sample that is here; by its number, less one. */
-const lastSampleMs = [0, 0, 0];
+const lastSampleMs = [0, 0, 0, 0];
 let hasIntroduced = false;
 
 /** What the log and the banner say of it. */
@@ -66,10 +72,7 @@ async function ask(path, body) {
   const isJson = response.headers.get('content-type')?.includes('json') === true;
   const answer = isJson ? await response.json() : null;
   if (response.ok && isJson) return answer;
-  const isNoServer = response.status === 502 && !isJson;
-  const noServer =
-    'No server answered. If all are killed, end the demo with Ctrl-C in its terminal and start it again.';
-  const message = isNoServer ? noServer : (answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`);
+  const message = answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`;
   throw new Refusal(response.status, message, answer?.server ? answer : null);
 }
 
@@ -128,7 +131,9 @@ function noteOthers(answer) {
   if (state === null) return;
   const [before, after] = [state.session, answer.session];
   if (before?.id === after?.id && before?.clicks === after?.clicks) return;
-  if (after === null) log('You were logged out elsewhere.');
+  if (state.cluster.incarnation !== answer.cluster.incarnation)
+    log('The session went with the old farm. Log in again.', 'bad');
+  else if (after === null) log('You were logged out elsewhere.');
   else if (before?.id !== after.id) log(`Logged in elsewhere as ${after.user}.`);
   else log('The session was changed elsewhere, as in another tab.');
 }
@@ -136,7 +141,7 @@ function noteOthers(answer) {
 /** @param {Pick<State, 'server' | 'cluster'>} answer */
 function showFarm({ server, cluster }) {
   const { voters, quorum, clusterSize } = cluster;
-  const up = voters.filter((voter) => voter.isSelf || voter.isUp).length;
+  const up = voters.filter((voter) => (voter.isSelf || voter.isUp) && !voter.isRecovering).length;
   const level = up < quorum ? 'bad' : up < clusterSize ? 'warn' : 'good';
   byId('farm', HTMLElement).dataset.level = level;
   byId('farm-text', HTMLElement).textContent =
@@ -205,7 +210,7 @@ function addToStrip(dot, label) {
 function showFailure({ status, message, from }, isClick) {
   const who = from === null ? '' : `Server ${from.server.number} answers ${status}: `;
   if (from !== null) showFarm(from);
-  else if (status === 0 || status === 502) showNoFarm();
+  else if (status === 0 || status === 502 || status === 503) showNoFarm();
   if (isClick) {
     addToStrip(make('span', 'dot failed', '×'), `${status || 'no answer'}`);
     log(`${who}${message}`, 'bad');
@@ -214,12 +219,19 @@ function showFailure({ status, message, from }, isClick) {
   if (status === 0 || status >= 500) showBanner(`${who}${message}`);
 }
 
+/** What the last answer failed of; '' where it did not. */
+let failure = '';
+/** What is wrong with the whole farm. It says what to do, and so goes before the failure of one answer. */
+let trouble = '';
+
 /** @param {string} text */
 function showBanner(text) {
+  failure = text;
   const banner = byId('banner', HTMLElement);
-  if (banner.textContent === text) return;
-  banner.textContent = text;
-  banner.hidden = text === '';
+  const shownText = trouble || failure;
+  if (banner.textContent === shownText) return;
+  banner.textContent = shownText;
+  banner.hidden = shownText === '';
 }
 
 /** @param {string} text @param {'good' | 'bad' | ''} [level] */
@@ -253,22 +265,49 @@ async function kill(server) {
   const before = state?.session ?? null;
   try {
     const { killed } = await ask(`/demo/kill/${server}`, {});
+    killedAtMs.set(server, Date.now());
     plot.mark(`${server} killed`, 'bad');
     log(`Server ${server} killed: SIGKILL to process ${killed.pid}.`, 'bad');
   } catch (error) {
     log(/** @type {Refusal} */ (error).message, 'bad');
-    return;
+    return void watchServers();
+  }
+  await watchServers();
+  // Where nobody is left there is nobody to ask; the banner says so.
+  if (isAnyUp) await lookAfter(before);
+}
+
+/** When this page killed each server. @type {Map<number, number>} */
+const killedAtMs = new Map();
+
+/** How it comes up is told by {@link follow}, as that of a server which somebody else started. @param {number} server */
+async function start(server) {
+  try {
+    await ask(`/demo/start/${server}`, {});
+  } catch (error) {
+    log(/** @type {Refusal} */ (error).message, 'bad');
   }
   watchServers();
-  await lookAfter(before);
 }
 
 /** A click, and whether the session is as it was. @param {Session | null} before */
 async function lookAfter(before) {
   const after = await click('/api/state');
-  if (before === null || after === null) return;
-  const isThere = after.session?.id === before.id && JSON.stringify(after.session.cart) === JSON.stringify(before.cart);
-  const what = describeSession(before);
+  if (before !== null && after !== null) tellSession(before, after, before);
+}
+
+/**
+ * Whether the answer's session is as it was.
+ * @param {Session} before @param {State} after @param {Session | null} latest of meanwhile
+ */
+function tellSession(before, after, latest) {
+  const isThere = [before, latest].some(
+    (known) =>
+      known !== null &&
+      after.session?.id === known.id &&
+      JSON.stringify(after.session.cart) === JSON.stringify(known.cart),
+  );
+  const what = describeSession(after.session ?? before);
   if (isThere) log(`Session still there: yes, says server ${after.server.number} (${what}).`, 'good');
   else log(`Session still there: no, says server ${after.server.number} (it was ${what}).`, 'bad');
 }
@@ -313,8 +352,10 @@ async function heal(server) {
   while (performance.now() < startMs + HEAL_MS) {
     const answer = await ask(`/demo/ask/${server}`).catch(() => null);
     if (answer !== null) {
-      const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-      log(`Server ${server} serves again after ${seconds} s: ${describeSession(answer.session)}.`, 'good');
+      log(
+        `Server ${server} serves again after ${seconds(performance.now() - startMs)}: ${describeSession(answer.session)}.`,
+        'good',
+      );
       return watchServers();
     }
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
@@ -330,36 +371,182 @@ async function askItself(server) {
     log(`Server ${server}, asked itself: ${describeSession(session)}.`);
   } catch (error) {
     const { status, message } = /** @type {Refusal} */ (error);
-    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-    log(`Server ${server}, asked itself, answers ${status} after ${seconds} s: ${message}`);
+    log(`Server ${server}, asked itself, answers ${status} after ${seconds(performance.now() - startMs)}: ${message}`);
   }
 }
 
+/** Counts the questions to the servers, as {@link asked} does: several may be under way. */
+let watched = 0;
+let watchShown = 0;
+/** Whether something in the farm is about to change by itself. */
+let isMoving = false;
+let isAnyUp = true;
+
 /** Asks each server for itself, by the front; where the page comes from a server directly, there is nobody to ask. */
 async function watchServers() {
+  const turn = ++watched;
   try {
     const { servers } = await ask(`/demo/servers?since=${lastSampleMs}`);
+    if (turn < watchShown) return;
+    watchShown = turn;
     if (!hasIntroduced) logServers(servers);
+    follow(servers, hasIntroduced);
     hasIntroduced = true;
     cards.show(servers);
     takeSamples(servers);
   } catch (error) {
-    if (/** @type {Refusal} */ (error).status !== 404) return;
+    const { status } = /** @type {Refusal} */ (error);
+    // Nothing is known of the servers any more.
+    if (status === 0) trouble = '';
+    if (status !== 404) return;
     byId('traffic', HTMLElement).hidden = true;
     if (!hasIntroduced)
-      log('This page comes from one server itself. Only the front can ask the others, kill them and cut them off.');
+      log('This page comes from one server itself. Only the front can ask the others, kill them and start them.');
     hasIntroduced = true;
   }
 }
 
-/** @param {import('./cards.js').ServerAnswer[]} servers */
-function logServers(servers) {
-  for (const { number, pid, state, isCutOff } of servers) {
-    log(`Server ${number} is ${state}${isCutOff ? ', cut off' : ''}, process ${pid}.`);
+/**
+ * What is known of each server's process: how many of its parts (see history.js) were told, and what else.
+ * @typedef {{ pid: number, parts: number, isUp: boolean, isLong: boolean }} Followed
+ * @type {Map<number, Followed>}
+ */
+const followed = new Map();
+/** Who last voted for each slot: whose it was is to be said when another takes it. @type {Map<number, number>} */
+const lastVoters = new Map();
+let lastIncarnation = '';
+
+/**
+ * Tells how servers come up and what becomes of them, whoever started or killed them.
+ * @param {import('./farm.js').ServerAnswer[]} servers @param {boolean} isTold whether what is new to this page happened now
+ */
+function follow(servers, isTold) {
+  const farm = new FarmView(servers);
+  trouble = farm.trouble;
+  showBanner(failure);
+  for (const server of servers) followOne(server, farm, isTold);
+  const incarnation = farm.cluster?.incarnation ?? '';
+  if (incarnation !== '' && incarnation !== lastIncarnation) {
+    if (lastIncarnation !== '') {
+      plot.mark('new farm', 'good');
+      log('A new farm has formed. It knows nothing of the sessions before it.');
+    }
+    lastIncarnation = incarnation;
+    lastVoters.clear();
+  }
+  for (const { slot, name, isRecovering } of farm.cluster?.voters ?? []) {
+    if (name !== null && !isRecovering) lastVoters.set(slot, numberOf(name));
+  }
+  isAnyUp = servers.some(({ state }) => state === 'up');
+  isMoving = servers.some(({ state, status }) => state === 'starting' || status?.cluster.state === 'recovering');
+  isMoving ||= farm.running.some(({ status }) => status?.cluster.state === 'learner') && !farm.isWhole;
+}
+
+/** @param {import('./farm.js').ServerAnswer} server @param {FarmView} farm @param {boolean} isTold */
+function followOne(server, farm, isTold) {
+  const { number, pid, port, state, starts, failure: why, status } = server;
+  let known = followed.get(number);
+  if (known?.pid !== pid && isRunning(server)) {
+    known = { pid, parts: 0, isUp: state === 'up', isLong: false };
+    followed.set(number, known);
+    if (isTold) {
+      killedAtMs.delete(number);
+      plot.mark(`${number} starts`, 'warn');
+      log(
+        `Server ${number} is started${starts > 1 ? ' again' : ''}: process ${pid}, port ${port}, with an empty memory.`,
+      );
+      // One that was ready before it was seen is told of all the same.
+      known.isUp = false;
+    }
+  }
+  if (known === undefined || known.pid !== pid) return;
+  if (state === 'ended' && why !== null && !known.isLong) {
+    known.isLong = true;
+    log(`Server ${number} could not start: ${why}`, 'bad');
+  }
+  if (status === null) return;
+  const parts = status.history;
+  if (isTold) {
+    for (let index = Math.max(known.parts, 1); index < parts.length; index += 1) tellPart(number, parts, index);
+    tellReady(server, known, farm);
+  }
+  known.parts = parts.length;
+}
+
+/** @param {number} number @param {readonly import('./farm.js').Part[]} parts @param {number} index */
+function tellPart(number, parts, index) {
+  const [part, before, first] = [parts[index], parts[index - 1], parts[0]];
+  if (part === undefined || before === undefined || first === undefined) return;
+  if (before.state === 'voter' && part.slot === 0) {
+    log(
+      `Server ${number} has lost slot ${before.slot} to another: it was not heard for too long. It is a standby now.`,
+      'bad',
+    );
+  }
+  // The first voters of a farm have nothing to recover. (Steps may follow so closely that none is seen between.)
+  if (part.state !== 'voter' || (before.state === 'seeking' && part.generation === 1)) return;
+  const recovery = before.state === 'recovering' ? ` in ${part.atMs - before.atMs} ms` : '';
+  const slot = `slot ${part.slot}, generation ${part.generation}`;
+  const memory = `The ${part.records} records that it holds it read from the others${recovery}.`;
+  const predecessor = lastVoters.get(part.slot);
+  plot.mark(`${number} votes`, 'good');
+  if (predecessor !== undefined && predecessor !== number) {
+    const killedMs = killedAtMs.get(predecessor);
+    const after = killedMs === undefined ? '' : `, ${seconds(part.atMs - killedMs)} after that was killed`;
+    log(`Server ${number} votes in place of server ${predecessor}${after}: ${slot}. ${memory}`, 'good');
+  } else {
+    log(`Server ${number} votes, ${seconds(part.atMs - first.atMs)} after its start: ${slot}. ${memory}`, 'good');
+  }
+  lookAt(number);
+}
+
+/** @param {import('./farm.js').ServerAnswer} server @param {Followed} known @param {FarmView} farm */
+function tellReady(server, known, farm) {
+  const { number, state, status } = server;
+  const first = status?.history[0];
+  if (status === null || first === undefined || known.isUp) return;
+  const tookMs = status.atMs - first.atMs;
+  if (state === 'up') {
+    known.isUp = true;
+    if (status.cluster.state !== 'learner') return;
+    log(`Server ${number} is up after ${seconds(tookMs)}: a standby. It answers requests, and has no vote.`, 'good');
+    lookAt(number);
+  } else if (tookMs > LONG_START_MS && !known.isLong) {
+    known.isLong = true;
+    log(`Server ${number} is not ready ${seconds(tookMs)} after its start. ${farm.describe(server).note ?? ''}`, 'bad');
   }
 }
 
-/** @param {import('./cards.js').ServerAnswer[]} servers */
+/** Asks a server that has come up, past the turns, whether the session is as it was. @param {number} server */
+async function lookAt(server) {
+  const before = state?.session ?? null;
+  if (before === null) return;
+  const startMs = performance.now();
+  for (;;) {
+    /** @type {State | null} */
+    const answer = await ask(`/demo/ask/${server}`).catch(() => null);
+    // Clicks of meanwhile count: what it says is to be what the visitor saw last, or saw when it was asked.
+    if (answer !== null) return tellSession(before, answer, state?.session ?? null);
+    if (performance.now() > startMs + HEAL_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+}
+
+/** @param {number} ms */
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** @param {import('./farm.js').ServerAnswer[]} servers */
+function logServers(servers) {
+  for (const { number, pid, state, isCutOff } of servers) {
+    const what =
+      state === 'absent' ? 'not started: a standby' : `${state}${isCutOff ? ', cut off' : ''}, process ${pid}`;
+    log(`Server ${number} is ${what}.`);
+  }
+}
+
+/** @param {import('./farm.js').ServerAnswer[]} servers */
 function takeSamples(servers) {
   for (const { number, status } of servers) {
     if (status === null) continue;
@@ -460,13 +647,16 @@ byId('traffic', HTMLElement).addEventListener('change', async (event) => {
   changingTraffic = false;
 });
 
-/** One after the other, so that slow answers don't pile up. @param {() => Promise<void>} task */
-async function repeat(task) {
+/**
+ * One after the other, so that slow answers don't pile up.
+ * @param {() => Promise<void>} task @param {() => number} pauseMs
+ */
+async function repeat(task, pauseMs) {
   for (;;) {
     await task();
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs()));
   }
 }
 
-repeat(poll);
-repeat(watchServers);
+repeat(poll, () => POLL_MS);
+repeat(watchServers, () => (isMoving ? EAGER_MS : POLL_MS));

@@ -103,7 +103,7 @@ export class Plot {
   /** @param {CanvasRenderingContext2D} context @param {(atMs: number) => number} x @param {(ms: number) => number} y */
   #drawDots(context, x, y) {
     context.globalAlpha = this.#samples.length > 10_000 ? 0.2 : 0.45;
-    for (const server of [1, 2, 3]) {
+    for (const server of [1, 2, 3, 4]) {
       context.fillStyle = colour(`--server-${server}`);
       for (const sample of this.#samples) {
         if (sample.server === server) context.fillRect(x(sample.atMs) - 1, y(sample.ms) - 1, 2.2, 2.2);

@@ -5,8 +5,8 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 
-// Four processes start, form a farm and end, several times; on a busy machine that takes its time.
-jest.setTimeout(60_000);
+// Five processes start, form a farm and end, several times; on a busy machine that takes its time.
+jest.setTimeout(120_000);
 
 const START = resolve('demo/start.js');
 const HOST = '127.0.0.1';
@@ -16,16 +16,33 @@ interface State {
   readonly session: { readonly user: string; readonly cart: Record<string, number> } | null;
 }
 
+interface Cluster {
+  readonly isReady: boolean;
+  readonly state: string;
+  readonly slot: number;
+  readonly incarnation: string | null;
+  readonly voters: readonly {
+    readonly slot: number;
+    readonly name: string;
+    readonly generation: number;
+    readonly isSelf: boolean;
+  }[];
+  readonly operations: { readonly reads: number };
+}
+
 interface ServerInfo {
   readonly number: number;
   readonly port: number;
   readonly pid: number;
   readonly state: string;
+  readonly starts: number;
+  readonly failure: string | null;
   readonly isCutOff: boolean;
   readonly hasQuorum: boolean;
   readonly status: {
     readonly samples: unknown[];
-    readonly cluster: { readonly isReady: boolean; readonly operations: { readonly reads: number } };
+    readonly history: readonly { readonly state: string }[];
+    readonly cluster: Cluster;
   } | null;
 }
 
@@ -65,6 +82,17 @@ class Visitor {
     return (await response.json()) as State;
   }
 
+  /** What a control of the front answers, by its status. */
+  async order(what: string, number: number | string): Promise<number> {
+    return (await this.ask(`/demo/${what}/${number}`, {})).status;
+  }
+
+  async server(number: number): Promise<ServerInfo> {
+    const server = (await this.servers())[number - 1];
+    if (server === undefined) throw new Error(`There is no server ${number}.`);
+    return server;
+  }
+
   async servers(): Promise<ServerInfo[]> {
     const { servers } = (await (await this.ask('/demo/servers')).json()) as { servers: ServerInfo[] };
     return servers;
@@ -72,8 +100,8 @@ class Visitor {
 }
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await isSo()); await sleep(20)) {
-    if (Date.now() > deadline) throw new Error(`Not within 20 s: ${what}`);
+  for (const deadline = Date.now() + 40_000; !(await isSo()); await sleep(20)) {
+    if (Date.now() > deadline) throw new Error(`Not within 40 s: ${what}`);
   }
 }
 
@@ -88,11 +116,11 @@ async function release(server: Server): Promise<void> {
   await once(server, 'close');
 }
 
-/** The first of four ports that are all free now. */
+/** The first of five ports that are all free now. */
 async function drawPortBase(): Promise<number> {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 10_000);
-    const taken = await Promise.allSettled([0, 1, 2, 3].map((offset) => take(base + offset)));
+    const taken = await Promise.allSettled([0, 1, 2, 3, 4].map((offset) => take(base + offset)));
     for (const result of taken) if (result.status === 'fulfilled') await release(result.value);
     if (taken.every(({ status }) => status === 'fulfilled')) return base;
   }
@@ -130,6 +158,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function generationOf({ status }: ServerInfo): { slot: number; generation: number } {
+  const self = status?.cluster.voters.find(({ isSelf }) => isSelf);
+  if (self === undefined) throw new Error('The server holds no slot.');
+  return { slot: self.slot, generation: self.generation };
+}
+
 describe('the demo', () => {
   it('keeps a session on three servers, through a kill, until the logout', async () => {
     const demo = await startDemo();
@@ -155,9 +189,12 @@ describe('the demo', () => {
     expect((await ada.state('/api/state')).session?.cart).toEqual(cart);
 
     const servers = await ada.servers();
-    expect(servers.map(({ state, status }) => [state, status?.cluster.isReady])).toEqual(Array(3).fill(['up', true]));
+    expect(servers.map(({ state, status }) => [state, status?.cluster.isReady])).toEqual([
+      ...Array(3).fill(['up', true]),
+      ['absent', undefined],
+    ]);
     await until('background traffic is measured', async () =>
-      (await ada.servers()).every(({ status }) => (status?.samples.length ?? 0) > 0),
+      (await ada.servers()).slice(0, 3).every(({ status }) => (status?.samples.length ?? 0) > 0),
     );
 
     const victim = servers[1];
@@ -189,7 +226,118 @@ describe('the demo', () => {
     const exit = once(demo.process, 'exit');
     demo.process.kill('SIGINT');
     expect(await exit).toEqual([0, null]);
-    expect(servers.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    expect(servers.filter(({ pid }) => pid > 0 && isAlive(pid))).toEqual([]);
+  });
+
+  it('a server that was killed is started again, and votes; a standby takes the place of another', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const { session } = await ada.state('/cart', { item: 'bread', change: 1 });
+    const pids = new Set((await ada.servers()).map(({ pid }) => pid));
+    const hasSession = async (numbers: readonly number[]) => {
+      for (const number of numbers) {
+        const answer = await ada.state('/api/state', undefined, demo.base + number);
+        expect(answer).toMatchObject({ server: { number }, session });
+      }
+    };
+
+    expect(await ada.order('start', 2)).toBe(409);
+    const before = generationOf(await ada.server(2));
+    expect(await ada.order('kill', 2)).toBe(200);
+    expect(await ada.order('kill', 2)).toBe(409);
+    expect(await ada.order('start', 2)).toBe(200);
+    const { pid } = await ada.server(2);
+    expect(pids).not.toContain(pid);
+    pids.add(pid);
+    // It runs, and is asked for nothing before it has what it needs to answer.
+    expect(await ada.server(2)).toMatchObject({ state: 'starting', starts: 2 });
+    expect(await ada.order('start', 2)).toBe(409);
+    expect(await ada.order('cut-off', 2)).toBe(409);
+    expect((await ada.ask('/demo/ask/2')).status).toBe(409);
+    await until('server 2 votes again', async () => (await ada.server(2)).state === 'up');
+    expect(generationOf(await ada.server(2))).toEqual({ slot: before.slot, generation: before.generation + 1 });
+    const { status } = await ada.server(2);
+    const parts = status?.history.map(({ state }) => state) ?? [];
+    expect([parts[0], parts.at(-1)]).toEqual(['starting', 'voter']);
+    await hasSession([1, 2, 3]);
+
+    expect(await ada.order('start', 4)).toBe(200);
+    await until('server 4 stands by', async () => (await ada.server(4)).state === 'up');
+    pids.add((await ada.server(4)).pid);
+    expect((await ada.server(4)).status?.cluster).toMatchObject({ state: 'learner', slot: 0, isReady: true });
+    const seen = new Set<number>();
+    await until('each answers requests', async () => {
+      seen.add((await ada.state('/api/state')).server.number);
+      return seen.size === 4;
+    });
+
+    const last = generationOf(await ada.server(1));
+    expect(await ada.order('kill', 1)).toBe(200);
+    await until('server 4 votes', async () => (await ada.server(4)).status?.cluster.state === 'voter');
+    expect(generationOf(await ada.server(4))).toEqual({ slot: last.slot, generation: last.generation + 1 });
+    await hasSession([2, 3, 4]);
+
+    // Its slot is taken: now this one is the standby.
+    expect(await ada.order('start', 1)).toBe(200);
+    pids.add((await ada.server(1)).pid);
+    await until('server 1 stands by', async () => (await ada.server(1)).state === 'up');
+    expect((await ada.server(1)).status?.cluster).toMatchObject({ state: 'learner', slot: 0 });
+    await hasSession([1, 2, 3, 4]);
+
+    const exit = once(demo.process, 'exit');
+    demo.process.kill('SIGINT');
+    expect(await exit).toEqual([0, null]);
+    expect([...pids].filter((each) => each > 0 && isAlive(each))).toEqual([]);
+  });
+
+  it('a server killed while it comes up is started once more; where all were dead a new farm forms', async () => {
+    const demo = await startDemo();
+    const ada = new Visitor(demo.base);
+    await ada.state('/login', { name: 'Ada' });
+    const incarnation = (await ada.server(1)).status?.cluster.incarnation;
+    await ada.order('kill', 3);
+    expect(await ada.order('start', 3)).toBe(200);
+    expect(await ada.order('kill', 3)).toBe(200);
+    expect(await ada.server(3)).toMatchObject({ state: 'killed', status: null });
+    expect(await ada.order('start', 3)).toBe(200);
+    await until('server 3 votes', async () => (await ada.server(3)).status?.cluster.state === 'voter');
+    expect((await ada.state('/api/state', undefined, demo.base + 3)).session?.user).toBe('Ada');
+
+    for (const number of [1, 2, 3]) expect(await ada.order('kill', number)).toBe(200);
+    // The page has to come all the same: how else could anybody start a server?
+    expect(await (await ada.ask('/')).text()).toContain('<title>connect-paxos demo</title>');
+    const refused = await ada.ask('/api/state');
+    expect([refused.status, await refused.json()]).toMatchObject([502, { error: { code: 'NO_SERVER' } }]);
+
+    // A port that another program has taken meanwhile is no reason to end the demo.
+    await until('the process is gone', async () => !isAlive((await ada.server(1)).pid));
+    const other = await take(demo.base + 1);
+    await ada.order('start', 1);
+    await until('it has failed', async () => (await ada.server(1)).state === 'ended');
+    expect((await ada.server(1)).failure).toBe(`Port ${demo.base + 1} is taken by another program.`);
+    await release(other);
+
+    for (const number of [4, 1]) expect(await ada.order('start', number)).toBe(200);
+    await until('both look for others', async () => {
+      const states = (await ada.servers()).map(({ status }) => status?.cluster.state);
+      return states[0] === 'seeking' && states[3] === 'seeking';
+    });
+    expect((await ada.ask('/api/state')).status).toBe(503);
+    expect(await ada.order('start', 2)).toBe(200);
+    await until('a new farm serves', async () => (await ada.ask('/api/state')).status === 200);
+    expect((await ada.server(4)).status?.cluster.incarnation).not.toBe(incarnation);
+    // It knows nothing of the one before.
+    expect((await ada.state('/api/state')).session).toBeNull();
+
+    const pids = (await ada.servers()).map(({ pid }) => pid);
+    // An end in the midst of a start leaves nothing behind either.
+    expect(await ada.order('start', 3)).toBe(200);
+    pids.push((await ada.server(3)).pid);
+    const exit = once(demo.process, 'exit');
+    demo.process.kill('SIGINT');
+    expect(await exit).toEqual([0, null]);
+    expect(pids.filter(isAlive)).toEqual([]);
   });
 
   it('a logout stays, though a slow request saves the session after it', async () => {
@@ -260,7 +408,7 @@ describe('the demo', () => {
     const refused = await ada.ask('/api/state', undefined, demo.base + 2);
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ server: { number: 2 }, error: { code: 'ERR_NO_QUORUM' } });
-    expect((await ada.servers()).map(({ isCutOff, hasQuorum }) => [isCutOff, hasQuorum])).toEqual([
+    expect((await ada.servers()).slice(0, 3).map(({ isCutOff, hasQuorum }) => [isCutOff, hasQuorum])).toEqual([
       [false, true],
       [true, false],
       [false, true],
@@ -280,7 +428,7 @@ describe('the demo', () => {
     expect((await ada.servers())[1]).toMatchObject({ pid, state: 'up', isCutOff: false });
 
     await ada.ask('/demo/kill/2', {});
-    for (const path of ['/demo/cut-off/2', '/demo/heal/2', '/demo/cut-off/4', '/demo/heal/x']) {
+    for (const path of ['/demo/cut-off/2', '/demo/heal/2', '/demo/cut-off/4', '/demo/cut-off/5', '/demo/heal/x']) {
       expect((await ada.ask(path, {})).status).toBe(409);
     }
     expect((await ada.ask('/demo/ask/2')).status).toBe(409);
@@ -322,18 +470,19 @@ describe('the demo', () => {
     expect((await ada.servers())[0]).toMatchObject({ state: 'ended', status: null });
 
     demo.process.kill('SIGKILL');
-    await until('the servers are gone', () => servers.every(({ pid }) => !isAlive(pid)));
+    await until('the servers are gone', () => servers.every(({ pid }) => pid === 0 || !isAlive(pid)));
   });
 
   it('keeps its controls from other sites', async () => {
     const demo = await startDemo();
-    for (const what of ['kill', 'cut-off']) {
-      const url = `http://${HOST}:${demo.base}/demo/${what}/1`;
+    for (const what of ['kill/1', 'cut-off/1', 'start/4']) {
+      const url = `http://${HOST}:${demo.base}/demo/${what}`;
       const foreign = await fetch(url, { method: 'POST', headers: { origin: 'http://example.com' } });
       expect(foreign.status).toBe(403);
     }
     const servers = await new Visitor(demo.base).servers();
-    expect(servers.map(({ state, isCutOff }) => [state, isCutOff])).toEqual(Array(3).fill(['up', false]));
+    const left = servers.map(({ state, isCutOff }) => [state, isCutOff]);
+    expect(left).toEqual([...Array(3).fill(['up', false]), ['absent', false]]);
   });
 
   it.each([0, 2])('says which port is taken, and ends (port base + %d)', async (offset) => {
