@@ -92,12 +92,14 @@ export class FarmView {
   describe({ state, isCutOff, failure, status }) {
     if (state === 'absent') {
       const what = 'Started, it serves requests like the others, but has no vote.';
-      const then = 'When a voter is gone for some five seconds, it takes that slot, reads what goes with it, and votes.';
+      const then =
+        'When a voter is gone for some five seconds, it takes that slot, reads what goes with it, and votes.';
       return says('not started', 'none', `Not started: a standby. ${what} ${then}`);
     }
     if (state === 'killed') return says('killed', 'bad', `Killed, and its memory is gone. ${this.#outlook}`);
     if (state === 'ended') {
-      const how = failure === null ? 'Its process has ended, and its memory is gone.' : `It could not start. ${failure}`;
+      const how =
+        failure === null ? 'Its process has ended, and its memory is gone.' : `It could not start. ${failure}`;
       return says('ended', 'bad', `${how} ${this.#outlook}`);
     }
     if (status === null) {
