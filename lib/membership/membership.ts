@@ -19,7 +19,11 @@ export type Directive =
   /** The farm's memory is gone: this process seeks another; what it held may be worth something there. */
   | { readonly kind: 'abandoned' }
   /** Another process holds this one's slot: it votes no more, and what it holds is worth nothing. */
-  | { readonly kind: 'fenced' }
+  | {
+      readonly kind: 'fenced';
+      /** The place that it had, if it had its memory. */
+      readonly held: { readonly slot: number; readonly generation: number } | null;
+    }
   | { readonly kind: 'warning'; readonly code: string; readonly message: string };
 
 export interface MembershipSetup {
@@ -122,6 +126,8 @@ export class Membership {
   #voterHeardMs = 0;
   #quorumHeardMs = 0;
   #who: { readonly request: number; readonly atMs: number } | null = null;
+  /** The process that held this one's slot in the generation before; 0 if it is not known. */
+  #predecessor = 0;
   #hasResigned = false;
   /** Holders, by process number, that are known to have ended. */
   readonly #ended = new Set<number>();
@@ -219,6 +225,25 @@ export class Membership {
     if (this.#view === null) return false;
     if (this.#hasResigned) return true;
     return this.#slot > 0 ? this.#isRecovered : this.#claims.isSpare(monotonicMs);
+  }
+
+  /** The process that held this one's slot in the generation before, if it is heard. */
+  predecessorHeard(monotonicMs: number): number | null {
+    const peer = this.#predecessor === 0 ? undefined : this.#peers.get(this.#predecessor);
+    return peer !== undefined && monotonicMs - peer.lastHeardMs <= SILENCE_MS ? peer.process : null;
+  }
+
+  /** Whether that process holds that slot now, in that generation. */
+  isHolder(process: number, slot: number, generation: number): boolean {
+    const holder = this.#view?.holders[slot - 1];
+    return holder?.generation === generation && this.isVoter({ process, slot });
+  }
+
+  /** Whether the slot's holder votes, or the slot has gone on to a later generation than that. */
+  isBeyond(slot: number, generation: number): boolean {
+    const holder = this.#view?.holders[slot - 1];
+    if (holder == null || holder.generation > generation) return true;
+    return holder.generation === generation && this.#peers.get(holder.process)?.introduction?.phase === 'voter';
   }
 
   /** Whether this process agrees to another one's taking that slot: not while it hears the holder. */
@@ -605,6 +630,8 @@ export class Membership {
     const merged = mergeViews(this.#view, view);
     if (merged === this.#view) return [];
     const before = this.#slot;
+    const left = this.#view.holders;
+    const held = this.#isRecovered ? { slot: before, generation: left[before - 1]?.generation ?? 0 } : null;
     this.#setView(merged);
     for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
@@ -616,7 +643,8 @@ export class Membership {
     const directives: Directive[] = [];
     if (this.#slot !== before) {
       this.#isRecovered = false;
-      if (before > 0) directives.push({ kind: 'fenced' }, this.#fencedWarning(before, merged));
+      if (before > 0) directives.push({ kind: 'fenced', held }, this.#fencedWarning(before, merged));
+      this.#predecessor = predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]);
     }
     directives.push({ kind: 'grown' });
     if (this.#slot > 0 && this.#slot !== before) directives.push({ kind: 'recover' });
@@ -714,4 +742,9 @@ export class Membership {
     const address = this.#peers.get(holder.process)?.address;
     return address === undefined ? holder.name : `${holder.name} (${address.host}:${address.port})`;
   }
+}
+
+/** Whoever held the slot just before: one that held it earlier has not the memory that goes with it. */
+function predecessorIn(before: Holder | null | undefined, now: Holder | null | undefined): number {
+  return before != null && now != null && now.generation === before.generation + 1 ? before.process : 0;
 }

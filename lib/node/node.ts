@@ -209,6 +209,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       nextRequest: () => this.#operations.nextRequest(),
       retransmitMs: () => this.#retransmitMs,
       transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
+      predecessor: () => this.#membership.predecessorHeard(runtime.monotonicMs()),
+      transmitTo: (process, { message }) => this.#link?.send(process, message),
       wake: (ms, callback) => {
         runtime.setTimer(ms, false, callback);
       },
@@ -496,6 +498,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#checkClock();
       this.#collect();
       this.#tidy(now.monotonicMs);
+      const { legacy } = this.#voter;
+      if (legacy !== null && membership.isBeyond(legacy.slot, legacy.generation + 1)) this.#voter.dropLegacy();
       if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
@@ -622,6 +626,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       const slot = slotOfKey(request.key);
       if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
     }
+    const { legacy } = this.#voter;
+    const isHeir = legacy !== null && this.#membership.isHolder(from, legacy.slot, legacy.generation + 1);
+    if (request.type === 'transfer' && isHeir) {
+      const answer = this.#voter.bequeath(request, now);
+      if (answer !== null) this.#link?.send(from, answer);
+      return;
+    }
     this.#askOwn(request, now, (answer) => this.#link?.send(from, answer));
   }
 
@@ -705,7 +716,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         case 'fenced':
           this.#recoverer.abort();
           this.#repairer.abort();
-          this.#voter.reset();
+          if (directive.held === null) this.#voter.reset();
+          else this.#voter.retire(directive.held.slot, directive.held.generation);
           break;
       }
     }

@@ -18,6 +18,10 @@ export interface RecovererSetup {
   electorate(): Electorate | null;
   /** Slots of other processes that vote and were heard of late. */
   votersHeard(): readonly number[];
+  /** The process that held the slot just before this one, if it is heard: see {@link Voter.retire}. */
+  predecessor(): number | null;
+  /** Sends to that process. */
+  transmitTo(process: number, outgoing: Outgoing): void;
   nextRequest(): number;
   retransmitMs(): number;
   transmit(outgoing: Outgoing): void;
@@ -50,12 +54,15 @@ const STALLED_MS = 1000;
 /**
  * Gets the memory that goes with a slot this process has taken: all records of a majority of acceptors of other slots,
  * each of which knows by then that the slot has changed hands (docs/protocol.md, "Recovery"; Michael, Ports, Sharma,
- * Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). If the holders of slots change meanwhile it
+ * Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). Or all those of the process that held the slot
+ * before, if it was only not heard, and votes no more. If the holders of slots change meanwhile it
  * begins anew: all that it rests on has to be read under one vector.
  */
 export class Recoverer {
   readonly #setup: RecovererSetup;
   #transfers: RecordTransfer[] = [];
+  /** From the process that held the slot before. */
+  #inheritance: { readonly process: number; readonly transfer: RecordTransfer } | null = null;
   #needed = 0;
   #records = 0;
   #beganMs = 0;
@@ -88,6 +95,7 @@ export class Recoverer {
     if (electorate === null) return;
     this.#setup.voter.reset();
     this.#transfers = [];
+    this.#inheritance = null;
     this.#needed = majorityOf(electorate.size);
     this.#records = 0;
     this.#beganMs = this.#setup.now().monotonicMs;
@@ -104,11 +112,13 @@ export class Recoverer {
   abort(): void {
     this.#isRunning = false;
     this.#transfers = [];
+    this.#inheritance = null;
   }
 
   /** @returns whether the answer was to one of its questions */
   receive(from: Answerer, answer: AcceptorAnswer): boolean {
-    const transfer = this.#transfers.find(({ request }) => request === answer.request);
+    const all = [...this.#transfers, ...(this.#inheritance === null ? [] : [this.#inheritance.transfer])];
+    const transfer = all.find(({ request }) => request === answer.request);
     if (transfer === undefined) return false;
     transfer.receive(from, answer, this.#setup.now());
     this.#finish();
@@ -124,6 +134,7 @@ export class Recoverer {
       const outgoing = transfer.tick(now);
       if (outgoing !== null) this.#setup.transmit(outgoing);
     }
+    this.#inherit(now);
     if (this.#isAwake) return;
     this.#isAwake = true;
     this.#setup.wake(STEP_MS, () => {
@@ -148,24 +159,48 @@ export class Recoverer {
   }
 
   #read(slot: number, electorate: Electorate, now: Instant): void {
-    const transfer = new RecordTransfer({
-      request: this.#setup.nextRequest(),
-      electorate,
-      retransmitMs: this.#setup.retransmitMs(),
-      slot,
-      absorb: (records, at) => {
-        this.#records += records.length;
-        for (const record of records) this.#setup.voter.absorb(record, at);
-      },
-    });
+    const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
+    const transfer = this.#makeTransfer(slot, electorate, isSource);
     this.#transfers.push(transfer);
     const outgoing = transfer.start(now);
     if (outgoing !== null) this.#setup.transmit(outgoing);
   }
 
+  /** A process that does not know yet that it has lost its slot learns it by the first question, and answers the next. */
+  #inherit(now: Instant): void {
+    const electorate = this.#setup.electorate();
+    const process = this.#setup.predecessor();
+    if (electorate === null) return;
+    if (this.#inheritance === null && process !== null) {
+      const transfer = this.#makeTransfer(0, electorate, (from) => from.process === process);
+      this.#inheritance = { process, transfer };
+      const outgoing = transfer.start(now);
+      if (outgoing !== null) this.#setup.transmitTo(process, outgoing);
+      return;
+    }
+    const outgoing = this.#inheritance?.transfer.tick(now) ?? null;
+    if (this.#inheritance !== null && outgoing !== null) this.#setup.transmitTo(this.#inheritance.process, outgoing);
+  }
+
+  #makeTransfer(slot: number, electorate: Electorate, isSource: (from: Answerer) => boolean): RecordTransfer {
+    return new RecordTransfer({
+      request: this.#setup.nextRequest(),
+      electorate,
+      retransmitMs: this.#setup.retransmitMs(),
+      slot,
+      isSource,
+      absorb: (records, at) => {
+        this.#records += records.length;
+        for (const record of records) this.#setup.voter.absorb(record, at);
+      },
+    });
+  }
+
   #finish(): void {
     const floors = this.#transfers.flatMap(({ outcome }) => outcome?.floor ?? []);
-    if (!this.#isRunning || floors.length < this.#needed) return;
+    const inherited = this.#inheritance?.transfer.outcome ?? null;
+    if (inherited !== null) floors.push(inherited.floor);
+    if (!this.#isRunning || (inherited === null && floors.length < this.#needed)) return;
     const floor = floors.reduce<Ballot>((highest, each) => higherBallot(highest, each), NO_BALLOT);
     this.#tell(this.#setup.now().monotonicMs);
     this.abort();

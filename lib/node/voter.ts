@@ -12,9 +12,10 @@ import {
   type Lack,
   type RegisterRecord,
   type State,
+  type Transfer,
   visible,
 } from '../paxos/index.js';
-import { type AcceptorMemory, type Identity, VolatileTable } from '../storage/index.js';
+import { type AcceptorMemory, type Identity, MemoryTable, VolatileTable } from '../storage/index.js';
 
 /** Registers looked at for forgetting at a time. */
 const COLLECT_LIMIT = 1000;
@@ -46,6 +47,7 @@ export class Voter {
   #acceptor: Acceptor;
   #isHalted = false;
   #held: Held[] = [];
+  #legacy: { readonly slot: number; readonly generation: number; readonly acceptor: Acceptor } | null = null;
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
@@ -197,6 +199,35 @@ export class Voter {
   /** Part of a recovery: see {@link Acceptor.raiseFloor}. */
   raiseFloor(floor: Ballot): void {
     this.#acceptor.raiseFloor(floor);
+  }
+
+  /**
+   * It has lost its slot, and keeps what it held for the process that has it now: that one needs nobody else's memory if it
+   * gets this one's, which is the slot's. Without it two slots that change hands at a time could leave a farm without a
+   * memory, though no process has ended.
+   */
+  retire(slot: number, generation: number): void {
+    const { floor } = this.#acceptor;
+    const table = new MemoryTable();
+    for (const [key, record] of this.reset()) table.set(key, record);
+    const acceptor = new Acceptor(table, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+    acceptor.raiseFloor(floor);
+    this.#legacy = { slot, generation, acceptor };
+  }
+
+  /** The place whose memory is kept for its next holder; `null` if there is none. */
+  get legacy(): { readonly slot: number; readonly generation: number } | null {
+    return this.#legacy;
+  }
+
+  /** To the next holder of the slot, and to nobody else. */
+  bequeath(request: Transfer, now: Instant): AcceptorAnswer | null {
+    return this.#legacy?.acceptor.receive(request, now) ?? null;
+  }
+
+  /** The next holder has what it needs. */
+  dropLegacy(): void {
+    this.#legacy = null;
   }
 
   /**

@@ -6,8 +6,10 @@ import type { Answerer } from './quorum.js';
 import { SHARDS } from './table.js';
 
 export interface RecordTransferSetup extends Omit<ExchangeSetup, 'deadlineMs'> {
-  /** Slot of the acceptor to read from. */
+  /** Slot of the acceptor to read from; 0 for one that holds none any more. */
   readonly slot: number;
+  /** Whether that process is the one to read from. */
+  readonly isSource: (from: Answerer) => boolean;
   /** Takes what a page brings. */
   readonly absorb: (records: readonly Kept[], now: Instant) => void;
 }
@@ -75,8 +77,8 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
   }
 
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): null {
-    if (this.isOver || answer.type !== 'transferred' || from.slot !== this.#setup.slot) return null;
-    if (!this.#setup.electorate.isVoter(from) || !this.#isAwaited(answer)) return null;
+    if (this.isOver || answer.type !== 'transferred') return null;
+    if (!this.#setup.isSource(from) || !this.#isAwaited(answer)) return null;
     this.#setup.absorb(answer.records, now);
     this.#heardAtMs = now.monotonicMs;
     this.#shard = answer.nextShard;

@@ -31,7 +31,7 @@ check(
       ['nothing-adopted', /^ {4}acceptor [123]: promised [12]/m],
       ['no-floor', /^ {4}acceptor [123]: promised [12]/m],
       ['half-of-the-others', /^ {4}acceptor [1234]: accepted claim [12]: standby [12]/m],
-      ['recovery-from-a-minority', /^ {4}standby 1 \(slot [123]\): accepted [12]/m],
+      ['recovery-from-a-minority', /^ {4}standby 1: votes/m],
     ])(
       '%s: is found, and told',
       (name, step) => {

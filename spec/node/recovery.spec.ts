@@ -126,6 +126,26 @@ describe('a voter that is cut off for long', () => {
     expect(textOf(await third.read(keys[7] ?? ''))).toContain('k7');
   }, 60_000);
 
+  it('gives its memory to its successor, were there nobody else to read from', async () => {
+    const [first, second, third] = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
+    const standby = farm.add();
+    await standby.ready();
+    const keys = await fill(first, 300);
+    const { slot } = third.status();
+    // Those that have agreed to it are never heard with what they hold.
+    let isHeard = false;
+    farm.hub.fate = ({ from, to, isFrame }) => {
+      const isCut = (from === 3 || to === 3) && (!isHeard || (from !== 4 && to !== 4));
+      return { delaysMs: isCut || (isFrame && from !== 3) ? [] : [0] };
+    };
+    await until(() => standby.status().state === 'recovering');
+    isHeard = true;
+    await until(() => holds(standby, slot));
+    expect(third.status().state).toBe('learner');
+    farm.kill(second);
+    for (const key of keys) expect(textOf(await standby.read(key))).toContain(key);
+  }, 60_000);
+
   it('keeps its slot while nobody can take it', async () => {
     const [first, second, third] = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
     const { fate } = farm.hub;

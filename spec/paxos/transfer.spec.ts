@@ -125,6 +125,7 @@ describe('a transfer', () => {
       electorate,
       retransmitMs: 10,
       slot: 2,
+      isSource: ({ process }) => process === 2,
       absorb: (page, now) => {
         records += page.length;
         for (const record of page) to.absorb(record, now);
@@ -215,6 +216,7 @@ describe('a transfer', () => {
       electorate: { size: 3, isVoter: () => true },
       retransmitMs: 10,
       slot: 2,
+      isSource: () => true,
       absorb: () => undefined,
     });
     const at = (ms: number): Instant => ({ ...NOW, monotonicMs: NOW.monotonicMs + ms });
