@@ -15,6 +15,8 @@ import { RegisterClients } from './register-clients.js';
 import { Roster } from './roster.js';
 import { Server } from './server.js';
 import { SessionClients } from './session-clients.js';
+import { Usurpations } from './usurpations.js';
+import { Vectors } from './vectors.js';
 import { Witness } from './witness.js';
 import { EPOCH_MS, World } from './world.js';
 
@@ -88,7 +90,9 @@ export class Simulation {
   readonly #sessions: SessionClients;
   readonly #episodes: Episodes;
   readonly #witness: Witness;
+  readonly #vectors: Vectors;
   readonly messageFaults = new MessageFaults(this);
+  readonly usurpations: Usurpations;
   readonly #violations: string[] = [];
   readonly roster: Roster;
   #isWorking = false;
@@ -116,8 +120,10 @@ export class Simulation {
       (what) => this.object(what),
       (process) => this.servers.find((server) => server.process.name === process)?.node.status().slot ?? 0,
     );
+    this.#vectors = new Vectors(this.world, majorityOf(this.plan.clusterSize), (what) => this.object(what));
     this.roster = new Roster(this.world, this.servers);
     this.#formation = new Formation(this);
+    this.usurpations = new Usurpations(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
     this.#episodes = new Episodes(this, this.#registers, this.#sessions);
@@ -218,8 +224,10 @@ export class Simulation {
     const uninstall = [
       this.#chronicle?.install() ?? (() => undefined),
       this.#witness.install(),
+      this.#vectors.install(),
       this.roster.install(),
       this.messageFaults.install(),
+      this.usurpations.install(),
     ];
     try {
       await this.#run();
@@ -279,6 +287,7 @@ export class Simulation {
       faults.end();
       this.#formation.mend();
       this.messageFaults.end();
+      this.usurpations.end();
       world.stallChance = 0;
       network.weather = FAIR_WEATHER;
     };
