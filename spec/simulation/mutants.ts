@@ -757,9 +757,51 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'memory-kept-when-fenced',
+    breaks: 'whoever gets a slot anew recovers, whatever it held before',
+    conditions: USURPED,
+    edits: [
+      {
+        file: 'node/node',
+        from: `this.#repairer.abort();
+                    this.#voter.reset();
+                    break;`,
+        to: `this.#repairer.abort();
+                    this.hasVoted = true;
+                    break;`,
+      },
+      {
+        file: 'node/node',
+        from: `case 'recover':
+                    this.#recoverer.begin();`,
+        to: `case 'recover':
+                    if (this.hasVoted) this.#recovered();
+                    else this.#recoverer.begin();`,
+      },
+    ],
+  },
+  {
+    name: 'claimed-twice',
+    breaks: 'the first claim of a generation that is chosen stands',
+    conditions: { ...USURPED_OF_FIVE, learners: 3 },
+    edits: [
+      {
+        file: 'node/claim',
+        from: 'if (held !== null && held.generation >= holder.generation)',
+        to: 'if (false)',
+      },
+    ],
+  },
+  {
+    name: 'claim-by-half',
+    breaks: 'a claim takes a majority of all slots, not of the others',
+    conditions: { ...USURPED, clusterSize: 4, faults: ['usurp', 'partition', 'partition', 'isolate'] },
+    edits: [{ file: 'node/claim', from: 'return { size: electorate.size,', to: 'return { size: electorate.size - 1,' }],
+  },
+  {
     name: 'formed-by-few-at-once',
     breaks: 'a farm is formed by all, and by a majority only after the grace',
-    conditions: { clusterSize: 3, learners: 1, hasStandbys: true },
+    conditions: { clusterSize: 3, learners: 1, hasStandbys: true, apartStart: true },
     edits: [{ file: 'membership/membership', from: '(isAll || this.#mayBeFew(now, waitMs))', to: '(true)' }],
   },
 

@@ -340,8 +340,9 @@ export class Simulation {
     this.world.running = process;
     this.world.note(`${process.name} starts`);
     // Processes that are cut off while they seek could form a second farm, if they are enough: that is not what is looked
-    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm.
-    const standbys = this.plan.hasStandbys && this.#isFormed ? majorityOf(this.plan.clusterSize) - 1 : 0;
+    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm, unless it is.
+    const mayStandBy = this.#isFormed || this.conditions.apartStart === true;
+    const standbys = this.plan.hasStandbys && mayStandBy ? majorityOf(this.plan.clusterSize) - 1 : 0;
     const server = new Server(
       this,
       process,
