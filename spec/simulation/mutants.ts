@@ -685,7 +685,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'vote-before-recovery',
     breaks: 'a process votes when it has the memory that goes with its slot',
-    conditions: TURNOVER,
+    conditions: USURPED,
     edits: [
       {
         file: 'membership/membership',

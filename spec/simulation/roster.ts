@@ -20,6 +20,8 @@ export class Roster {
   readonly #servers: readonly Server[];
   /** Claims that may have been chosen, whether anybody knows that or not. */
   readonly #claims = new Set<Claim>();
+  /** Names of processes that are cut off until somebody claims their slots. */
+  readonly doomed = new Set<string>();
 
   constructor(world: World, servers: readonly Server[]) {
     this.#world = world;
@@ -118,6 +120,8 @@ export class Roster {
   #keeping(farm: readonly NodeStatus[]): string[] {
     const isClaimed = ({ slot, generation }: Holding & { readonly slot: number }): boolean =>
       [...this.#claims].some((claim) => claim.slot === slot && claim.holder.generation > generation);
-    return this.#voting(farm).flatMap((holding) => (isClaimed(holding) ? [] : [holding.name]));
+    return this.#voting(farm).flatMap((holding) =>
+      isClaimed(holding) || this.doomed.has(holding.name) ? [] : [holding.name],
+    );
   }
 }

@@ -66,7 +66,12 @@ export class Usurpations {
     if (!roster.mayDie(server)) return false;
     world.count('usurp');
     world.note(`fault: usurp ${server.process.name}`);
-    const heal = cut(server);
+    const mend = cut(server);
+    roster.doomed.add(server.process.name);
+    const heal = (): void => {
+      roster.doomed.delete(server.process.name);
+      mend();
+    };
     const cancel = world.after(MAX_CUT_MS, () => {
       this.#awaited.delete(slot);
       heal();
