@@ -10,15 +10,22 @@ interface Switches {
   readonly restarts: boolean;
   /** Whether all processes start together, with nothing going wrong until there is a farm. */
   readonly calmStart: boolean;
+  /** Whether more processes than there are slots come up in two halves that don't hear each other, and none is to be left out. */
+  readonly apartStart: boolean;
 }
 
 type Value = number | boolean | Topic;
 
 /** Conditions that have a value which a command line can name. */
 const KNOWN: ReadonlyMap<string, 'number' | 'boolean'> = new Map(
-  Object.entries({ ...planOf(new Random('any')), ...FAIR_WEATHER, restarts: true, calmStart: true }).flatMap(
-    ([name, value]): [string, 'number' | 'boolean'][] =>
-      typeof value === 'number' ? [[name, 'number']] : typeof value === 'boolean' ? [[name, 'boolean']] : [],
+  Object.entries({
+    ...planOf(new Random('any')),
+    ...FAIR_WEATHER,
+    restarts: true,
+    calmStart: true,
+    apartStart: true,
+  }).flatMap(([name, value]): [string, 'number' | 'boolean'][] =>
+    typeof value === 'number' ? [[name, 'number']] : typeof value === 'boolean' ? [[name, 'boolean']] : [],
   ),
 );
 

@@ -130,6 +130,9 @@ export class Faults {
         this.#cut(kind, random, [...ways, ...ways.map(reversed)], random.between(3000, 20_000));
         return;
       }
+      case 'usurp':
+        this.#simulation.usurpations.begin(server, random, ({ process }) => this.#cutOff(process.host));
+        return;
       case 'deafen':
         this.#cut(kind, random, out.map(reversed));
         return;
@@ -212,6 +215,19 @@ export class Faults {
         return;
       }
     }
+  }
+
+  /** @returns heals it before all heals */
+  #cutOff(host: Host): () => void {
+    const { network, hosts } = this.#simulation;
+    const others = hosts.filter((each) => each !== host);
+    const heals = others.flatMap(({ id }) => [network.cut(host.id, id), network.cut(id, host.id)]);
+    const undo = (): void => {
+      if (!this.#undo.delete(undo)) return;
+      for (const heal of heals) heal();
+    };
+    this.#undo.add(undo);
+    return undo;
   }
 
   #cut(kind: FaultKind, random: Random, ways: readonly Way[], lastingMs = lastingOf(random)): void {

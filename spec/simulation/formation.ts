@@ -48,6 +48,9 @@ const CALM = {
   earlyLearners: 0,
 };
 
+/** Where two halves could each form a farm if it took a bare majority, and would if it were enough. */
+const APART = { ...CALM, troubleMs: 3000, isCut: true, isBootstrap: false, formationGraceMs: 30_000 };
+
 function startOf(random: Random, { clusterSize, learners, isOneLate, faults }: Simulation['plan']): Start {
   const isTroubled = faults.length > 0 && random.chance(0.4);
   const troubleMs = isTroubled ? random.pick([1000, 3000, 8000]) : 0;
@@ -88,7 +91,12 @@ export class Formation {
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
     this.#random = simulation.world.random.fork('formation');
-    this.#start = { ...startOf(this.#random, simulation.plan), ...(simulation.conditions.calmStart ? CALM : {}) };
+    const { calmStart, apartStart } = simulation.conditions;
+    this.#start = {
+      ...startOf(this.#random, simulation.plan),
+      ...(calmStart ? CALM : {}),
+      ...(apartStart ? { ...APART, earlyLearners: simulation.plan.learners } : {}),
+    };
     this.#spare = simulation.mayBeWrong;
   }
 

@@ -52,19 +52,21 @@ const FORGETTING: Conditions = {
 /** Where voters are replaced all the time. */
 const TURNOVER: Conditions = { topic: 'turnover', clusterSize: 3, learners: 1, hasStandbys: true };
 
-/** Where a voter goes on after its slot has gone to another, and is still heard by some. */
-const SHUNNED: Conditions = {
+/** Where a voter goes on after its slot has gone to another, and is still heard by those who do not know. */
+const USURPED: Conditions = {
   ...TURNOVER,
   learners: 2,
-  faults: ['shun', 'shun', 'kill', 'isolate'],
-  faultMs: 10_000,
+  faults: ['usurp', 'usurp', 'usurp', 'stop'],
+  faultMs: 3000,
+  patienceMs: 700,
   hotKeys: 1,
   sessionShare: 0,
-  badWeather: true,
-  longDelay: 0.2,
-  longDelayMs: 1000,
+  verbs: { n: ['increment', 'increment', 'get'], l: ['append', 'append', 'get'] },
   exactQuorums: 0.5,
 };
+
+/** Where a recovery reads some of the others only. */
+const USURPED_OF_FIVE: Conditions = { ...USURPED, clusterSize: 5 };
 
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
@@ -626,13 +628,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'other-vectors-counted',
     breaks: 'what was sent by one who knows other holders of the slots does not count',
-    conditions: SHUNNED,
+    conditions: USURPED,
     edits: [{ file: 'node/node', from: 'if (envelope.vector === this.#membership.vector)', to: 'if (true)' }],
   },
   {
     name: 'counted-across-vectors',
     breaks: 'what was counted is void when a slot changes hands',
-    conditions: SHUNNED,
+    conditions: USURPED,
     install: () => patch(Operations.prototype, 'restart', () => () => undefined),
   },
   {
@@ -650,7 +652,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'barrier-after-read-out',
     breaks: 'whoever is read for a recovery knows by then that the slot has changed hands',
-    conditions: SHUNNED,
+    conditions: USURPED,
     edits: [
       {
         file: 'node/node',
@@ -671,7 +673,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'recovery-from-a-minority',
     breaks: 'a recovery reads a majority',
-    conditions: SHUNNED,
+    conditions: USURPED,
     edits: [
       {
         file: 'node/recoverer',
@@ -683,7 +685,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'vote-before-recovery',
     breaks: 'a process votes when it has the memory that goes with its slot',
-    conditions: TURNOVER,
+    conditions: USURPED,
     edits: [
       {
         file: 'membership/membership',
@@ -695,13 +697,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'recovery-across-vectors',
     breaks: 'a recovery begins anew when a slot changes hands',
-    conditions: { ...TURNOVER, clusterSize: 5 },
+    conditions: USURPED_OF_FIVE,
     edits: [{ file: 'node/node', from: 'if (this.#recoverer.isRunning)', to: 'if (false)' }],
   },
   {
     name: 'bare-promises-not-read-out',
     breaks: 'a recovery takes over promises without a value, too',
-    conditions: SHUNNED,
+    conditions: USURPED_OF_FIVE,
     edits: [
       {
         file: 'paxos/acceptor',
@@ -713,7 +715,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'promises-not-taken-over',
     breaks: 'a recovery takes over what was promised',
-    conditions: SHUNNED,
+    conditions: USURPED,
     edits: [
       {
         file: 'paxos/acceptor',
@@ -755,9 +757,51 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'memory-kept-when-fenced',
+    breaks: 'whoever gets a slot anew recovers, whatever it held before',
+    conditions: USURPED,
+    edits: [
+      {
+        file: 'node/node',
+        from: `this.#repairer.abort();
+                    this.#voter.reset();
+                    break;`,
+        to: `this.#repairer.abort();
+                    this.hasVoted = true;
+                    break;`,
+      },
+      {
+        file: 'node/node',
+        from: `case 'recover':
+                    this.#recoverer.begin();`,
+        to: `case 'recover':
+                    if (this.hasVoted) this.#recovered();
+                    else this.#recoverer.begin();`,
+      },
+    ],
+  },
+  {
+    name: 'claimed-twice',
+    breaks: 'the first claim of a generation that is chosen stands',
+    conditions: { ...USURPED_OF_FIVE, learners: 3 },
+    edits: [
+      {
+        file: 'node/claim',
+        from: 'if (held !== null && held.generation >= holder.generation)',
+        to: 'if (false)',
+      },
+    ],
+  },
+  {
+    name: 'claim-by-half',
+    breaks: 'a claim takes a majority of all slots, not of the others',
+    conditions: { ...USURPED, clusterSize: 4, faults: ['usurp', 'partition', 'partition', 'isolate'] },
+    edits: [{ file: 'node/claim', from: 'return { size: electorate.size,', to: 'return { size: electorate.size - 1,' }],
+  },
+  {
     name: 'formed-by-few-at-once',
     breaks: 'a farm is formed by all, and by a majority only after the grace',
-    conditions: { clusterSize: 3, learners: 1, hasStandbys: true },
+    conditions: { clusterSize: 3, learners: 1, hasStandbys: true, apartStart: true },
     edits: [{ file: 'membership/membership', from: '(isAll || this.#mayBeFew(now, waitMs))', to: '(true)' }],
   },
 

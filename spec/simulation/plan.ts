@@ -48,6 +48,8 @@ export interface Plan {
   /** Chance, at each ballot, that an acceptor hears nothing of that register for a while. */
   readonly deafness: number;
   readonly commitLoss: number;
+  /** Silence after which a process counts as gone; 0: as long as in earnest. Nothing of safety rests on it. */
+  readonly patienceMs: number;
   /** Life of a session, unless its cookie says something else. */
   readonly sessionLifeMs: number;
   /** Longest life that is given to a value. */
@@ -59,6 +61,7 @@ export type FaultKind =
   | 'one way'
   | 'isolate'
   | 'shun'
+  | 'usurp'
   | 'deafen'
   | 'mute'
   | 'pause'
@@ -267,6 +270,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     exactQuorums: isAimed ? random.pick([0, 0.1, 0.5]) : 0,
     deafness: isAimed ? random.pick([0, 0.01, 0.05]) : 0,
     commitLoss: isAimed ? random.pick([0, 0.3, 1]) : 0,
+    patienceMs: 0,
     faults: random.chance(0.1) ? [] : random.some(FAULT_KINDS),
     badWeather: random.chance(0.7),
     delays: false,

@@ -29,6 +29,8 @@ export class Roster {
   readonly #servers: readonly Server[];
   /** Claims that may have been chosen, whether anybody knows that or not. */
   readonly #claims = new Set<Claim>();
+  /** Names of processes that are cut off until somebody claims their slots. */
+  readonly doomed = new Set<string>();
 
   /** By host: places whose memory is on a disk that nobody has open. */
   readonly #asleep = new Map<Host, Place>();
@@ -157,7 +159,7 @@ export class Roster {
 
   /** Those that vote, and those whose memory is on a disk, and that no claim can have replaced. */
   #keeping(farm: readonly NodeStatus[]): (Place | (Holding & { readonly slot: number }))[] {
-    const voting = this.#voting(farm);
+    const voting = this.#voting(farm).filter(({ name }) => !this.doomed.has(name));
     const places = [...this.#asleep.values()].filter(({ incarnation }) => incarnation === farm[0]?.incarnation);
     const newest = this.#holdings(farm).map((holding, index) =>
       places.reduce(

@@ -16,6 +16,8 @@ import { RegisterClients } from './register-clients.js';
 import { Roster } from './roster.js';
 import { Server } from './server.js';
 import { SessionClients } from './session-clients.js';
+import { Usurpations } from './usurpations.js';
+import { Vectors } from './vectors.js';
 import { Witness } from './witness.js';
 import { EPOCH_MS, World } from './world.js';
 
@@ -89,7 +91,9 @@ export class Simulation {
   readonly #sessions: SessionClients;
   readonly #episodes: Episodes;
   readonly #witness: Witness;
+  readonly #vectors: Vectors;
   readonly messageFaults = new MessageFaults(this);
+  readonly usurpations: Usurpations;
   readonly #violations: string[] = [];
   readonly roster: Roster;
   readonly disks: Disks;
@@ -120,7 +124,9 @@ export class Simulation {
     );
     this.disks = new Disks(this.world, () => this.isCalm);
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
+    this.#vectors = new Vectors(this.world, majorityOf(this.plan.clusterSize), (what) => this.object(what));
     this.#formation = new Formation(this);
+    this.usurpations = new Usurpations(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
     this.#episodes = new Episodes(this, this.#registers, this.#sessions);
@@ -230,8 +236,10 @@ export class Simulation {
     const uninstall = [
       this.#chronicle?.install() ?? (() => undefined),
       this.#witness.install(),
+      this.#vectors.install(),
       this.roster.install(),
       this.messageFaults.install(),
+      this.usurpations.install(),
     ];
     try {
       await this.#run();
@@ -292,6 +300,7 @@ export class Simulation {
       this.#formation.mend();
       this.messageFaults.end();
       this.disks.end();
+      this.usurpations.end();
       world.stallChance = 0;
       network.weather = FAIR_WEATHER;
     };
@@ -344,8 +353,9 @@ export class Simulation {
     this.world.running = process;
     this.world.note(`${process.name} starts`);
     // Processes that are cut off while they seek could form a second farm, if they are enough: that is not what is looked
-    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm.
-    const standbys = this.plan.hasStandbys && this.#isFormed ? majorityOf(this.plan.clusterSize) - 1 : 0;
+    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm, unless it is.
+    const mayStandBy = this.#isFormed || this.conditions.apartStart === true;
+    const standbys = this.plan.hasStandbys && mayStandBy ? majorityOf(this.plan.clusterSize) - 1 : 0;
     const server = new Server(
       this,
       process,

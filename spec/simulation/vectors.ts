@@ -1,0 +1,226 @@
+import { Membership } from '../../lib/membership/index.js';
+import { Operations } from '../../lib/node/operations.js';
+import { Recoverer } from '../../lib/node/recoverer.js';
+import {
+  Acceptor,
+  type AcceptorAnswer,
+  type AcceptorRequest,
+  type Answerer,
+  type Ballot,
+  BallotSource,
+  compareBallots,
+  NO_BALLOT,
+  RecordTransfer,
+  SHARDS,
+} from '../../lib/paxos/index.js';
+import type { Process } from './process.js';
+import type { World } from './world.js';
+
+/** What an acceptor was bound to when it began to be read for a recovery. */
+interface Reading {
+  /** Names what it knew of the slots' holders. */
+  readonly vector: number;
+  /** By key. */
+  readonly bonds: ReadonlyMap<string, Bond>;
+  /** As it was when the last record had been read; `null` before that. */
+  floor: Ballot | null;
+}
+
+interface Bond {
+  readonly promised: Ballot;
+  readonly accepted: Ballot;
+  readonly horizon: number;
+}
+
+/** What a recovery has read to its end: which slot's acceptor, and by which question. */
+interface Read {
+  readonly slot: number;
+  readonly reading: string;
+}
+
+/**
+ * Objects where what the safety of slots that change hands rests on does not hold (docs/protocol.md, "Slots that change
+ * hands"), long before that shows: answers of one quorum that were given under several vectors; a process that votes
+ * without being bound to all that a majority of others was bound to when they were read, each of which knew by then that
+ * the slot had changed hands.
+ */
+export class Vectors {
+  readonly #world: World;
+  readonly #majority: number;
+  readonly #object: (what: string) => void;
+  readonly #memberships = new Map<Process, Membership>();
+  readonly #keys = new WeakMap<Acceptor, Set<string>>();
+  /** By the process read from and the question: several, where it was asked twice, or others have asked under that number. */
+  readonly #readings = new Map<string, Reading[]>();
+  readonly #reads = new Map<Process, Read[]>();
+  /** By ballot: the vector under which it was issued. */
+  readonly #issued = new Map<string, number>();
+  /** By phase, ballot and answerer: the vectors under which it was answered. */
+  readonly #answered = new Map<string, Set<number>>();
+
+  constructor(world: World, majority: number, object: (what: string) => void) {
+    this.#world = world;
+    this.#majority = majority;
+    this.#object = object;
+  }
+
+  /** @returns ends it */
+  install(): () => void {
+    const vectors = this;
+    const world = this.#world;
+    const { tick } = Membership.prototype;
+    const { receive, absorb, raiseFloor, install } = Acceptor.prototype;
+    const { receive: receiveAnswer } = Operations.prototype;
+    const { receive: receivePage } = RecordTransfer.prototype;
+    const { begin } = Recoverer.prototype;
+    const { next } = BallotSource.prototype;
+    Membership.prototype.tick = function (this: Membership, now) {
+      if (world.running !== null) vectors.#memberships.set(world.running, this);
+      return tick.call(this, now);
+    };
+    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
+      vectors.#asked(this, request);
+      const answer = receive.call(this, request, now);
+      vectors.#answers(this, request, answer);
+      return answer;
+    };
+    Acceptor.prototype.absorb = function (this: Acceptor, kept, now) {
+      vectors.#keysOf(this).add(kept.key);
+      absorb.call(this, kept, now);
+    };
+    Acceptor.prototype.install = function (this: Acceptor, copy, now) {
+      vectors.#keysOf(this).add(copy.key);
+      return install.call(this, copy, now);
+    };
+    Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
+      raiseFloor.call(this, floor);
+      vectors.#recovered(this);
+    };
+    Operations.prototype.receive = function (this: Operations, from, answer) {
+      vectors.#taken(from, answer);
+      return receiveAnswer.call(this, from, answer);
+    };
+    RecordTransfer.prototype.receive = function (this: RecordTransfer, from, answer, now) {
+      receivePage.call(this, from, answer, now);
+      if (this.isOver) vectors.#read(this.slot, this.request);
+      return null;
+    };
+    Recoverer.prototype.begin = function (this: Recoverer) {
+      if (world.running !== null) vectors.#reads.delete(world.running);
+      begin.call(this);
+    };
+    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
+      const ballot = next.call(this, wallMs);
+      vectors.#issued.set(nameOf(ballot), vectors.#own?.vector ?? 0);
+      return ballot;
+    };
+    return () => {
+      BallotSource.prototype.next = next;
+      Recoverer.prototype.begin = begin;
+      RecordTransfer.prototype.receive = receivePage;
+      Operations.prototype.receive = receiveAnswer;
+      Acceptor.prototype.receive = receive;
+      Acceptor.prototype.absorb = absorb;
+      Acceptor.prototype.install = install;
+      Acceptor.prototype.raiseFloor = raiseFloor;
+      Membership.prototype.tick = tick;
+    };
+  }
+
+  /** The running process's. */
+  get #own(): Membership | undefined {
+    const { running } = this.#world;
+    return running === null ? undefined : this.#memberships.get(running);
+  }
+
+  #keysOf(acceptor: Acceptor): Set<string> {
+    const keys = this.#keys.get(acceptor) ?? new Set();
+    this.#keys.set(acceptor, keys);
+    return keys;
+  }
+
+  #asked(acceptor: Acceptor, request: AcceptorRequest): void {
+    if (request.type === 'prepare' || request.type === 'accept') this.#keysOf(acceptor).add(request.key);
+    if (request.type !== 'transfer' || request.shard !== 0 || request.after !== '') return;
+    const { running } = this.#world;
+    const bonds = [...this.#keysOf(acceptor)].flatMap((key): [string, Bond][] => {
+      const record = acceptor.record(key);
+      if (record === undefined) return [];
+      const { promised, proposal, horizon } = record;
+      return [[key, { promised, accepted: proposal?.accepted ?? NO_BALLOT, horizon }]];
+    });
+    const name = `${running?.name} ${request.request}`;
+    const reading = { vector: this.#own?.vector ?? 0, bonds: new Map(bonds), floor: null };
+    this.#readings.set(name, [...(this.#readings.get(name) ?? []), reading]);
+  }
+
+  #answers(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
+    const name = this.#world.running?.name;
+    if (request.type === 'transfer' && answer?.type === 'transferred' && answer.nextShard >= SHARDS) {
+      for (const reading of this.#readings.get(`${name} ${request.request}`) ?? []) reading.floor ??= acceptor.floor;
+    }
+    if (answer?.type !== 'promised' && answer?.type !== 'accepted') return;
+    const what = `${answer.type} ${nameOf(answer.ballot)} ${name}`;
+    this.#answered.set(what, (this.#answered.get(what) ?? new Set()).add(this.#own?.vector ?? 0));
+  }
+
+  /** A proposer takes an answer: to a ballot that it issued under the vector under which it was answered. */
+  #taken({ slot }: Answerer, answer: AcceptorAnswer): void {
+    const own = this.#own;
+    if (own === undefined || (answer.type !== 'promised' && answer.type !== 'accepted')) return;
+    // What was issued under an older vector counts no more.
+    if (this.#issued.get(nameOf(answer.ballot)) !== own.vector) return;
+    const name = own.view?.holders[slot - 1]?.name;
+    const under = this.#answered.get(`${answer.type} ${nameOf(answer.ballot)} ${name}`);
+    if (under === undefined || under.has(own.vector)) return;
+    this.#object(`${this.#world.running?.name} counts what ${name} answered under another vector`);
+  }
+
+  #read(slot: number, request: number): void {
+    const { running } = this.#world;
+    const reading = `${this.#own?.view?.holders[slot - 1]?.name} ${request}`;
+    const reads = running === null ? undefined : (this.#reads.get(running) ?? []);
+    if (running === null || reads === undefined || reads.some((each) => each.reading === reading)) return;
+    this.#reads.set(running, [...reads, { slot, reading }]);
+  }
+
+  /** It votes from now on. */
+  #recovered(acceptor: Acceptor): void {
+    const { running } = this.#world;
+    const own = this.#own;
+    // Without a slot it is what was stored, or what is kept for a successor, that gets its floor.
+    if (running === null || own === undefined || own.slot === 0) return;
+    const reads = this.#reads.get(running) ?? [];
+    const slots = new Set(reads.flatMap(({ slot }) => (slot === own.slot ? [] : [slot])));
+    // The process that held the slot before has all of its memory, and holds none any more.
+    if (!slots.has(0) && slots.size < this.#majority) {
+      this.#object(`${running.name} votes for slot ${own.slot} with the memory of ${slots.size} others`);
+    }
+    for (const { reading } of reads) {
+      const lacks = (this.#readings.get(reading) ?? []).map((each) => lackOf(acceptor, own.vector, each));
+      const lack = lacks.at(-1);
+      if (lack != null && !lacks.includes(null)) {
+        this.#object(`${running.name} votes for slot ${own.slot}, and has read ${reading} ${lack}`);
+      }
+    }
+  }
+}
+
+/** What an acceptor lacks of what another one was bound to; `null` if nothing. */
+function lackOf(acceptor: Acceptor, vector: number, reading: Reading): string | null {
+  if (reading.vector !== vector) return 'under another vector';
+  if (reading.floor !== null && compareBallots(acceptor.floor, reading.floor) < 0) return 'without its floor';
+  for (const [key, { promised, accepted, horizon }] of reading.bonds) {
+    // It has been forgotten meanwhile, perhaps: then it was over.
+    if (compareBallots(acceptor.floor, promised) >= 0) continue;
+    const record = acceptor.record(key);
+    if (record === undefined || compareBallots(record.promised, promised) < 0) return `without its promise of ${key}`;
+    if (compareBallots(record.proposal?.accepted ?? NO_BALLOT, accepted) < 0) return `without its value of ${key}`;
+    if (record.horizon < horizon) return `without its horizon of ${key}`;
+  }
+  return null;
+}
+
+function nameOf({ round, proposer }: Ballot): string {
+  return `${round}.${proposer}`;
+}
