@@ -1,6 +1,7 @@
 import { Membership } from '../../lib/membership/index.js';
 import { Operations } from '../../lib/node/operations.js';
 import { Recoverer } from '../../lib/node/recoverer.js';
+import { Voter } from '../../lib/node/voter.js';
 import {
   Acceptor,
   type AcceptorAnswer,
@@ -73,6 +74,7 @@ export class Vectors {
     const { receive: receiveAnswer } = Operations.prototype;
     const { receive: receivePage } = RecordTransfer.prototype;
     const { begin } = Recoverer.prototype;
+    const { raiseFloor: raiseVoters } = Voter.prototype;
     const { next } = BallotSource.prototype;
     Membership.prototype.tick = function (this: Membership, now) {
       if (world.running !== null) vectors.#memberships.set(world.running, this);
@@ -94,7 +96,14 @@ export class Vectors {
     };
     Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
       raiseFloor.call(this, floor);
-      vectors.#recovered(this);
+      if (isRecovery) vectors.#recovered(this);
+    };
+    // What was stored, or is kept for a successor, gets its floor otherwise.
+    let isRecovery = false;
+    Voter.prototype.raiseFloor = function (this: Voter, floor) {
+      isRecovery = true;
+      raiseVoters.call(this, floor);
+      isRecovery = false;
     };
     Operations.prototype.receive = function (this: Operations, from, answer) {
       vectors.#taken(from, answer);
@@ -117,6 +126,7 @@ export class Vectors {
     return () => {
       BallotSource.prototype.next = next;
       Recoverer.prototype.begin = begin;
+      Voter.prototype.raiseFloor = raiseVoters;
       RecordTransfer.prototype.receive = receivePage;
       Operations.prototype.receive = receiveAnswer;
       Acceptor.prototype.receive = receive;
@@ -188,8 +198,7 @@ export class Vectors {
   #recovered(acceptor: Acceptor): void {
     const { running } = this.#world;
     const own = this.#own;
-    // Without a slot it is what was stored, or what is kept for a successor, that gets its floor.
-    if (running === null || own === undefined || own.slot === 0) return;
+    if (running === null || own === undefined) return;
     const reads = this.#reads.get(running) ?? [];
     const slots = new Set(reads.flatMap(({ slot }) => (slot === own.slot ? [] : [slot])));
     // The process that held the slot before has all of its memory, and holds none any more.
