@@ -50,7 +50,13 @@ const FORGETTING: Conditions = {
 };
 
 /** Where voters are replaced all the time. */
-const TURNOVER: Conditions = { topic: 'turnover', clusterSize: 3, learners: 1, hasStandbys: true };
+const TURNOVER: Conditions = {
+  topic: 'turnover',
+  clusterSize: 3,
+  learners: 1,
+  hasStandbys: true,
+  calmStart: true,
+};
 
 /** Where a voter goes on after its slot has gone to another, and is still heard by those who do not know. */
 const USURPED: Conditions = {
