@@ -415,8 +415,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'node/operations',
-        from: 'batch.calls = batch.calls.filter((call) => !call.isSettled);\n    }\n    #unknown',
-        to: '{}\n    }\n    #unknown',
+        from: 'if (batch.round?.isExposed === false)',
+        to: 'if (false)',
       },
       {
         file: 'node/operations',
@@ -769,11 +769,12 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'node/node',
-        from: `this.#repairer.abort();
-                    this.#voter.reset();
+        from: `if (directive.held === null)
+                        this.#voter.reset();
+                    else
+                        this.#voter.retire(directive.held.slot, directive.held.generation);
                     break;`,
-        to: `this.#repairer.abort();
-                    this.hasVoted = true;
+        to: `this.hasVoted = true;
                     break;`,
       },
       {
