@@ -133,6 +133,7 @@ export class Acceptor {
       // What the operation may write outlives no tombstone that this promise's majority will ever hold.
       horizon: Math.max(record?.horizon ?? 0, request.bound),
       touchedMs: now.monotonicMs,
+      ...copied(record?.isCopy === true),
     };
     this.#store(key, record, next, now);
     return {
@@ -317,7 +318,9 @@ export class Acceptor {
       horizon: Math.max(record?.horizon ?? 0, horizon),
       touchedMs: now.monotonicMs,
     };
-    this.#store(key, record, next, now);
+    const { accepted = NO_BALLOT } = next.proposal ?? {};
+    const isCopy = next.proposal !== null && compareBallots(next.promised, accepted) > 0;
+    this.#store(key, record, { ...next, ...copied(isCopy) }, now);
     if (!committed || proposal === null) return;
     this.commit({ type: 'commit', key, ballot: proposal.accepted, operation: proposal.operation, effect: 'none' });
   }
@@ -334,7 +337,7 @@ export class Acceptor {
     const keys: EnumeratedKey[] = [];
     let shard = first;
     for (; shard < SHARDS && keys.length < KEYS_PER_PAGE; shard += 1) {
-      for (const [key, { proposal, committed }] of this.#table.shard(shard)) {
+      for (const [key, { proposal, committed, isCopy }] of this.#table.shard(shard)) {
         if (proposal === null || !key.startsWith(prefix)) continue;
         keys.push({
           key,
@@ -342,6 +345,7 @@ export class Acceptor {
           operation: proposal.operation,
           committed,
           until: proposal.value === null ? 0 : proposal.until,
+          ...copied(isCopy === true),
         });
       }
     }
@@ -461,10 +465,16 @@ function keptOf(key: string, { promised, proposal, committed, horizon }: Registe
 /** A record as an answer tells it, without the bytes that the asker says it holds. */
 function reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
   const { proposal, committed } = record;
+  const copy = copied(record.isCopy === true);
   if (proposal === null) return null;
   const isHeld = held !== null && sameBallot(held.accepted, proposal.accepted) && held.operation === proposal.operation;
-  if (!isHeld) return { proposal, committed, isHeld };
-  return { proposal: { ...proposal, value: null, attributes: NO_BYTES }, committed, isHeld };
+  if (!isHeld) return { proposal, committed, isHeld, ...copy };
+  return { proposal: { ...proposal, value: null, attributes: NO_BYTES }, committed, isHeld, ...copy };
+}
+
+/** Only where it is one, which is rarely. */
+function copied(isCopy: boolean): { readonly isCopy?: true } {
+  return isCopy ? { isCopy } : {};
 }
 
 function withoutLineage(report: Report): Report {

@@ -83,10 +83,10 @@ export class Enumeration extends BoundedExchange<EnumerationOutcome> {
       const known = highest.get(entry.key);
       const order = known === undefined ? 1 : compareBallots(entry.accepted, known.entry.accepted);
       if (known !== undefined && order === 0) {
-        known.votes += 1;
+        known.votes += entry.isCopy === true ? 0 : 1;
         known.committed ||= entry.committed;
       } else if (order > 0) {
-        highest.set(entry.key, { entry, votes: 1, committed: entry.committed });
+        highest.set(entry.key, { entry, votes: entry.isCopy === true ? 0 : 1, committed: entry.committed });
       }
     }
     const majority = majorityOf(this.#setup.electorate.size);

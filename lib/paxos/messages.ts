@@ -104,6 +104,8 @@ export interface Report {
   readonly proposal: Proposal;
   readonly committed: boolean;
   readonly isHeld: boolean;
+  /** Whether the acceptor has it from others, and it is no vote: see `RegisterRecord.isCopy`. */
+  readonly isCopy?: boolean;
 }
 
 /** Phase 1b. */
@@ -154,6 +156,8 @@ export interface EnumeratedKey {
   readonly committed: boolean;
   /** `until` of the value; 0 for a tombstone. */
   readonly until: number;
+  /** See {@link Report}. */
+  readonly isCopy?: boolean;
 }
 
 /** Answer to {@link Enumerate}. */

@@ -26,11 +26,12 @@ export function pick(reports: Iterable<Report | null>, majority: number): Picked
     if (report === null) continue;
     const { proposal } = report;
     if (highest !== null && isSameProposal(highest, proposal.accepted, proposal.operation)) {
-      votes += 1;
+      votes += report.isCopy === true ? 0 : 1;
       isCommitted ||= report.committed;
     } else if (highest === null || compareBallots(proposal.accepted, highest.accepted) > 0) {
       highest = proposal;
-      votes = 1;
+      // A copy counts for nothing: the slot's earlier holder may have promised against it before anybody accepted it there.
+      votes = report.isCopy === true ? 0 : 1;
       isCommitted = report.committed;
     }
   }

@@ -68,6 +68,11 @@ export interface RegisterRecord {
   readonly horizon: number;
   /** Monotonic ms at which this acceptor last promised, accepted or installed; its own, never sent. */
   readonly touchedMs: number;
+  /**
+   * Whether `proposal` is only known of here, and was never accepted for this slot as far as that can be told: taken over in
+   * a recovery, where something higher was promised too. It is no vote.
+   */
+  readonly isCopy?: boolean;
 }
 
 export function isSameProposal(a: Proposal, accepted: Ballot, operation: OperationId): boolean {

@@ -28,9 +28,11 @@ import {
   PHASES,
   REASONS,
   REPORT_COMMITTED,
+  REPORT_IS_COPY,
   REPORT_IS_HELD,
   SAME,
   SAME_OPERATION,
+  STANDINGS,
   TYPE,
 } from './format.js';
 import type { Envelope, Message } from './messages.js';
@@ -324,9 +326,11 @@ function lineage(value: unknown, accepted: Ballot, proposing: string): LineageEn
 function report(value: unknown): Report | null {
   if (value === null) return null;
   const f = array(value, 'report');
-  const flags = integer(f[0], 0, REPORT_COMMITTED | REPORT_IS_HELD, 'flags');
+  const flags = integer(f[0], 0, REPORT_COMMITTED | REPORT_IS_HELD | REPORT_IS_COPY, 'flags');
   const isHeld = (flags & REPORT_IS_HELD) !== 0;
-  return { proposal: proposal(f[1], isHeld), committed: (flags & REPORT_COMMITTED) !== 0, isHeld };
+  const isCopy = (flags & REPORT_IS_COPY) !== 0;
+  const committed = (flags & REPORT_COMMITTED) !== 0;
+  return { proposal: proposal(f[1], isHeld), committed, isHeld, ...(isCopy && { isCopy }) };
 }
 
 function held(value: unknown): HeldName | null {
@@ -339,12 +343,14 @@ function enumeratedKeys(value: unknown): EnumeratedKey[] {
   const f = list(value, ENUMERATED_FIELDS, LIMITS.enumeratedKeys, 'keys');
   const keys: EnumeratedKey[] = [];
   for (let i = 0; i < f.length; i += ENUMERATED_FIELDS) {
+    const standing = word(STANDINGS, f[i + 4], 'committed');
     keys.push({
       key: key(f[i]),
       accepted: ballot(f, i + 1),
       operation: operation(f[i + 3]),
-      committed: integer(f[i + 4], 0, 1, 'committed') === 1,
+      committed: standing === 'committed',
       until: natural(f[i + 5], 'until'),
+      ...(standing === 'copy' && { isCopy: true }),
     });
   }
   return keys;

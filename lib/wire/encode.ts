@@ -8,9 +8,11 @@ import {
   PHASES,
   REASONS,
   REPORT_COMMITTED,
+  REPORT_IS_COPY,
   REPORT_IS_HELD,
   SAME,
   SAME_OPERATION,
+  STANDINGS,
   TYPE,
 } from './format.js';
 import type { Envelope, Message } from './messages.js';
@@ -177,7 +179,8 @@ function heldFields(held: HeldName | null): Field {
 function reportFields(report: Report | null): Field {
   if (report === null) return null;
   const { proposal, committed, isHeld } = report;
-  const flags = (committed ? REPORT_COMMITTED : 0) | (isHeld ? REPORT_IS_HELD : 0);
+  const copy = report.isCopy === true ? REPORT_IS_COPY : 0;
+  const flags = (committed ? REPORT_COMMITTED : 0) | (isHeld ? REPORT_IS_HELD : 0) | copy;
   return isHeld
     ? [flags, proposalFields(proposal, null, null)]
     : [flags, proposalFields(proposal, proposal.value, proposal.attributes)];
@@ -186,8 +189,9 @@ function reportFields(report: Report | null): Field {
 /** One flat list: an array for each of 100 000 keys would cost as much as the keys. */
 function enumeratedFields(keys: readonly EnumeratedKey[]): Field[] {
   const fields: Field[] = [];
-  for (const { key, accepted, operation, committed, until } of keys) {
-    fields.push(key, accepted.round, accepted.proposer, operation, committed ? 1 : 0, until);
+  for (const { key, accepted, operation, committed, until, isCopy } of keys) {
+    const standing = STANDINGS.indexOf(committed ? 'committed' : isCopy === true ? 'copy' : 'held');
+    fields.push(key, accepted.round, accepted.proposer, operation, standing, until);
   }
   return fields;
 }

@@ -80,3 +80,7 @@ export const KEPT_FIELDS = 6;
 /** Bits of a report's flags. */
 export const REPORT_COMMITTED = 1;
 export const REPORT_IS_HELD = 2;
+export const REPORT_IS_COPY = 4;
+
+/** What an enumerated key says of its value: not known to be chosen, chosen, or neither and no vote. */
+export const STANDINGS = ['held', 'committed', 'copy'] as const;

@@ -10,8 +10,10 @@ import {
   NO_BALLOT,
   NO_BYTES,
   type Proposal,
+  pick,
   RecordTransfer,
   SHARDS,
+  shardOf,
 } from '../../lib/paxos/index.js';
 import { MemoryTable } from '../../lib/storage/memory.js';
 
@@ -100,6 +102,36 @@ describe('an acceptor that takes over what others are bound to', () => {
     expect(answerOf(to, prepare('k', ballot(6)))).toMatchObject({ type: 'nack', promised: ballot(7) });
     expect(answerOf(to, prepare('other', ballot(7)))).toMatchObject({ type: 'nack', promised: ballot(7) });
     expect(answerOf(to, prepare('k', ballot(8)))).toMatchObject({ type: 'promised', report: { committed: false } });
+  });
+
+  it('does not vote for what it has taken over, where its slot may have promised against it', () => {
+    // Five voters. `one` and `two` accept a value; `three`, `four` and the slot's earlier holder promise a higher ballot.
+    const [one, two, three] = [acceptor(), acceptor(), acceptor()];
+    const low = proposal(ballot(3), 'low');
+    for (const each of [one, two]) {
+      answerOf(each, prepare('k', ballot(3)));
+      answerOf(each, accept('k', low));
+    }
+    answerOf(three, prepare('k', ballot(5)));
+    const to = acceptor();
+    for (const each of [one, two, three]) {
+      const page = answerOf(each, { type: 'transfer', request: 1, shard: 0, after: '' });
+      if (page.type === 'transferred') for (const record of page.records) to.absorb(record, NOW);
+    }
+    const read = { type: 'read', request: 1, key: 'k', held: null } as const;
+    const reports = [one, two, to].map((each) => {
+      const answer = answerOf(each, read);
+      return answer.type === 'held' ? answer.report : null;
+    });
+    // `four` may accept the higher one yet: the lower is not chosen, though three hold it.
+    expect(pick(reports, 3)).toMatchObject({ proposal: { accepted: ballot(3) }, isChosen: false });
+    // Nor after another promise; what it accepts itself is a vote.
+    answerOf(to, prepare('k', ballot(6)));
+    expect(answerOf(to, read)).toMatchObject({ report: { isCopy: true } });
+    const page = answerOf(to, { type: 'enumerate', request: 1, prefix: '', shard: shardOf('k') });
+    expect(page).toMatchObject({ keys: [{ key: 'k', isCopy: true }] });
+    answerOf(to, accept('k', { ...low, accepted: ballot(6) }));
+    expect(answerOf(to, read)).not.toHaveProperty('report.isCopy');
   });
 
   it('forgets in the end what it has taken over', () => {

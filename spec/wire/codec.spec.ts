@@ -320,7 +320,7 @@ describe('what no node sends is refused:', () => {
     ['an unknown effect', '9603a16b0203a004', 'effect'],
     ['an unknown reason', '980801010203020405', 'reason'],
     ['phase 3', '980801030203000405', 'phase'],
-    ['a report with unknown flags', '9309019204c0', 'flags'],
+    ['a report with unknown flags', '9309019208c0', 'flags'],
     ['a held report with a value', '930901 9202 9d 0101a0c40101c0 00 0101 0101 90 0000', 'isHeld'],
     ['a report with a value that is a string', '930901 9200 9d 0101a0a101c400 00 0101 0101 90 0000', 'value'],
     ['a report without attributes', '930901 9200 9d 0101a0c40101c0 00 0101 0101 90 0000', 'attributes'],
