@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
 import { mergeViews, type View, vectorOf } from '../../lib/membership/view.js';
 import { Company, type Member } from './company.js';
+import { helloOf } from './hello.js';
 
 const phases = (members: readonly Member[]): string[] => members.map(({ membership }) => membership.phase);
 const slots = (members: readonly Member[]): number[] => members.map(({ membership }) => membership.slot);
@@ -338,25 +339,7 @@ describe('later', () => {
       formedAtMs: 1,
       holders: [{ process: 77, generation: 1, name: 'ghost' }, null, null],
     };
-    const hello = {
-      type: 'hello',
-      name: 'ghost',
-      host: 'ghost',
-      slot: 0,
-      open: [],
-      ended: [],
-      lost: 0,
-      voter: 0,
-      isDurable: false,
-      hasResigned: false,
-      streamPort: 0,
-      clusterSize: 3,
-      maxClockSkewMs: 10_000,
-      wish: 0,
-      phase: 'voter',
-      bound: 0,
-      view: ghost,
-    } as const;
+    const hello = helloOf('ghost', ghost);
     const seeker = company.add({ process: 50, wish: -1, clusterSize: 3 });
     for (const to of [1, 50]) company.deliver({ from: 77, to, message: hello });
     company.deliver({ from: 77, to: 50, message: { type: 'vouch', request: 12_345, view: ghost, isServing: true } });
@@ -411,29 +394,7 @@ describe('later', () => {
     expect(first?.membership.slotsHeard(company.nowMs)).toEqual([1, 2]);
     // An earlier hello of it that comes late does not bring it back.
     const late = third?.membership;
-    company.deliver({
-      from: 3,
-      to: 1,
-      message: {
-        type: 'hello',
-        name: 'host-3',
-        host: 'host-3',
-        slot: 0,
-        open: [],
-        ended: [],
-        lost: 0,
-        voter: 0,
-        isDurable: false,
-        hasResigned: false,
-        streamPort: 0,
-        clusterSize: 3,
-        maxClockSkewMs: 10_000,
-        wish: 0,
-        phase: 'voter',
-        bound: 0,
-        view: late?.view ?? null,
-      },
-    });
+    company.deliver({ from: 3, to: 1, message: helloOf('host-3', late?.view ?? null) });
     expect(first?.peers.get(3)?.introduction?.phase).toBe('leaving');
     expect(second?.membership.hasQuorum(company.nowMs)).toBe(true);
   });

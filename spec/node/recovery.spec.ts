@@ -3,34 +3,13 @@ import { type View, vectorOf } from '../../lib/membership/index.js';
 import type { PaxosNode } from '../../lib/node/node.js';
 import { systemRuntime } from '../../lib/node/runtime.js';
 import { FOREVER } from '../../lib/paxos/index.js';
-import { decodeBody, encodeMessage, type Message, makeKeyring, Opener, Outbox, Sealer } from '../../lib/wire/index.js';
+import { decodeBody, encodeMessage, makeKeyring, Opener, Outbox, Sealer } from '../../lib/wire/index.js';
+import { helloOf } from '../membership/hello.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
 const STRANGER = 4711;
 
 let farm = new Farm();
-
-function helloOf(view: View, slot: number): Message {
-  return {
-    type: 'hello',
-    name: 'stranger',
-    host: 'stranger',
-    streamPort: 0,
-    clusterSize: view.holders.length,
-    maxClockSkewMs: 10_000,
-    wish: 0,
-    phase: 'recovering',
-    bound: 0,
-    view,
-    slot,
-    open: [],
-    ended: [],
-    lost: 0,
-    voter: 0,
-    isDurable: false,
-    hasResigned: false,
-  };
-}
 
 afterEach(async () => {
   await farm.close();
@@ -227,7 +206,7 @@ describe('while a slot changes hands', () => {
       });
       const [sealer, frameSealer] = [new Sealer(keyring, randomBytes), new Sealer(keyring, randomBytes)];
       const outbox = new Outbox({ sealer, frameSealer, envelope, maxDatagramSize: 1400 });
-      outbox.add(0, encodeMessage(helloOf(view, other)));
+      outbox.add(0, encodeMessage(helloOf('stranger', view, { phase: 'recovering', slot: other })));
       outbox.flush((_, datagram) => stranger.send({ host: '127.0.0.1', port: 1 }, datagram));
     };
     for (let generation = 2; generation < 8; generation += 1) {
