@@ -51,7 +51,7 @@ export class Vectors {
   readonly #object: (what: string) => void;
   readonly #memberships = new Map<Process, Membership>();
   readonly #keys = new WeakMap<Acceptor, Set<string>>();
-  /** By the process read from and the question: several, where it was asked twice, or others have asked under that number. */
+  /** By the number of the process read from and the question: several, where it was asked twice, or others have asked under that number. */
   readonly #readings = new Map<string, Reading[]>();
   readonly #reads = new Map<Process, Read[]>();
   /** By ballot: the vector under which it was issued. */
@@ -143,6 +143,11 @@ export class Vectors {
     return running === null ? undefined : this.#memberships.get(running);
   }
 
+  /** By which views name the running process: one that goes on with another's memory has that one's. */
+  get #number(): number {
+    return this.#own?.number ?? 0;
+  }
+
   #keysOf(acceptor: Acceptor): Set<string> {
     const keys = this.#keys.get(acceptor) ?? new Set();
     this.#keys.set(acceptor, keys);
@@ -152,20 +157,19 @@ export class Vectors {
   #asked(acceptor: Acceptor, request: AcceptorRequest): void {
     if (request.type === 'prepare' || request.type === 'accept') this.#keysOf(acceptor).add(request.key);
     if (request.type !== 'transfer' || request.shard !== 0 || request.after !== '') return;
-    const { running } = this.#world;
     const bonds = [...this.#keysOf(acceptor)].flatMap((key): [string, Bond][] => {
       const record = acceptor.record(key);
       if (record === undefined) return [];
       const { promised, proposal, horizon } = record;
       return [[key, { promised, accepted: proposal?.accepted ?? NO_BALLOT, horizon }]];
     });
-    const name = `${running?.name} ${request.request}`;
+    const name = `${this.#number} ${request.request}`;
     const reading = { vector: this.#own?.vector ?? 0, bonds: new Map(bonds), floor: null };
     this.#readings.set(name, [...(this.#readings.get(name) ?? []), reading]);
   }
 
   #answers(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
-    const name = this.#world.running?.name;
+    const name = this.#number;
     if (request.type === 'transfer' && answer?.type === 'transferred' && answer.nextShard >= SHARDS) {
       for (const reading of this.#readings.get(`${name} ${request.request}`) ?? []) reading.floor ??= acceptor.floor;
     }
@@ -180,15 +184,15 @@ export class Vectors {
     if (own === undefined || (answer.type !== 'promised' && answer.type !== 'accepted')) return;
     // What was issued under an older vector counts no more.
     if (this.#issued.get(nameOf(answer.ballot)) !== own.vector) return;
-    const name = own.view?.holders[slot - 1]?.name;
-    const under = this.#answered.get(`${answer.type} ${nameOf(answer.ballot)} ${name}`);
+    const holder = own.view?.holders[slot - 1];
+    const under = this.#answered.get(`${answer.type} ${nameOf(answer.ballot)} ${holder?.process}`);
     if (under === undefined || under.has(own.vector)) return;
-    this.#object(`${this.#world.running?.name} counts what ${name} answered under another vector`);
+    this.#object(`${this.#world.running?.name} counts what ${holder?.name} answered under another vector`);
   }
 
   #read(slot: number, request: number): void {
     const { running } = this.#world;
-    const reading = `${this.#own?.view?.holders[slot - 1]?.name} ${request}`;
+    const reading = `${this.#own?.view?.holders[slot - 1]?.process} ${request}`;
     const reads = running === null ? undefined : (this.#reads.get(running) ?? []);
     if (running === null || reads === undefined || reads.some((each) => each.reading === reading)) return;
     this.#reads.set(running, [...reads, { slot, reading }]);
