@@ -5,12 +5,14 @@ import {
   type AcceptorRequest,
   type Ballot,
   BallotSource,
+  ClassicRound,
   type Copy,
   compareBallots,
   formatBallot,
   higherBallot,
   type Kept,
   NO_BALLOT,
+  QuorumRead,
   type RegisterRecord,
 } from '../../lib/paxos/index.js';
 import type { World } from './world.js';
@@ -36,6 +38,7 @@ export class Witness {
   readonly #slots = new Map<Acceptor, number>();
   /** By value: for which slots it was accepted. */
   readonly #votes = new Map<string, Set<number>>();
+  readonly #keys = new WeakMap<QuorumRead, string>();
   /** Slot that a process holds. */
   readonly #slotOf: (process: string) => number;
   readonly #majority: number;
@@ -50,7 +53,9 @@ export class Witness {
   /** @returns ends it */
   install(): () => void {
     const witness = this;
-    const { receive, install, absorb } = Acceptor.prototype;
+    const { receive, install, absorb, raiseFloor } = Acceptor.prototype;
+    const { start, receive: receiveReport } = QuorumRead.prototype;
+    const { receive: receiveAnswer } = ClassicRound.prototype;
     const { next } = BallotSource.prototype;
     const { check } = GuardedClock.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
@@ -67,6 +72,27 @@ export class Witness {
       absorb.call(this, kept, now);
       witness.#absorbed(this, kept);
     };
+    Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
+      raiseFloor.call(this, floor);
+      witness.#recovered(this);
+    };
+    QuorumRead.prototype.start = function (this: QuorumRead, now) {
+      const outgoing = start.call(this, now);
+      if (outgoing?.message.type === 'read') witness.#keys.set(this, outgoing.message.key);
+      return outgoing;
+    };
+    QuorumRead.prototype.receive = function (this: QuorumRead, from, answer, now) {
+      const outgoing = receiveReport.call(this, from, answer, now);
+      const proposal = this.outcome?.kind === 'chosen' ? this.outcome.proposal : null;
+      if (proposal !== null) witness.#chosen(witness.#keys.get(this) ?? '', proposal.accepted);
+      return outgoing;
+    };
+    ClassicRound.prototype.receive = function (this: ClassicRound, from, answer, now) {
+      const outgoing = receiveAnswer.call(this, from, answer, now);
+      const commit = this.outcome?.kind === 'chosen' ? this.outcome.commit : null;
+      if (commit !== null) witness.#chosen(commit.key, commit.ballot);
+      return outgoing;
+    };
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const ballot = next.call(this, wallMs);
       witness.#issue(ballot);
@@ -79,6 +105,10 @@ export class Witness {
     };
     return () => {
       GuardedClock.prototype.check = check;
+      ClassicRound.prototype.receive = receiveAnswer;
+      QuorumRead.prototype.receive = receiveReport;
+      QuorumRead.prototype.start = start;
+      Acceptor.prototype.raiseFloor = raiseFloor;
       Acceptor.prototype.receive = receive;
       Acceptor.prototype.install = install;
       Acceptor.prototype.absorb = absorb;
@@ -171,10 +201,25 @@ export class Witness {
     this.#world.count('recovered');
     const bond = this.#bond(acceptor, key);
     bond.promised = higherBallot(bond.promised, promised);
-    if (proposal === null) return;
-    const name = `${key} ${nameOf(proposal.accepted)}`;
-    bond.accepted.add(name);
-    this.#vote(acceptor, name);
+    if (proposal !== null) bond.accepted.add(`${key} ${nameOf(proposal.accepted)}`);
+  }
+
+  /**
+   * It votes from now on. What it has taken over counts as accepted for its slot only where nothing higher was promised:
+   * the holder before may have promised that, and the slot could not have accepted the value any more.
+   */
+  #recovered(acceptor: Acceptor): void {
+    for (const key of this.#bonds.get(acceptor)?.keys() ?? []) {
+      const record = acceptor.record(key);
+      if (record?.proposal == null || compareBallots(record.promised, record.proposal.accepted) > 0) continue;
+      this.#vote(acceptor, `${key} ${nameOf(record.proposal.accepted)}`);
+    }
+  }
+
+  /** Somebody acts on it that a value is chosen. */
+  #chosen(key: string, ballot: Ballot): void {
+    const slots = this.#votes.get(`${key} ${nameOf(ballot)}`)?.size ?? 0;
+    if (slots < this.#majority) this.#object(`${key}: ${formatBallot(ballot)} is taken for chosen by ${slots} slots`);
   }
 
   #vote(acceptor: Acceptor, name: string): void {
