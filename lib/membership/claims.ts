@@ -84,17 +84,30 @@ export class Claims {
   /** Slots that nobody has held, or whose holders this process finds gone. */
   open(nowMs: number): number[] {
     const holders = this.#view?.holders ?? [];
-    return holders.flatMap((holder, index) => (this.isOpen(index + 1, holder, nowMs) ? [index + 1] : []));
+    return holders.flatMap((_, index) => (this.isOpen(index + 1, nowMs) ? [index + 1] : []));
   }
 
-  isOpen(slot: number, holder: Holder | null | undefined, nowMs: number): boolean {
-    if (holder == null) return true;
+  isOpen(slot: number, nowMs: number): boolean {
+    if (this.#view?.holders[slot - 1] == null) return true;
     if (slot === this.#ownSlot()) return false;
-    const peer = this.#peers.get(holder.process);
+    const peer = this.#holderOf(slot);
     if (peer?.leftMs != null) return nowMs - peer.leftMs >= (peer.introduction?.isDurable === true ? RETURN_MS : 0);
     return (
       this.#isElsewhere(slot, peer) || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
     );
+  }
+
+  /** The slot's holder, as far as it was heard of. */
+  #holderOf(slot: number): Peer | undefined {
+    const holder = this.#view?.holders[slot - 1];
+    return holder == null ? undefined : this.#peers.get(holder.process);
+  }
+
+  /** The slot's holder, if it votes and was heard of late. */
+  #voterOf(slot: number, nowMs: number): Peer | undefined {
+    const peer = this.#holderOf(slot);
+    const isVoter = peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
+    return isVoter ? peer : undefined;
   }
 
   /**
@@ -124,11 +137,7 @@ export class Claims {
 
   /** Whether all slots that this process could take have holders that vote: it is needed in none of them. */
   isSpare(nowMs: number): boolean {
-    return this.#wanted.every((slot) => {
-      const holder = this.#view?.holders[slot - 1];
-      const peer = holder == null ? undefined : this.#peers.get(holder.process);
-      return peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
-    });
+    return this.#wanted.every((slot) => this.#voterOf(slot, nowMs) !== undefined);
   }
 
   /** The claim to be made now, if any. */
@@ -151,9 +160,8 @@ export class Claims {
   }
 
   #isDue(slot: number, nowMs: number): boolean {
-    const holder = this.#view?.holders[slot - 1];
-    const peer = holder == null ? undefined : this.#peers.get(holder.process);
-    if (holder != null && !this.isOpen(slot, holder, nowMs)) {
+    if (!this.isOpen(slot, nowMs)) {
+      const peer = this.#holderOf(slot);
       // A process that has just come has not heard the good-bye, or the silence; the voters have.
       const isHeard = peer !== undefined && nowMs - peer.lastHeardMs <= peer.patience.ms(nowMs);
       if (isHeard || !this.#isSaidToBeOpen(slot, nowMs)) return false;
@@ -190,11 +198,7 @@ export class Claims {
   }
 
   #voters(nowMs: number): Peer[] {
-    return (this.#view?.holders ?? []).flatMap((holder) => {
-      const peer = holder === null ? undefined : this.#peers.get(holder.process);
-      const isVoter = peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
-      return peer !== undefined && isVoter ? [peer] : [];
-    });
+    return (this.#view?.holders ?? []).flatMap((_, index) => this.#voterOf(index + 1, nowMs) ?? []);
   }
 }
 

@@ -18,7 +18,7 @@ export type Directive =
   | { readonly kind: 'recover' }
   /** The farm's memory is gone: this process seeks another; what it held may be worth something there. */
   | { readonly kind: 'abandoned' }
-  /** Another process holds this one's slot: it votes no more, and what it holds is worth nothing. */
+  /** Another process holds this one's slot: it votes no more, and keeps what it holds for that one only. */
   | {
       readonly kind: 'fenced';
       /** The place that it had, if it had its memory. */
@@ -248,7 +248,7 @@ export class Membership {
 
   /** Whether this process agrees to another one's taking that slot: not while it hears the holder. */
   maySlotChange(slot: number, monotonicMs: number): boolean {
-    return this.#claims.isOpen(slot, this.#view?.holders[slot - 1], monotonicMs);
+    return this.#claims.isOpen(slot, monotonicMs);
   }
 
   /**

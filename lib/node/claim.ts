@@ -1,6 +1,6 @@
 import type { Holder } from '../membership/index.js';
 import { type Change, type Electorate, FOREVER, NO_BYTES } from '../paxos/index.js';
-import { LIMITS } from '../wire/index.js';
+import { readHolder } from './holder.js';
 
 /** Registers in which the slots' holders are agreed on. Their bucket has no name, so no user's key is in it. */
 const PREFIX = '/slot/';
@@ -43,24 +43,8 @@ export function claimChange(holder: Holder): Change<Holder> {
   };
 }
 
-/** Whatever a peer that has gone wrong wrote there: it must not get into a view, which every process would be sent. */
 function holderOf(value: Uint8Array): Holder {
-  const read: unknown = JSON.parse(new TextDecoder().decode(value));
-  if (isHolder(read)) return { process: read.process, generation: read.generation, name: read.name };
-  throw new TypeError('the slot is claimed by something that is no process');
-}
-
-function isHolder(read: unknown): read is Holder {
-  if (typeof read !== 'object' || read === null) return false;
-  const { process, generation, name } = read as Partial<Record<keyof Holder, unknown>>;
-  return (
-    isWithin(process, LIMITS.number48) &&
-    isWithin(generation, Number.MAX_SAFE_INTEGER) &&
-    typeof name === 'string' &&
-    name.length <= LIMITS.nameLength
-  );
-}
-
-function isWithin(value: unknown, most: number): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most;
+  const holder = readHolder(JSON.parse(new TextDecoder().decode(value)));
+  if (holder === null) throw new TypeError('the slot is claimed by something that is no process');
+  return holder;
 }

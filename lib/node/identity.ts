@@ -1,5 +1,6 @@
-import { type Holder, type Place, slotOf, type View } from '../membership/index.js';
+import { type Place, slotOf, type View } from '../membership/index.js';
 import type { Identity } from '../storage/index.js';
+import { readHolder } from './holder.js';
 
 /** What is stored of a process's place: by that the next one knows whose memory it has. */
 export function identityOf(cluster: string, view: View, slot: number, process: number): Identity {
@@ -12,15 +13,7 @@ export function identityOf(cluster: string, view: View, slot: number, process: n
 /** The way back. `null` where the memory is nobody's, or not of a farm of this size. */
 export function placeOf({ incarnation, slot, process, formedAtMs, view }: Identity, size: number): Place | null {
   if (slot === 0 || !Array.isArray(view) || view.length !== size) return null;
-  const holders = view.map(holderOf);
+  const holders = view.map(readHolder);
   const place = { view: { incarnation, formedAtMs, holders }, slot, voter: process };
   return slotOf(place.view, process) === slot ? place : null;
-}
-
-function holderOf(stored: unknown): Holder | null {
-  if (typeof stored !== 'object' || stored === null) return null;
-  const { process, generation, name } = stored as Partial<Record<keyof Holder, unknown>>;
-  return typeof process === 'number' && typeof generation === 'number' && typeof name === 'string'
-    ? { process, generation, name }
-    : null;
 }

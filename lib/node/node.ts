@@ -626,14 +626,18 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       const slot = slotOfKey(request.key);
       if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
     }
-    const { legacy } = this.#voter;
-    const isHeir = legacy !== null && this.#membership.isHolder(from, legacy.slot, legacy.generation + 1);
-    if (request.type === 'transfer' && isHeir) {
+    if (request.type === 'transfer' && this.#isHeir(from)) {
       const answer = this.#voter.bequeath(request, now);
       if (answer !== null) this.#link?.send(from, answer);
       return;
     }
     this.#askOwn(request, now, (answer) => this.#link?.send(from, answer));
+  }
+
+  /** Whether that process has the slot that this one had, and may have its memory. */
+  #isHeir(process: number): boolean {
+    const { legacy } = this.#voter;
+    return legacy !== null && this.#membership.isHolder(process, legacy.slot, legacy.generation + 1);
   }
 
   /** Asks this process's acceptor. What it says counts under the vector of that moment only. */

@@ -51,18 +51,25 @@ const TELL_MS = 1000;
 /** A voter from which nothing came for so long is not waited for alone. */
 const STALLED_MS = 1000;
 
+/** Whose memory is read, and the way there. */
+interface Source {
+  readonly transfer: RecordTransfer;
+  send(outgoing: Outgoing): void;
+}
+
 /**
  * Gets the memory that goes with a slot this process has taken: all records of a majority of acceptors of other slots,
  * each of which knows by then that the slot has changed hands (docs/protocol.md, "Recovery"; Michael, Ports, Sharma,
  * Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). Or all those of the process that held the slot
- * before, if it was only not heard, and votes no more. If the holders of slots change meanwhile it
- * begins anew: all that it rests on has to be read under one vector.
+ * before, if it was only not heard, and votes no more. If the holders of slots change meanwhile it begins anew: all that
+ * it rests on has to be read under one vector.
  */
 export class Recoverer {
   readonly #setup: RecovererSetup;
-  #transfers: RecordTransfer[] = [];
-  /** From the process that held the slot before. */
-  #inheritance: { readonly process: number; readonly transfer: RecordTransfer } | null = null;
+  /** Voters of other slots. */
+  #voters: Source[] = [];
+  /** The process that held the slot before. */
+  #predecessor: Source | null = null;
   #needed = 0;
   #records = 0;
   #beganMs = 0;
@@ -84,7 +91,7 @@ export class Recoverer {
   }
 
   get #progress(): RecoveryProgress {
-    const shares = this.#transfers.map(({ share }) => share).sort((a, b) => b - a);
+    const shares = this.#voters.map(({ transfer }) => transfer.share).sort((a, b) => b - a);
     const best = shares.slice(0, this.#needed).reduce((sum, share) => sum + share, 0);
     const tookMs = this.#setup.now().monotonicMs - this.#beganMs;
     return { share: this.#needed === 0 ? 0 : best / this.#needed, records: this.#records, tookMs };
@@ -94,8 +101,8 @@ export class Recoverer {
     const electorate = this.#setup.electorate();
     if (electorate === null) return;
     this.#setup.voter.reset();
-    this.#transfers = [];
-    this.#inheritance = null;
+    this.#voters = [];
+    this.#predecessor = null;
     this.#needed = majorityOf(electorate.size);
     this.#records = 0;
     this.#beganMs = this.#setup.now().monotonicMs;
@@ -111,16 +118,19 @@ export class Recoverer {
 
   abort(): void {
     this.#isRunning = false;
-    this.#transfers = [];
-    this.#inheritance = null;
+    this.#voters = [];
+    this.#predecessor = null;
+  }
+
+  get #sources(): Source[] {
+    return this.#predecessor === null ? this.#voters : [...this.#voters, this.#predecessor];
   }
 
   /** @returns whether the answer was to one of its questions */
   receive(from: Answerer, answer: AcceptorAnswer): boolean {
-    const all = [...this.#transfers, ...(this.#inheritance === null ? [] : [this.#inheritance.transfer])];
-    const transfer = all.find(({ request }) => request === answer.request);
-    if (transfer === undefined) return false;
-    transfer.receive(from, answer, this.#setup.now());
+    const source = this.#sources.find(({ transfer }) => transfer.request === answer.request);
+    if (source === undefined) return false;
+    source.transfer.receive(from, answer, this.#setup.now());
     this.#finish();
     return true;
   }
@@ -130,11 +140,10 @@ export class Recoverer {
     const now = this.#setup.now();
     this.#engage(now);
     if (now.monotonicMs - this.#toldMs >= TELL_MS) this.#tell(now.monotonicMs);
-    for (const transfer of this.#transfers) {
-      const outgoing = transfer.tick(now);
-      if (outgoing !== null) this.#setup.transmit(outgoing);
+    for (const source of this.#sources) {
+      const outgoing = source.transfer.tick(now);
+      if (outgoing !== null) source.send(outgoing);
     }
-    this.#inherit(now);
     if (this.#isAwake) return;
     this.#isAwake = true;
     this.#setup.wake(STEP_MS, () => {
@@ -143,43 +152,41 @@ export class Recoverer {
     });
   }
 
-  /** So many voters are read from as it takes, not counting those that are silent. */
   #engage(now: Instant): void {
     const electorate = this.#setup.electorate();
-    const moving = this.#transfers.filter(
-      ({ isOver, heardAtMs }) => isOver || now.monotonicMs - heardAtMs < STALLED_MS,
+    if (electorate === null) return;
+    this.#engageVoters(electorate, now);
+    const process = this.#setup.predecessor();
+    if (this.#predecessor !== null || process === null) return;
+    // If it does not know yet that it has lost its slot it learns that by the first question, and answers the next.
+    this.#predecessor = this.#read(
+      this.#makeTransfer(0, electorate, (from) => from.process === process),
+      (outgoing) => this.#setup.transmitTo(process, outgoing),
+      now,
     );
-    if (electorate === null || moving.length >= this.#needed) return;
-    const taken = new Set(this.#transfers.map(({ slot }) => slot));
+  }
+
+  /** So many voters are read from as it takes, not counting those that are silent. */
+  #engageVoters(electorate: Electorate, now: Instant): void {
+    const moving = this.#voters.filter(
+      ({ transfer: { isOver, heardAtMs } }) => isOver || now.monotonicMs - heardAtMs < STALLED_MS,
+    );
+    if (moving.length >= this.#needed) return;
+    const taken = new Set(this.#voters.map(({ transfer }) => transfer.slot));
     const free = this.#setup.votersHeard().filter((slot) => !taken.has(slot));
     for (let missing = this.#needed - moving.length; missing > 0 && free.length > 0; missing -= 1) {
       const [slot] = free.splice(Math.floor(this.#setup.random() * free.length), 1);
-      if (slot !== undefined) this.#read(slot, electorate, now);
+      if (slot === undefined) continue;
+      const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
+      const transfer = this.#makeTransfer(slot, electorate, isSource);
+      this.#voters.push(this.#read(transfer, (outgoing) => this.#setup.transmit(outgoing), now));
     }
   }
 
-  #read(slot: number, electorate: Electorate, now: Instant): void {
-    const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
-    const transfer = this.#makeTransfer(slot, electorate, isSource);
-    this.#transfers.push(transfer);
+  #read(transfer: RecordTransfer, send: Source['send'], now: Instant): Source {
     const outgoing = transfer.start(now);
-    if (outgoing !== null) this.#setup.transmit(outgoing);
-  }
-
-  /** A process that does not know yet that it has lost its slot learns it by the first question, and answers the next. */
-  #inherit(now: Instant): void {
-    const electorate = this.#setup.electorate();
-    const process = this.#setup.predecessor();
-    if (electorate === null) return;
-    if (this.#inheritance === null && process !== null) {
-      const transfer = this.#makeTransfer(0, electorate, (from) => from.process === process);
-      this.#inheritance = { process, transfer };
-      const outgoing = transfer.start(now);
-      if (outgoing !== null) this.#setup.transmitTo(process, outgoing);
-      return;
-    }
-    const outgoing = this.#inheritance?.transfer.tick(now) ?? null;
-    if (this.#inheritance !== null && outgoing !== null) this.#setup.transmitTo(this.#inheritance.process, outgoing);
+    if (outgoing !== null) send(outgoing);
+    return { transfer, send };
   }
 
   #makeTransfer(slot: number, electorate: Electorate, isSource: (from: Answerer) => boolean): RecordTransfer {
@@ -197,8 +204,8 @@ export class Recoverer {
   }
 
   #finish(): void {
-    const floors = this.#transfers.flatMap(({ outcome }) => outcome?.floor ?? []);
-    const inherited = this.#inheritance?.transfer.outcome ?? null;
+    const floors = this.#voters.flatMap(({ transfer }) => transfer.outcome?.floor ?? []);
+    const inherited = this.#predecessor?.transfer.outcome ?? null;
     if (inherited !== null) floors.push(inherited.floor);
     if (!this.#isRunning || (inherited === null && floors.length < this.#needed)) return;
     const floor = floors.reduce<Ballot>((highest, each) => higherBallot(highest, each), NO_BALLOT);

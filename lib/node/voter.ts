@@ -10,6 +10,8 @@ import {
   InvariantError,
   type Kept,
   type Lack,
+  NO_BALLOT,
+  type RecordTable,
   type RegisterRecord,
   type State,
   type Transfer,
@@ -51,11 +53,18 @@ export class Voter {
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
-    this.#acceptor = this.#makeAcceptor();
+    this.#acceptor = this.#begin();
   }
 
-  #makeAcceptor(): Acceptor {
-    const acceptor = new Acceptor(this.#memory, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+  #makeAcceptor(table: RecordTable, floor: Ballot = NO_BALLOT): Acceptor {
+    const acceptor = new Acceptor(table, { maxClockSkewMs: this.#setup.maxClockSkewMs });
+    acceptor.raiseFloor(floor);
+    return acceptor;
+  }
+
+  /** An acceptor of what the memory holds from now on. */
+  #begin(floor: Ballot = NO_BALLOT): Acceptor {
+    const acceptor = this.#makeAcceptor(this.#memory, floor);
     this.#memory.follow(acceptor);
     return acceptor;
   }
@@ -63,9 +72,7 @@ export class Voter {
   /** Goes on with what an earlier process held; before anything is asked. */
   restore(memory: AcceptorMemory, now: Instant): void {
     this.#memory = memory;
-    const acceptor = new Acceptor(memory, { maxClockSkewMs: this.#setup.maxClockSkewMs });
-    acceptor.raiseFloor(memory.loadedFloor);
-    memory.follow(acceptor);
+    const acceptor = this.#begin(memory.loadedFloor);
     memory.restore((key, record) => acceptor.absorb({ key, ...record }, now));
     this.#acceptor = acceptor;
   }
@@ -210,9 +217,7 @@ export class Voter {
     const { floor } = this.#acceptor;
     const table = new MemoryTable();
     for (const [key, record] of this.reset()) table.set(key, record);
-    const acceptor = new Acceptor(table, { maxClockSkewMs: this.#setup.maxClockSkewMs });
-    acceptor.raiseFloor(floor);
-    this.#legacy = { slot, generation, acceptor };
+    this.#legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor) };
   }
 
   /** The place whose memory is kept for its next holder; `null` if there is none. */
@@ -241,7 +246,7 @@ export class Voter {
     // Who finds it empty must not take it for the slot's.
     if (identity !== null) this.#memory.identify({ ...identity, slot: 0, generation: 0 });
     this.#held = [];
-    this.#acceptor = this.#makeAcceptor();
+    this.#acceptor = this.#begin();
     return records;
   }
 }

@@ -62,6 +62,6 @@ describe('claims', () => {
     pass(5000);
     claims.look(60_000);
     expect(claims.open(60_000)).toEqual([]);
-    expect(claims.isOpen(3, holder(3), 65_000)).toBe(false);
+    expect(claims.isOpen(3, 65_000)).toBe(false);
   });
 });

@@ -188,6 +188,7 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
           'isolate',
           'shun',
           'shun',
+          'usurp',
           'partition',
           'deafen',
           'one way',
