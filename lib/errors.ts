@@ -8,7 +8,8 @@ export type PaxosErrorCode =
   | 'ERR_OVERLOADED'
   | 'ERR_CLOSED'
   | 'ERR_CONFIG'
-  | 'ERR_STORAGE';
+  | 'ERR_STORAGE'
+  | 'ERR_RESIZE_PENDING';
 
 /** Base of all errors that this package raises; `code` tells them apart and the message names the remedy. */
 export class PaxosError extends Error {
@@ -95,5 +96,16 @@ export class ConfigError extends PaxosError {
 export class StorageError extends PaxosError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_STORAGE', message, options);
+  }
+}
+
+/** The farm did not get its new number of voters in time. It goes on by itself; the message says what it waits for. */
+export class ResizePendingError extends PaxosError {
+  constructor(
+    message: string,
+    /** Slots that are waited for. */
+    readonly missing: readonly number[],
+  ) {
+    super('ERR_RESIZE_PENDING', message);
   }
 }

@@ -1,8 +1,9 @@
 export * from './errors.js';
-export type { NodeEvents } from './node/node.js';
+export type { NodeEvents, ResizeOptions } from './node/node.js';
 export { PaxosNode } from './node/node.js';
 export type { NodeOptions, StorageOption } from './node/options.js';
 export type { RecoveryProgress } from './node/recoverer.js';
+export type { ResizeProgress } from './node/resize.js';
 export type { LearnerStatus, NodeStatus, VoterStatus } from './node/status.js';
 export * from './session/index.js';
 export type {

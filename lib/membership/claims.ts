@@ -1,6 +1,6 @@
-import { majorityOf } from '../paxos/index.js';
+import { isQuorum } from '../paxos/index.js';
 import { type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
-import type { Holder, View } from './view.js';
+import { configOf, type Holder, type View } from './view.js';
 
 export interface ClaimsSetup {
   readonly process: number;
@@ -29,7 +29,7 @@ const RETURN_MS = 30_000;
 /** Between two claims, about. */
 const CLAIM_INTERVAL_MS = 500;
 /** What a voter says of open slots counts for so long: three hellos. */
-const SAYING_MS = 1500;
+export const SAYING_MS = 1500;
 /** After a gap as long between two looks at the time, this process was paused: what was said meanwhile waits to be read. */
 const PAUSE_MS = 1000;
 
@@ -132,7 +132,8 @@ export class Claims {
   get #wanted(): number[] {
     const { wish } = this.#setup;
     if (wish < 0) return [];
-    return wish > 0 ? [wish] : (this.#view?.holders ?? []).map((_, index) => index + 1);
+    const slots = (this.#view?.holders ?? []).map((_, index) => index + 1);
+    return wish > 0 ? slots.filter((slot) => slot === wish) : slots;
   }
 
   /** Whether all slots that this process could take have holders that vote: it is needed in none of them. */
@@ -191,10 +192,10 @@ export class Claims {
 
   /** Whether so many of the other slots' holders vote and are heard that they can agree. */
   #isQuorumHeard(slot: number, nowMs: number): boolean {
-    const size = this.#view?.holders.length ?? 0;
-    const holder = this.#view?.holders[slot - 1]?.process ?? 0;
-    const others = this.#voters(nowMs).filter((peer) => !numbersOf(peer).includes(holder));
-    return others.length >= majorityOf(size);
+    if (this.#view === null) return false;
+    const slots = this.#view.holders.map((_, index) => index + 1);
+    const others = slots.filter((other) => other !== slot && this.#voterOf(other, nowMs) !== undefined);
+    return isQuorum(configOf(this.#view).sizes, others);
   }
 
   #voters(nowMs: number): Peer[] {

@@ -1,9 +1,10 @@
-import { type Answerer, type Electorate, majorityOf } from '../paxos/index.js';
+import { type Answerer, type Electorate, isQuorum, lastSlotOf, majorityOf } from '../paxos/index.js';
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
 import { type Claim, Claims } from './claims.js';
 import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
 import { type PeerTable, SUSPICION_MS } from './peers.js';
-import { type Holder, isOlder, mergeViews, slotOf, type View, vectorOf } from './view.js';
+import { Resizing, stageOf } from './resizing.js';
+import { type Config, configOf, type Holder, isOlder, mergeViews, slotOf, type View, vectorOf } from './view.js';
 
 /** What a step of the membership wants done. */
 export type Directive =
@@ -14,6 +15,8 @@ export type Directive =
   | { readonly kind: 'grown' }
   /** A slot is to be asked for; what comes of it is to be told by {@link Membership.claimed}. */
   | { readonly kind: 'claim'; readonly claim: Claim }
+  /** The next step to another size is to be proposed; what comes of it is to be told by {@link Membership.configured}. */
+  | { readonly kind: 'configure'; readonly config: Config }
   /** This process holds a slot now, and has to get its memory before it votes: see {@link Membership.recovered}. */
   | { readonly kind: 'recover' }
   /** The farm's memory is gone: this process seeks another; what it held may be worth something there. */
@@ -101,7 +104,7 @@ export class Membership {
   #streamPort = 0;
   #view: View | null = null;
   /** Derived from the view, since they are asked for at each operation. */
-  #electorate: Electorate | null = null;
+  #sizes: readonly number[] = [1];
   #otherHolders: readonly number[] = [];
   #vector = 0;
   #slot = 0;
@@ -110,6 +113,10 @@ export class Membership {
   /** Whether this process has the memory that goes with its slot. */
   #isRecovered = false;
   readonly #claims: Claims;
+  readonly #resizing: Resizing;
+  readonly #electorate: Electorate;
+  /** Version of the config under which this process, voting, has read what the size before holds; 0 for none. */
+  #copied = 0;
   /** By process: when it was last told of holders that it did not know. */
   readonly #told = new Map<number, number>();
   #bound: { readonly view: View; readonly coordinator: number; readonly sinceMs: number } | null = null;
@@ -143,6 +150,14 @@ export class Membership {
     this.#setup = setup;
     this.#peers = peers;
     this.#claims = new Claims(setup, peers, () => this.#slot);
+    this.#resizing = new Resizing({ slot: () => this.votingSlot, copied: () => this.#copied }, peers);
+    const sizes = (): readonly number[] => this.#sizes;
+    this.#electorate = {
+      get sizes() {
+        return sizes();
+      },
+      isVoter: (from) => from.slot <= lastSlotOf(this.#sizes) && this.isVoter(from),
+    };
   }
 
   get view(): View | null {
@@ -173,7 +188,12 @@ export class Membership {
 
   /** The voters, as known at each moment; `null` while there is no view. */
   get electorate(): Electorate | null {
-    return this.#electorate;
+    return this.#view === null ? null : this.#electorate;
+  }
+
+  /** `null` while there is no view. */
+  get config(): Config | null {
+    return this.#view && configOf(this.#view);
   }
 
   isVoter({ process, slot }: Answerer): boolean {
@@ -217,7 +237,7 @@ export class Membership {
   }
 
   hasQuorum(monotonicMs: number): boolean {
-    return this.#view !== null && this.votersHeard(monotonicMs).length >= majorityOf(this.#view.holders.length);
+    return this.#view !== null && isQuorum(this.#sizes, this.votersHeard(monotonicMs));
   }
 
   /** Whether this process does its part: it votes, or has come where all slots that it could take have their voters. */
@@ -299,12 +319,48 @@ export class Membership {
     this.#claims.ended();
   }
 
+  /** It was agreed on what the farm's config is now: the one proposed, or another one of that version. */
+  configured(config: Config, now: MembershipInstant): Directive[] {
+    this.#resizing.ended();
+    if (this.#view === null) return [];
+    return this.#merge({ ...this.#view, config, holders: [] }, now);
+  }
+
+  /** The proposal under way was refused, or may yet be chosen: it is made again, and then it is known. */
+  configureFailed(): void {
+    this.#resizing.ended();
+  }
+
+  /** Whether the farm could go on with so few voters. */
+  mayResize(size: number, monotonicMs: number): boolean {
+    return this.#view !== null && this.#resizing.mayBegin(this.#view, size, monotonicMs);
+  }
+
+  /** Slots that a change of size under way waits for. */
+  slotsMissing(monotonicMs: number): number[] {
+    return this.#view === null ? [] : this.#resizing.missing(this.#view, monotonicMs);
+  }
+
+  /** Whether this process, being a voter of the size to come, has yet to read what the size before holds. */
+  get mustCopy(): boolean {
+    const config = this.config;
+    if (config === null || stageOf(config) !== 'copying' || this.#copied === config.version) return false;
+    return this.votingSlot > 0 && this.votingSlot <= (config.sizes[1] ?? 0);
+  }
+
+  /** It has read that. */
+  copied(now: MembershipInstant): Directive[] {
+    this.#copied = this.config?.version ?? 0;
+    return [this.#hello(0, now.monotonicMs)];
+  }
+
   /** This process can't keep a memory any more: it holds no slot from now on, and the one that it held is open. */
   resign(now: MembershipInstant): Directive[] {
     this.#hasResigned = true;
     this.#slot = 0;
     this.#voter = 0;
     this.#isRecovered = false;
+    this.#copied = 0;
     if (this.#view !== null) this.#setView(this.#view);
     return this.#view === null ? [] : [{ kind: 'grown' }, this.#hello(0, now.monotonicMs)];
   }
@@ -313,6 +369,8 @@ export class Membership {
   recovered(now: MembershipInstant): Directive[] {
     if (this.#slot === 0) return [];
     this.#isRecovered = true;
+    // Among what it has read is all that a majority of the size before holds.
+    this.#copied = this.config?.version ?? 0;
     return [this.#hello(0, now.monotonicMs)];
   }
 
@@ -342,6 +400,7 @@ export class Membership {
     directives.push(...this.#abandon(now));
     if (this.#view === null) directives.push(...this.#form(now));
     else if (this.#slot === 0) directives.push(...this.#claim(now), ...this.#checkTaken(now));
+    else directives.push(...this.#configure(this.#view, now));
     return directives;
   }
 
@@ -371,7 +430,7 @@ export class Membership {
       hello;
     const incarnation = hello.view?.incarnation ?? 0;
     const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open };
-    this.#peers.introduce(peer, { name, host, streamPort, ...places });
+    this.#peers.introduce(peer, { name, host, streamPort, ...places, copied: hello.copied });
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.
@@ -544,6 +603,12 @@ export class Membership {
     return claim === null ? [] : [{ kind: 'claim', claim }];
   }
 
+  #configure(view: View, now: MembershipInstant): Directive[] {
+    if (this.#isRetiring) return [];
+    const config = this.#resizing.next(view, now.monotonicMs);
+    return config === null ? [] : [{ kind: 'configure', config }];
+  }
+
   /** The slot that this process is to have, and only that one, has a holder that lives. */
   #checkTaken({ monotonicMs }: MembershipInstant): Directive[] {
     const { wish, name } = this.#setup;
@@ -566,6 +631,7 @@ export class Membership {
     // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
     this.#slot = left === null ? slotOf(view, this.#setup.process) : 0;
     this.#voter = 0;
+    this.#copied = 0;
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
     this.#isRecovered = this.#slot > 0;
     this.#claims.see(view, true, now.monotonicMs);
@@ -587,8 +653,10 @@ export class Membership {
   #abandon(now: MembershipInstant): Directive[] {
     const view = this.#view;
     if (view === null || this.#bound !== null) return [];
-    const left = view.holders.filter((holder) => holder !== null && this.#mayRemember(holder, now)).length;
-    if (left >= majorityOf(view.holders.length)) this.#lostSinceMs = null;
+    const left = view.holders.flatMap((holder, index) =>
+      holder !== null && this.#mayRemember(holder, now) ? [index + 1] : [],
+    );
+    if (isQuorum(this.#sizes, left)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
     if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < LOST_MS) return [];
     const names = view.holders.flatMap((holder) =>
@@ -596,7 +664,7 @@ export class Membership {
     );
     this.#lost = view.incarnation;
     this.#view = null;
-    this.#electorate = null;
+    this.#copied = 0;
     this.#otherHolders = [];
     this.#vector = 0;
     this.#slot = 0;
@@ -611,7 +679,7 @@ export class Membership {
       {
         kind: 'warning',
         code: 'memory-lost',
-        message: `${names.join(', ')} ended before others had their memory: too few are left of this farm's ${view.holders.length} voters. This process begins anew with those that come; what it held it hands over there, what only the others held is lost. To avoid this, restart a server only when the one before is ready.`,
+        message: `${names.join(', ')} ended before others had their memory: too few are left of this farm's ${lastSlotOf(this.#sizes)} voters. This process begins anew with those that come; what it held it hands over there, what only the others held is lost. To avoid this, restart a server only when the one before is ready.`,
       },
       this.#hello(0, now.monotonicMs),
     ];
@@ -631,7 +699,10 @@ export class Membership {
     if (merged === this.#view) return [];
     const before = this.#slot;
     const left = this.#view.holders;
-    const held = this.#isRecovered ? { slot: before, generation: left[before - 1]?.generation ?? 0 } : null;
+    const isDropped = before > merged.holders.length;
+    // The memory of a slot that there is no more is in those that are left.
+    const isOfUse = this.#isRecovered && !isDropped;
+    const held = isOfUse ? { slot: before, generation: left[before - 1]?.generation ?? 0 } : null;
     this.#setView(merged);
     for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
@@ -643,7 +714,9 @@ export class Membership {
     const directives: Directive[] = [];
     if (this.#slot !== before) {
       this.#isRecovered = false;
-      if (before > 0) directives.push({ kind: 'fenced', held }, this.#fencedWarning(before, merged));
+      this.#copied = 0;
+      if (before > 0) directives.push({ kind: 'fenced', held });
+      if (before > 0 && !isDropped) directives.push(this.#fencedWarning(before, merged));
       this.#predecessor = predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]);
     }
     directives.push({ kind: 'grown' });
@@ -664,10 +737,10 @@ export class Membership {
   #setView(view: View): void {
     this.#view = view;
     this.#vector = vectorOf(view);
-    this.#electorate = { size: view.holders.length, isVoter: (from) => this.isVoter(from) };
-    this.#otherHolders = view.holders.flatMap((holder) =>
-      holder === null || this.#isSelf(holder.process) ? [] : holder.process,
-    );
+    this.#sizes = configOf(view).sizes;
+    this.#otherHolders = view.holders
+      .slice(0, lastSlotOf(this.#sizes))
+      .flatMap((holder) => (holder === null || this.#isSelf(holder.process) ? [] : holder.process));
   }
 
   #checkSettings(hello: Hello, from: number): Directive[] {
@@ -734,6 +807,7 @@ export class Membership {
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
       lost: this.#lost,
+      copied: this.#copied,
     };
     return { kind: 'send', to, message };
   }

@@ -25,6 +25,8 @@ export interface Introduction {
   readonly hasResigned: boolean;
   /** Slots whose holders it finds gone. */
   readonly open: readonly number[];
+  /** See `Hello.copied`. */
+  readonly copied: number;
 }
 
 /** Another process of the farm, as this one knows it. */

@@ -8,14 +8,31 @@ export interface Holder {
   readonly name: string;
 }
 
+/** How many slots a farm has, and what decides in it, since somebody has changed that. */
+export interface Config {
+  /** How often it was changed, from 1. */
+  readonly version: number;
+  /** See `isQuorum`: one size, or the one before and the one after while both decide. */
+  readonly sizes: readonly [number] | readonly [number, number];
+  /** Slots that there are, at least as many as the greatest size: those beyond it get holders, and do not count yet. */
+  readonly slots: number;
+}
+
 /** Who votes: the slots of one formation of the farm, as one process knows them. */
 export interface View {
   /** Random number of this formation of the farm, drawn when it formed; 1..2⁴⁸−1. */
   readonly incarnation: number;
   /** Wall-clock ms at which it formed. Of two that meet, the older stays. */
   readonly formedAtMs: number;
-  /** One entry a slot, slot 1 first; `null` where nobody has held it yet. Its length is the cluster size N. */
+  /** One entry a slot, slot 1 first; `null` where nobody has held it yet. */
   readonly holders: readonly (Holder | null)[];
+  /** Left out while the farm has the size that it was formed with. */
+  readonly config?: Config;
+}
+
+/** What decides in that view. */
+export function configOf({ holders, config }: View): Config {
+  return config ?? { version: 0, sizes: [holders.length], slots: holders.length };
 }
 
 /** Whether `a` stays when the two meet. */
@@ -24,25 +41,30 @@ export function isOlder(a: View, b: View): boolean {
 }
 
 /**
- * What two processes of one formation know of its slots, together: of each slot the newest generation. Slots only
- * gain holders, so the result does not depend on who learns what first.
+ * What two processes of one formation know of it, together: the newest config, and of each slot that is in it the newest
+ * generation. Slots only gain holders, so the result does not depend on who learns what first.
  */
 export function mergeViews(a: View, b: View): View {
-  const holders = a.holders.map((mine, index) => {
+  const isNewer = configOf(b).version > configOf(a).version;
+  const { slots } = configOf(isNewer ? b : a);
+  const holders = Array.from({ length: slots }, (_, index) => {
+    const mine = a.holders[index] ?? null;
     const theirs = b.holders[index] ?? null;
     return (theirs?.generation ?? 0) > (mine?.generation ?? 0) ? theirs : mine;
   });
+  if (isNewer && b.config !== undefined) return { ...a, holders, config: b.config };
   return holders.every((holder, index) => holder === a.holders[index]) ? a : { ...a, holders };
 }
 
 /**
- * Names the view: 48 bits of a hash of its formation and the holders of its slots. Two processes whose vectors are the
- * same know the same newest generation of each slot (Michael, Ports, Sharma, Szekeres, *Recovering Shared Objects Without
- * Stable Storage*, section 4: a crash vector).
+ * Names the view: 48 bits of a hash of its formation, its config and the holders of its slots. Two processes whose vectors
+ * are the same know the same newest generation of each slot (Michael, Ports, Sharma, Szekeres, *Recovering Shared Objects
+ * Without Stable Storage*, section 4: a crash vector), and the same quorums.
  */
-export function vectorOf({ incarnation, holders }: View): number {
+export function vectorOf({ incarnation, holders, config }: View): number {
   const generations = holders.map((holder) => holder && [holder.process, holder.generation]);
-  const text = JSON.stringify([incarnation, generations]);
+  const known = [incarnation, generations];
+  const text = JSON.stringify(config === undefined ? known : [...known, config.version, config.slots, config.sizes]);
   // Two lanes, each stirred after every unit, so that what coincides in one does not in the other.
   let high = 0x9e3779b9;
   let low = 0x85ebca6b;

@@ -17,11 +17,18 @@ export function slotOfKey(key: string): number | null {
 /**
  * Who votes on a register: of a slot's own the holders of the other slots, a majority of all N of them, so that whoever holds
  * it can be replaced.
+ *
+ * @param also sizes of which it takes a majority too
  */
-export function votersOf(key: string, electorate: Electorate): Electorate {
+export function votersOf(key: string, electorate: Electorate, also: readonly number[] = []): Electorate {
   const slot = slotOfKey(key);
-  if (slot === null) return electorate;
-  return { size: electorate.size, isVoter: (from) => from.slot !== slot && electorate.isVoter(from) };
+  if (slot === null && also.length === 0) return electorate;
+  return {
+    get sizes() {
+      return [...electorate.sizes, ...also];
+    },
+    isVoter: (from) => from.slot !== slot && electorate.isVoter(from),
+  };
 }
 
 /**

@@ -1,7 +1,8 @@
-import { NoQuorumError, type VoterName } from '../errors.js';
+import { NoQuorumError, ResizePendingError, type VoterName } from '../errors.js';
 import { type ClockOpinion, type Membership, type PeerTable, SILENCE_MS } from '../membership/index.js';
 import { majorityOf } from '../paxos/index.js';
 import type { NodeSettings } from './options.js';
+import { quorumInWords, type ResizeProgress } from './resize.js';
 
 /** What a diagnosis is made from. */
 export interface DiagnosisSetup {
@@ -28,12 +29,13 @@ export class Diagnosis {
   noQuorum(): NoQuorumError {
     const [seen, missing] = this.#seenAndMissing();
     const { clusterSize, cluster } = this.#setup.settings;
+    const sizes = this.#setup.membership.config?.sizes ?? [clusterSize];
     const remedy =
       this.#setup.membership.view === null
         ? this.alone()
         : 'Restore the network to the missing processes, or start others in their places. If more ended at once than the farm can do without, it has lost its memory: restart all its processes (its sessions end).';
     return new NoQuorumError(
-      `No quorum in cluster '${cluster}': ${majorityOf(clusterSize)} of ${clusterSize} voters are needed. Seen: ${listOf(seen)}. Missing: ${listOf(missing)}. Nothing was written. ${remedy}`,
+      `No quorum in cluster '${cluster}': ${quorumInWords(sizes, majorityOf)} are needed. Seen: ${listOf(seen)}. Missing: ${listOf(missing)}. Nothing was written. ${remedy}`,
       seen,
       missing,
     );
@@ -42,6 +44,24 @@ export class Diagnosis {
   /** For an operation refused because of this host's clock. */
   clockOff(): NoQuorumError {
     return new NoQuorumError(this.clock(), ...this.#seenAndMissing());
+  }
+
+  /** @param progress `null` if the change has not begun */
+  pendingResize(size: number, progress: ResizeProgress | null): ResizePendingError {
+    const missing = progress?.missing ?? [];
+    return new ResizePendingError(`${this.#pending(size, progress)} Status shows how far it is.`, missing);
+  }
+
+  #pending(size: number, progress: ResizeProgress | null): string {
+    const slots = progress?.missing.join(', ');
+    if (progress === null) {
+      return `The farm can't go on with ${size} voters yet: a majority of slots 1 to ${size} has to vote first. Start servers for those that are missing.`;
+    }
+    if (progress.to !== size)
+      return `The farm is on its way to ${progress.to} voters, and can't turn to ${size} before.`;
+    return progress.stage === 'gathering'
+      ? `The change to ${size} voters waits for servers that take slot ${slots}: start them, or call resize(${progress.from}) to give it up. It goes on by itself then.`
+      : `The change to ${size} voters waits for slot ${slots} to read what the others hold. It goes on by itself.`;
   }
 
   clock(): string {

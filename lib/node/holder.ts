@@ -5,14 +5,15 @@ import { LIMITS } from '../wire/index.js';
 export function readHolder(value: unknown): Holder | null {
   if (typeof value !== 'object' || value === null) return null;
   const { process, generation, name } = value as Partial<Record<keyof Holder, unknown>>;
-  return isWithin(process, LIMITS.number48) &&
-    isWithin(generation, Number.MAX_SAFE_INTEGER) &&
+  return isWholeWithin(process, LIMITS.number48) &&
+    isWholeWithin(generation, Number.MAX_SAFE_INTEGER) &&
     typeof name === 'string' &&
     name.length <= LIMITS.nameLength
     ? { process, generation, name }
     : null;
 }
 
-function isWithin(value: unknown, most: number): value is number {
+/** A whole number from 1 to that. */
+export function isWholeWithin(value: unknown, most: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most;
 }

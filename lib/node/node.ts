@@ -1,16 +1,20 @@
 import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import debugging from 'debug';
-import { ClosedError, ConfigError, type PaxosError } from '../errors.js';
+import { ClosedError, ConfigError, type PaxosError, type ResizePendingError } from '../errors.js';
 import {
   type Claim,
   type ClockOpinion,
+  type Config,
+  configTowards,
   type Directive,
   GuardedClock,
   Membership,
   type Peer,
   PeerTable,
   type Place,
+  stageOf,
+  targetOf,
   type View,
 } from '../membership/index.js';
 import {
@@ -22,6 +26,7 @@ import {
   type Changed,
   type Commit,
   type Instant,
+  lastSlotOf,
   lineageAgeMs,
   majorityOf,
   type Outgoing,
@@ -32,16 +37,18 @@ import { openMemory } from '../storage/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
 import { claimChange, slotKey, slotOfKey } from './claim.js';
+import { CONFIG_KEY, configChange } from './config.js';
 import { Diagnosis } from './diagnosis.js';
 import { handOver } from './hand-over.js';
 import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
 import { Operations } from './operations.js';
-import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseTimeout } from './options.js';
+import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseSize, refuseTimeout } from './options.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { Repairer } from './repairer.js';
+import { progressOf, type ResizeProgress } from './resize.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
 import { Voter } from './voter.js';
@@ -69,6 +76,15 @@ const TIDY_MS = 1000;
 /** Time alone after which it is said why. */
 const ALONE_MS = 5000;
 
+/** How long {@link PaxosNode.resize} waits, and how often it looks. */
+const RESIZE_TIMEOUT_MS = 60_000;
+const RESIZE_LOOK_MS = 100;
+
+export interface ResizeOptions {
+  /** Ms until the call gives up waiting; the change goes on. Default 60 000. */
+  readonly timeoutMs?: number;
+}
+
 /** What a {@link PaxosNode} emits. */
 export interface NodeEvents {
   /** A quorum is in contact: at first, and again after `disconnect`. */
@@ -77,6 +93,8 @@ export interface NodeEvents {
   disconnect: [];
   /** This process has taken a slot and gets the memory that goes with it: at the beginning, each second, and at the end. */
   recovery: [RecoveryProgress];
+  /** The farm changes its number of voters: at each step, whoever called {@link PaxosNode.resize}. */
+  resize: [ResizeProgress];
   warning: [NodeWarning];
 }
 
@@ -123,6 +141,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
+  #toldResize = 'null';
   #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
 
   /** @throws ConfigError at once for an option that is not usable */
@@ -205,6 +224,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       voter: this.#voter,
       now: () => this.#now(),
       electorate: () => this.#membership.electorate,
+      config: () => this.#membership.config,
+      slot: () => this.#membership.slot,
+      mustCopy: () => this.#membership.mustCopy,
       votersHeard: () => this.#otherVotersHeard(),
       nextRequest: () => this.#operations.nextRequest(),
       retransmitMs: () => this.#retransmitMs,
@@ -216,7 +238,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       },
       random,
       progressed: (progress) => this.#tellRecovery(progress),
-      recovered: () => this.#recovered(),
+      recovered: () => this.#whenRead(() => this.#membership.recovered(this.#now())),
+      copied: () => this.#whenRead(() => this.#membership.copied(this.#now())),
     });
     this.#warnings = new Warnings(
       () => runtime.monotonicMs(),
@@ -249,6 +272,42 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  /**
+   * Changes the number of voters, while the farm serves: resolves when it has the new one. From 3 to 5, two servers more
+   * have to be there, as learners, to take the slots that come; from 5 to 3, the voters of slots 4 and 5 become learners.
+   *
+   * The change goes on by itself once it has begun, whoever ends, this process included; its steps are told by the event
+   * `resize`, and by {@link status}. A call for the size before gives it up while slots wait to be taken.
+   *
+   * @param size 1..99; set the option `clusterSize` of all processes to it, too, for the next first start
+   * @throws ConfigError for another size; ResizePendingError if it takes longer than `timeoutMs` (any, default one minute);
+   *   NoQuorumError if then no quorum is in contact; ClosedError
+   */
+  async resize(size: number, { timeoutMs = RESIZE_TIMEOUT_MS }: ResizeOptions = {}): Promise<void> {
+    refuseSize(size);
+    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
+    let hasTurned = false;
+    for (;;) {
+      const refusal = this.#refusal();
+      if (refusal !== null) throw refusal;
+      const { config } = this.#membership;
+      if (config !== null && stageOf(config) === 'stable' && targetOf(config) === size) return;
+      const next = config && configTowards(config, size);
+      // Of two calls for different sizes one gives way: whoever has turned once does not turn again.
+      const mayTurn = !hasTurned || (config !== null && stageOf(config) === 'stable');
+      if (next !== null && mayTurn && this.#membership.mayResize(size, this.#runtime.monotonicMs())) {
+        hasTurned = (await this.#configure(next)) === null || hasTurned;
+      }
+      if (this.#runtime.monotonicMs() >= deadlineMs)
+        throw this.#isConnected ? this.#pendingResize(size) : this.#diagnosis.noQuorum();
+      await this.#pause(RESIZE_LOOK_MS);
+    }
+  }
+
+  #pendingResize(size: number): ResizePendingError {
+    return this.#diagnosis.pendingResize(size, this.#resizing);
   }
 
   read(
@@ -315,8 +374,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   /** The cluster as this process sees it now. */
   status(): NodeStatus {
-    const { cluster, name, clusterSize } = this.#settings;
-    const view = this.#membership.view;
+    const { cluster, name } = this.#settings;
+    const { view } = this.#membership;
+    const sizes = this.#sizes;
+    const clusterSize = sizes.at(-1) ?? this.#settings.clusterSize;
     const operations = this.#operations;
     return {
       state: this.#state(),
@@ -327,6 +388,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       slot: this.#membership.slot,
       clusterSize,
       quorum: majorityOf(clusterSize),
+      resize: this.#resizing,
       incarnation: view === null ? null : view.incarnation.toString(36),
       formedAtMs: view === null ? null : view.formedAtMs,
       voters: voterStatus(this.#membership, this.#peers, this.#runtime.monotonicMs()),
@@ -351,6 +413,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         }),
       },
     };
+  }
+
+  get #sizes(): readonly number[] {
+    return this.#membership.config?.sizes ?? [this.#settings.clusterSize];
   }
 
   // ---- life
@@ -406,7 +472,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   /** @returns the place that an earlier process had, whose memory was found */
   async #openStorage(): Promise<Place | null> {
-    const { storage, cluster, clusterSize } = this.#settings;
+    const { storage, cluster } = this.#settings;
     if (storage === null) return null;
     const opening = await openMemory(storage, { cluster });
     if (opening.kind === 'corrupt') {
@@ -415,7 +481,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         `What is stored is damaged or partly lost (${opening.reason}), and counts as lost: this process begins without a memory. It was moved to ${opening.movedTo}, for you to look at or remove. Check the disk.`,
       );
     }
-    const place = opening.kind === 'loaded' ? placeOf(opening.identity, clusterSize) : null;
+    const place = opening.kind === 'loaded' ? placeOf(opening.identity) : null;
     this.#voter.restore(opening.table, this.#now());
     // A memory without a place is nobody's: of a process that had lost its slot, or was reading the memory of another.
     if (opening.kind === 'loaded' && place === null) this.#voter.reset();
@@ -500,6 +566,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       this.#tidy(now.monotonicMs);
       const { legacy } = this.#voter;
       if (legacy !== null && membership.isBeyond(legacy.slot, legacy.generation + 1)) this.#voter.dropLegacy();
+      this.#tellResize();
       if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
@@ -528,7 +595,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     if (view === null) return;
     const monotonicMs = this.#runtime.monotonicMs();
     const machineMs = this.#runtime.wallMs();
-    this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, view.holders.length);
+    this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, lastSlotOf(this.#sizes));
     this.#wasTrusted ||= this.#opinion.isTrusted;
     if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
   }
@@ -711,6 +778,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         case 'claim':
           this.#claim(directive.claim);
           break;
+        case 'configure':
+          void this.#configure(directive.config);
+          break;
         case 'recover':
           this.#recoverer.begin();
           break;
@@ -733,6 +803,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     debug('%s entered a view, slot %d', this.#settings.name, this.#membership.slot);
     if (left !== null) this.#moved();
     this.#identify();
+    if (this.#membership.mustCopy) this.#recoverer.copy();
     if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
     // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
     this.#checkClock();
@@ -786,11 +857,47 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     );
   }
 
-  /** The view has learnt of a slot's holder. */
+  /** Proposes what the farm's config is to be next. @returns why that came to nothing, or nobody knows; `null` if it is agreed */
+  #configure(config: Config): Promise<PaxosError | null> {
+    return this.change(CONFIG_KEY, configChange(config)).then(
+      ({ result }) => {
+        this.#link?.flushQueued();
+        this.#obey(this.#membership.configured(result, this.#now()));
+        return null;
+      },
+      (error: PaxosError) => {
+        debug('config %d failed: %s', config.version, error);
+        this.#membership.configureFailed();
+        return error;
+      },
+    );
+  }
+
+  #tellResize(): void {
+    const progress = this.#resizing;
+    const told = JSON.stringify(progress);
+    if (told === this.#toldResize) return;
+    const wasUnderWay = this.#toldResize !== 'null';
+    this.#toldResize = told;
+    const size = this.#membership.config?.sizes[0] ?? this.#settings.clusterSize;
+    const ended: ResizeProgress = { from: size, to: size, stage: 'done', missing: [] };
+    if (progress === null && !wasUnderWay) return;
+    debug('%s: resize %s', this.#settings.name, told);
+    // Not from within it: what a listener throws must not hold it up.
+    queueMicrotask(() => this.emit('resize', progress ?? ended));
+  }
+
+  get #resizing(): ResizeProgress | null {
+    return progressOf(this.#membership.config, this.#membership.slotsMissing(this.#runtime.monotonicMs()));
+  }
+
+  /** The view has learnt of a slot's holder, or of a config. */
   #grown(): void {
     this.#identify();
     this.#operations.restart();
-    if (this.#recoverer.isRunning) this.#recoverer.begin();
+    if (this.#recoverer.isRunning) this.#recoverer.again();
+    else if (this.#membership.mustCopy) this.#recoverer.copy();
+    this.#tellResize();
     this.#checkClock();
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
@@ -817,24 +924,29 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#voter.identify(identityOf(this.#settings.cluster, view, votingSlot, number));
   }
 
-  #recovered(): void {
-    // It votes when what it has read is durable, and that it is the slot's.
+  /** What it has read, and that it is the slot's, is durable first; what has to be done then counts under the same vector only. */
+  #whenRead(next: () => Directive[]): void {
     const { view, slot, number, vector } = this.#membership;
     if (view === null) return;
     if (this.#settings.storage !== null) this.#voter.identify(identityOf(this.#settings.cluster, view, slot, number));
     this.#voter.settle().then(
       () => {
-        if (this.#membership.vector === vector) this.#votes();
-        else this.#recoverer.begin();
+        if (this.#membership.vector === vector) {
+          this.#obey(next());
+          this.#checkClock();
+          this.#checkQuorum(this.#runtime.monotonicMs());
+        } else {
+          this.#read();
+        }
       },
       () => undefined,
     );
   }
 
-  #votes(): void {
-    this.#obey(this.#membership.recovered(this.#now()));
-    this.#checkClock();
-    this.#checkQuorum(this.#runtime.monotonicMs());
+  /** Begins to read what this process has yet to read before it votes, or before the farm has its new size. */
+  #read(): void {
+    if (this.#membership.phase === 'recovering') this.#recoverer.begin();
+    else if (this.#membership.mustCopy) this.#recoverer.copy();
   }
 
   #otherVotersHeard(): number[] {
@@ -892,7 +1004,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       (process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? [],
     );
     timeouts.sort((a, b) => a - b);
-    const needed = majorityOf(this.#settings.clusterSize) - (this.#membership.votingSlot > 0 ? 1 : 0);
+    const needed = majorityOf(lastSlotOf(this.#sizes)) - (this.#membership.votingSlot > 0 ? 1 : 0);
     const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);
     // After a pause of this process answers seem to have taken as long. An operation that asked again, or gave up waiting
     // for one that is silent, only after most of its time would fail by the first datagram lost.

@@ -92,7 +92,7 @@ const MAX_BATCH = 64;
 const MAX_DOUBTFUL = 10_000;
 
 /** Nobody votes yet; nothing is started then, but types can't tell. */
-const NOBODY: Electorate = { size: 1, isVoter: () => false };
+const NOBODY: Electorate = { sizes: [1], isVoter: () => false };
 
 /** Reads by a classic round: finishes a half-done write, and turns what has expired into a tombstone. */
 const OBSERVE: Change<null> = {
@@ -335,9 +335,10 @@ export class Operations {
     this.counters.rounds += 1;
     const { key } = queue;
     batch.calls = batch.calls.filter((call) => !call.isSettled);
+    const also = batch.calls.flatMap(({ change }) => change.also ?? []);
     const round = new ClassicRound({
       request: this.nextRequest(),
-      electorate: votersOf(key, this.#context.electorate() ?? NOBODY),
+      electorate: votersOf(key, this.#context.electorate() ?? NOBODY, also),
       deadlineMs: latestDeadline(batch.calls),
       retransmitMs: this.#context.retransmitMs(),
       context: this.#rounds,

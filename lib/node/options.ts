@@ -4,6 +4,8 @@ import { type LevelOptions, LevelStorage, type Storage } from '../storage/index.
 import type { TransportOption } from '../transport/index.js';
 import { checkSecrets } from '../wire/index.js';
 
+const MAX_CLUSTER_SIZE = 99;
+
 /** How a process takes part in a farm. All processes of one farm need the same `cluster`, `secret`, `clusterSize`. */
 export interface NodeOptions {
   /** Name of the farm; farms with different names ignore each other on one network. 1..128 characters. Default `'default'`. */
@@ -93,7 +95,7 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
     );
   }
   checkSecrets(secret);
-  const clusterSize = integer('clusterSize', options.clusterSize, 3, 1, 99);
+  const clusterSize = integer('clusterSize', options.clusterSize, 3, 1, MAX_CLUSTER_SIZE);
   const maxClockSkewMs = integer('maxClockSkewMs', options.maxClockSkewMs, 10_000, 20, 600_000);
   const longestMs = longestTimeoutMs(maxClockSkewMs);
   const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, longestMs);
@@ -126,6 +128,11 @@ export function refuseTimeout(timeoutMs: number, maxClockSkewMs: number): Config
   const longestMs = longestTimeoutMs(maxClockSkewMs);
   if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= longestMs) return null;
   return refuse('timeoutMs', timeoutMs, `a number from 0 to ${longestMs}, less than maxClockSkewMs`);
+}
+
+/** @throws ConfigError if no farm can have so many voters */
+export function refuseSize(size: unknown): void {
+  integer('size', size ?? Number.NaN, 3, 1, MAX_CLUSTER_SIZE);
 }
 
 function storageOf(option: unknown): Storage | null {

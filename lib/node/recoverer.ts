@@ -1,3 +1,4 @@
+import type { Config } from '../membership/index.js';
 import {
   type AcceptorAnswer,
   type Answerer,
@@ -5,7 +6,7 @@ import {
   type Electorate,
   higherBallot,
   type Instant,
-  majorityOf,
+  isQuorum,
   NO_BALLOT,
   type Outgoing,
   RecordTransfer,
@@ -16,6 +17,12 @@ export interface RecovererSetup {
   readonly voter: Voter;
   now(): Instant;
   electorate(): Electorate | null;
+  /** `null` while there is no view. */
+  config(): Config | null;
+  /** Slot that this process holds; 0 for none. */
+  slot(): number;
+  /** Whether it is to read what the size before holds. */
+  mustCopy(): boolean;
   /** Slots of other processes that vote and were heard of late. */
   votersHeard(): readonly number[];
   /** The process that held the slot just before this one, if it is heard: see {@link Voter.retire}. */
@@ -33,6 +40,8 @@ export interface RecovererSetup {
   progressed(progress: RecoveryProgress): void;
   /** This process has the memory that goes with its slot. */
   recovered(): void;
+  /** This process, voting, has read what a majority of the size before holds. */
+  copied(): void;
 }
 
 /** How far a recovery has come. */
@@ -57,12 +66,21 @@ interface Source {
   send(outgoing: Outgoing): void;
 }
 
+/** What is read for, and whether that much is enough for it. */
+interface Task {
+  readonly kind: 'recovery' | 'copy';
+  isEnough(slots: readonly number[]): boolean;
+}
+
 /**
  * Gets the memory that goes with a slot this process has taken: all records of a majority of acceptors of other slots,
  * each of which knows by then that the slot has changed hands (docs/protocol.md, "Recovery"; Michael, Ports, Sharma,
  * Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). Or all those of the process that held the slot
  * before, if it was only not heard, and votes no more. If the holders of slots change meanwhile it begins anew: all that
  * it rests on has to be read under one vector.
+ *
+ * In the same way a voter gets, while it goes on voting, what a majority of the size before holds when the farm changes its
+ * size (docs/protocol.md, "Change of size").
  */
 export class Recoverer {
   readonly #setup: RecovererSetup;
@@ -70,11 +88,10 @@ export class Recoverer {
   #voters: Source[] = [];
   /** The process that held the slot before. */
   #predecessor: Source | null = null;
-  #needed = 0;
+  #task: Task | null = null;
   #records = 0;
   #beganMs = 0;
   #toldMs = 0;
-  #isRunning = false;
   #isAwake = false;
 
   constructor(setup: RecovererSetup) {
@@ -82,42 +99,64 @@ export class Recoverer {
   }
 
   get isRunning(): boolean {
-    return this.#isRunning;
+    return this.#task !== null;
   }
 
   /** `null` while no recovery is under way. */
   get progress(): RecoveryProgress | null {
-    return this.#isRunning ? this.#progress : null;
+    return this.#task?.kind === 'recovery' ? this.#progressOf(this.#task) : null;
   }
 
-  get #progress(): RecoveryProgress {
-    const shares = this.#voters.map(({ transfer }) => transfer.share).sort((a, b) => b - a);
-    const best = shares.slice(0, this.#needed).reduce((sum, share) => sum + share, 0);
+  #progressOf(task: Task): RecoveryProgress {
     const tookMs = this.#setup.now().monotonicMs - this.#beganMs;
-    return { share: this.#needed === 0 ? 0 : best / this.#needed, records: this.#records, tookMs };
+    const best = this.#voters.map(({ transfer }) => transfer).sort((a, b) => b.share - a.share);
+    const needed = best.findIndex((_, index) => task.isEnough(best.slice(0, index + 1).map(({ slot }) => slot))) + 1;
+    const sum = best.slice(0, needed).reduce((all, { share }) => all + share, 0);
+    return { share: needed === 0 ? 0 : sum / needed, records: this.#records, tookMs };
   }
 
+  /** Reads the memory that goes with the slot; from now on this process holds nothing else. */
   begin(): void {
-    const electorate = this.#setup.electorate();
-    if (electorate === null) return;
+    const config = this.#setup.config();
+    if (config === null) return;
     this.#setup.voter.reset();
+    this.#start({ kind: 'recovery', isEnough: (slots) => isQuorum(config.sizes, slots) });
+  }
+
+  /** Reads what a majority of the size before holds, beside what this process holds. */
+  copy(): void {
+    const config = this.#setup.config();
+    if (config === null) return;
+    const [before] = config.sizes;
+    const own = this.#setup.slot();
+    this.#start({ kind: 'copy', isEnough: (slots) => isQuorum([before], [...slots, own]) });
+  }
+
+  /** Who votes has changed. */
+  again(): void {
+    if (this.#task?.kind === 'recovery') this.begin();
+    else if (this.#setup.mustCopy()) this.copy();
+    else this.abort();
+  }
+
+  #start(task: Task): void {
+    this.#task = task;
     this.#voters = [];
     this.#predecessor = null;
-    this.#needed = majorityOf(electorate.size);
     this.#records = 0;
     this.#beganMs = this.#setup.now().monotonicMs;
-    this.#isRunning = true;
     this.#tell(this.#beganMs);
+    this.#finish();
     this.#step();
   }
 
   #tell(nowMs: number): void {
     this.#toldMs = nowMs;
-    this.#setup.progressed(this.#progress);
+    if (this.#task?.kind === 'recovery') this.#setup.progressed(this.#progressOf(this.#task));
   }
 
   abort(): void {
-    this.#isRunning = false;
+    this.#task = null;
     this.#voters = [];
     this.#predecessor = null;
   }
@@ -136,9 +175,9 @@ export class Recoverer {
   }
 
   #step(): void {
-    if (!this.#isRunning) return;
+    if (this.#task === null) return;
     const now = this.#setup.now();
-    this.#engage(now);
+    this.#engage(this.#task, now);
     if (now.monotonicMs - this.#toldMs >= TELL_MS) this.#tell(now.monotonicMs);
     for (const source of this.#sources) {
       const outgoing = source.transfer.tick(now);
@@ -152,10 +191,11 @@ export class Recoverer {
     });
   }
 
-  #engage(now: Instant): void {
+  #engage(task: Task, now: Instant): void {
     const electorate = this.#setup.electorate();
     if (electorate === null) return;
-    this.#engageVoters(electorate, now);
+    this.#engageVoters(task, electorate, now);
+    if (task.kind === 'copy') return;
     const process = this.#setup.predecessor();
     if (this.#predecessor !== null || process === null) return;
     // If it does not know yet that it has lost its slot it learns that by the first question, and answers the next.
@@ -167,19 +207,19 @@ export class Recoverer {
   }
 
   /** So many voters are read from as it takes, not counting those that are silent. */
-  #engageVoters(electorate: Electorate, now: Instant): void {
-    const moving = this.#voters.filter(
-      ({ transfer: { isOver, heardAtMs } }) => isOver || now.monotonicMs - heardAtMs < STALLED_MS,
+  #engageVoters(task: Task, electorate: Electorate, now: Instant): void {
+    const moving = this.#voters.flatMap(({ transfer: { isOver, heardAtMs, slot } }) =>
+      isOver || now.monotonicMs - heardAtMs < STALLED_MS ? [slot] : [],
     );
-    if (moving.length >= this.#needed) return;
     const taken = new Set(this.#voters.map(({ transfer }) => transfer.slot));
     const free = this.#setup.votersHeard().filter((slot) => !taken.has(slot));
-    for (let missing = this.#needed - moving.length; missing > 0 && free.length > 0; missing -= 1) {
+    while (!task.isEnough(moving) && free.length > 0) {
       const [slot] = free.splice(Math.floor(this.#setup.random() * free.length), 1);
       if (slot === undefined) continue;
       const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
       const transfer = this.#makeTransfer(slot, electorate, isSource);
       this.#voters.push(this.#read(transfer, (outgoing) => this.#setup.transmit(outgoing), now));
+      moving.push(slot);
     }
   }
 
@@ -204,14 +244,19 @@ export class Recoverer {
   }
 
   #finish(): void {
-    const floors = this.#voters.flatMap(({ transfer }) => transfer.outcome?.floor ?? []);
+    const task = this.#task;
+    if (task === null) return;
+    const read = this.#voters.filter(({ transfer }) => transfer.isOver);
     const inherited = this.#predecessor?.transfer.outcome ?? null;
-    if (inherited !== null) floors.push(inherited.floor);
-    if (!this.#isRunning || (inherited === null && floors.length < this.#needed)) return;
+    if (inherited === null && !task.isEnough(read.map(({ transfer }) => transfer.slot))) return;
+    const floors = [...read.map(({ transfer }) => transfer.outcome), inherited].flatMap(
+      (outcome) => outcome?.floor ?? [],
+    );
     const floor = floors.reduce<Ballot>((highest, each) => higherBallot(highest, each), NO_BALLOT);
     this.#tell(this.#setup.now().monotonicMs);
     this.abort();
     this.#setup.voter.raiseFloor(floor);
-    this.#setup.recovered();
+    if (task.kind === 'recovery') this.#setup.recovered();
+    else this.#setup.copied();
   }
 }

@@ -4,6 +4,7 @@ import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
 import type { RecoveryProgress } from './recoverer.js';
 import type { RepairCounters } from './repairer.js';
+import type { ResizeProgress } from './resize.js';
 
 export interface VoterStatus {
   /** From 1. */
@@ -44,9 +45,12 @@ export interface NodeStatus {
   readonly process: string;
   /** Slot held, from 1; 0 for none. */
   readonly slot: number;
+  /** Voters that the farm has; while it changes their number, those that it is to have once both numbers count. */
   readonly clusterSize: number;
-  /** Voters needed. */
+  /** A majority of them. */
   readonly quorum: number;
+  /** How far a change of that number has come; `null` while there is none. */
+  readonly resize: ResizeProgress | null;
   /** Of this formation of the farm, in base 36; `null` while there is none. */
   readonly incarnation: string | null;
   readonly formedAtMs: number | null;

@@ -47,6 +47,8 @@ export interface Change<R> {
    * nobody was told, cannot appear after it.
    */
   readonly seals: boolean;
+  /** Sizes of which it takes a majority too, beside those of the electorate; see `isQuorum`. */
+  readonly also?: readonly number[];
   /** What it throws reaches the caller; the register stays as it is. */
   apply(current: Current): Decision<R>;
 }

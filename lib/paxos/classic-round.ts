@@ -6,7 +6,7 @@ import type { Instant } from './instant.js';
 import { extendLineage, fateOf, type Lineage } from './lineage.js';
 import type { AcceptorAnswer, AcceptorRequest, Commit, Effect, Promised, Report } from './messages.js';
 import { pick } from './pick.js';
-import { type Answerer, majorityOf, Tally } from './quorum.js';
+import { type Answerer, Tally } from './quorum.js';
 import { ABSENT, isSameProposal, type OperationId, type Proposal, type RegisterRecord, type State } from './record.js';
 
 /** What all rounds of a process share. */
@@ -160,14 +160,14 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     if (this.#phase !== 'prepare' || promises === null || !sameBallot(answer.ballot, this.#ballot)) return null;
     const report = completeReport(answer.report, this.#setup.own);
     if (report === undefined || !promises.add(from, { ...answer, report })) return null;
-    return promises.isMajority ? this.#propose(promises, now) : null;
+    return promises.isQuorum ? this.#propose(promises, now) : null;
   }
 
   /** Phase 1 is complete: what the promises show decides what is proposed, or answered at once. */
   #propose(tally: Tally<Promised>, now: Instant): Outgoing | null {
     const promises = [...tally.answers];
-    const reports: (Report | null)[] = promises.map((promise) => promise.report);
-    const { proposal: found, isChosen } = pick(reports, majorityOf(this.#setup.electorate.size));
+    const reports = Array.from(tally.entries, ([slot, { report }]): [number, Report | null] => [slot, report]);
+    const { proposal: found, isChosen } = pick(reports, this.#setup.electorate.sizes);
     // With no record left anywhere, whatever was done to this key before lies at or below the floors.
     const floor = promises.reduce((highest, promise) => higherBallot(highest, promise.floor), NO_BALLOT);
     const past = found ?? { lineage: [], lineageFrom: floor };
@@ -205,11 +205,11 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
    * Tells those who hold a value that is chosen and have not heard so: they may not forget it before, and would ask
    * for it to be settled again and again.
    */
-  #unheardCommit(found: Proposal | null, reports: readonly (Report | null)[]): Commit | null {
+  #unheardCommit(found: Proposal | null, reports: readonly (readonly [number, Report | null])[]): Commit | null {
     if (found === null) return null;
     const { accepted, operation } = found;
     const isUnheard = reports.some(
-      (report) => report !== null && !report.committed && isSameProposal(report.proposal, accepted, operation),
+      ([, report]) => report !== null && !report.committed && isSameProposal(report.proposal, accepted, operation),
     );
     if (!isUnheard) return null;
     return { type: 'commit', key: this.#setup.key, ballot: accepted, operation, effect: 'none' };
@@ -260,7 +260,7 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     const accepted = this.#accepted;
     if (this.#phase !== 'accept' || accepted === null || !sameBallot(ballot, this.#ballot)) return null;
     accepted.add(from, true);
-    if (!accepted.isMajority) return null;
+    if (!accepted.isQuorum) return null;
     const commit: Commit = {
       type: 'commit',
       key: this.#setup.key,
@@ -276,8 +276,7 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     if (this.#phase === 'back-off' || phase !== current || !sameBallot(ballot, this.#ballot)) return null;
     this.#refusals ??= new Tally(this.#setup.electorate);
     this.#refusals.add(from, true);
-    const { size } = this.#setup.electorate;
-    return size - this.#refusals.count < majorityOf(size) ? this.#backOff(now) : null;
+    return this.#refusals.leavesQuorum ? null : this.#backOff(now);
   }
 
   /** Lets another proposer finish first: for a random time whose range doubles with each conflict. */

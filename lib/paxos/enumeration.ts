@@ -2,7 +2,7 @@ import { compareBallots } from './ballot.js';
 import { BoundedExchange, type ExchangeSetup, type Outgoing } from './exchange.js';
 import type { Instant } from './instant.js';
 import type { AcceptorAnswer, Enumerated, EnumeratedKey } from './messages.js';
-import { type Answerer, majorityOf, Tally } from './quorum.js';
+import { type Answerer, isQuorum, Tally } from './quorum.js';
 import { SHARDS, shardOf } from './table.js';
 
 export interface EnumerationSetup extends ExchangeSetup {
@@ -62,10 +62,10 @@ export class Enumeration extends BoundedExchange<EnumerationOutcome> {
   receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
     if (this.isPast(now)) return null;
     if (answer.type !== 'enumerated' || answer.shard !== this.#shard || answer.nextShard <= answer.shard) return null;
-    if (!this.#pages.add(from, answer) || !this.#pages.isMajority) return null;
-    const pages = [...this.#pages.answers];
+    if (!this.#pages.add(from, answer) || !this.#pages.isQuorum) return null;
+    const pages = [...this.#pages.entries];
     // Pages end where they are full; only what all of them cover is known from a majority.
-    const next = Math.min(...pages.map((page) => page.nextShard));
+    const next = Math.min(...pages.map(([, page]) => page.nextShard));
     this.#merge(pages, next);
     this.#shard = next;
     if (next >= SHARDS || this.#settled.length + this.#unsettled.length > MAX_ENUMERATED) {
@@ -76,22 +76,16 @@ export class Enumeration extends BoundedExchange<EnumerationOutcome> {
     return this.#question(null);
   }
 
-  #merge(pages: readonly Enumerated[], nextShard: number): void {
-    const highest = new Map<string, { entry: EnumeratedKey; votes: number; committed: boolean }>();
-    for (const entry of pages.flatMap((page) => page.keys)) {
-      if (shardOf(entry.key) >= nextShard || !entry.key.startsWith(this.#setup.prefix)) continue;
-      const known = highest.get(entry.key);
-      const order = known === undefined ? 1 : compareBallots(entry.accepted, known.entry.accepted);
-      if (known !== undefined && order === 0) {
-        known.votes += entry.isCopy === true ? 0 : 1;
-        known.committed ||= entry.committed;
-      } else if (order > 0) {
-        highest.set(entry.key, { entry, votes: entry.isCopy === true ? 0 : 1, committed: entry.committed });
+  #merge(pages: readonly (readonly [number, Enumerated])[], nextShard: number): void {
+    const highest = new Map<string, Gathered>();
+    for (const [slot, { keys }] of pages) {
+      for (const entry of keys) {
+        if (shardOf(entry.key) < nextShard && entry.key.startsWith(this.#setup.prefix)) gather(highest, slot, entry);
       }
     }
-    const majority = majorityOf(this.#setup.electorate.size);
+    const { sizes } = this.#setup.electorate;
     for (const { entry, votes, committed } of highest.values()) {
-      if (committed || votes >= majority) this.#settled.push(entry);
+      if (committed || isQuorum(sizes, votes)) this.#settled.push(entry);
       else this.#unsettled.push(entry.key);
     }
   }
@@ -103,5 +97,26 @@ export class Enumeration extends BoundedExchange<EnumerationOutcome> {
 
   protected expire(): EnumerationOutcome {
     return { kind: 'no-quorum' };
+  }
+}
+
+/** The highest of what the pages tell of one key. */
+interface Gathered {
+  readonly entry: EnumeratedKey;
+  /** Slots that hold it. */
+  readonly votes: number[];
+  committed: boolean;
+}
+
+function gather(highest: Map<string, Gathered>, slot: number, entry: EnumeratedKey): void {
+  const known = highest.get(entry.key);
+  const order = known === undefined ? 1 : compareBallots(entry.accepted, known.entry.accepted);
+  if (order < 0) return;
+  const votes = entry.isCopy === true ? [] : [slot];
+  if (known === undefined || order > 0) {
+    highest.set(entry.key, { entry, votes, committed: entry.committed });
+  } else {
+    known.votes.push(...votes);
+    known.committed ||= entry.committed;
   }
 }

@@ -3,7 +3,7 @@ import { BoundedExchange, completeReport, type ExchangeSetup, heldName, type Out
 import type { Instant } from './instant.js';
 import type { AcceptorAnswer, Report } from './messages.js';
 import { pick } from './pick.js';
-import { type Answerer, majorityOf, Tally } from './quorum.js';
+import { type Answerer, Tally } from './quorum.js';
 import type { Proposal, RegisterRecord } from './record.js';
 
 export interface QuorumReadSetup extends ExchangeSetup {
@@ -45,7 +45,7 @@ export class QuorumRead extends BoundedExchange<ReadOutcome> {
   tick(now: Instant): Outgoing | null {
     if (this.isPast(now) || now.monotonicMs < this.wakeAtMs) return null;
     // They disagree, and those still silent had one retransmission time to decide it.
-    if (this.#reports.isMajority) return this.end({ kind: 'unsettled' });
+    if (this.#reports.isQuorum) return this.end({ kind: 'unsettled' });
     this.retransmission.again(now.monotonicMs);
     return this.#question(this.#reports.missing);
   }
@@ -61,8 +61,8 @@ export class QuorumRead extends BoundedExchange<ReadOutcome> {
     const report = completeReport(answer.report, this.#setup.own);
     if (report === undefined || !this.#reports.add(from, report)) return null;
     this.#horizon = Math.max(this.#horizon, answer.horizon);
-    if (!this.#reports.isMajority) return null;
-    const { proposal, isChosen } = pick(this.#reports.answers, majorityOf(this.#setup.electorate.size));
+    if (!this.#reports.isQuorum) return null;
+    const { proposal, isChosen } = pick(this.#reports.entries, this.#setup.electorate.sizes);
     if (isChosen) return this.end({ kind: 'chosen', proposal });
     // Something built on a value that has expired and been forgotten since may be on its way; a classic round shuts it
     // out, or it would show that value again after this read has found nothing.

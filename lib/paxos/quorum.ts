@@ -10,10 +10,10 @@ export interface Answerer {
   readonly slot: number;
 }
 
-/** The voters of a register, as one process knows them at the moment of asking. */
+/** The voters of a register, as one process knows them at each moment. */
 export interface Electorate {
-  /** N: number of slots, held or not. The quorum is a majority of all of them. */
-  readonly size: number;
+  /** See {@link isQuorum}. Not empty. */
+  readonly sizes: readonly number[];
   /** Whether that very process holds that slot. */
   isVoter(answerer: Answerer): boolean;
 }
@@ -21,6 +21,21 @@ export interface Electorate {
 /** ⌊N/2⌋+1: any two sets of that size have a member in common. */
 export function majorityOf(size: number): number {
   return Math.floor(size / 2) + 1;
+}
+
+/**
+ * Whether so many slots decide: for each size n a majority of the slots 1..n, held or not. There is one size, N; while a farm
+ * changes from one size to another there are two (joint quorums: Ongaro, *Consensus: Bridging Theory and Practice*,
+ * section 4.3).
+ */
+export function isQuorum(sizes: readonly number[], slots: Iterable<number>): boolean {
+  const all = [...slots];
+  return sizes.every((size) => all.filter((slot) => slot <= size).length >= majorityOf(size));
+}
+
+/** The highest slot that counts in a quorum. */
+export function lastSlotOf(sizes: readonly number[]): number {
+  return Math.max(...sizes);
 }
 
 /** The answers to one question: from voters only, from each voter once. */
@@ -43,12 +58,22 @@ export class Tally<A> {
     return this.#answers.size;
   }
 
-  get isMajority(): boolean {
-    return this.#answers.size >= majorityOf(this.#electorate.size);
+  get isQuorum(): boolean {
+    return isQuorum(this.#electorate.sizes, this.#answers.keys());
   }
 
   get isComplete(): boolean {
-    return this.#answers.size >= this.#electorate.size;
+    return this.#answers.size >= lastSlotOf(this.#electorate.sizes);
+  }
+
+  /** Whether those that have not answered are a quorum by themselves. */
+  get leavesQuorum(): boolean {
+    return isQuorum(this.#electorate.sizes, this.missing);
+  }
+
+  /** Slots and their answers, in the order of arrival. */
+  get entries(): IterableIterator<[number, A]> {
+    return this.#answers.entries();
   }
 
   /** Answers in the order of arrival. */
@@ -59,7 +84,8 @@ export class Tally<A> {
   /** Slots that have not answered. */
   get missing(): number[] {
     const slots: number[] = [];
-    for (let slot = 1; slot <= this.#electorate.size; slot += 1) if (!this.#answers.has(slot)) slots.push(slot);
+    const last = lastSlotOf(this.#electorate.sizes);
+    for (let slot = 1; slot <= last; slot += 1) if (!this.#answers.has(slot)) slots.push(slot);
     return slots;
   }
 }

@@ -1,7 +1,15 @@
 import session from 'express-session';
 import { ClosedError, ConfigError } from '../errors.js';
 import { type Callback, deliver } from './callback.js';
-import { createNode, type NodeOptions, type NodeWarning, type RecoveryProgress, type SessionNode } from './node.js';
+import {
+  createNode,
+  type NodeOptions,
+  type NodeWarning,
+  type RecoveryProgress,
+  type ResizeOptions,
+  type ResizeProgress,
+  type SessionNode,
+} from './node.js';
 import { checkSessionOptions, SESSION_OPTION_NAMES, type SessionOptions } from './options.js';
 import { Sessions } from './sessions.js';
 
@@ -38,6 +46,7 @@ const MAX_LISTENERS = 1000;
  * - `change` and `destroy`, each with the session's id: seen here, whoever did it
  * - `conflict`, with a `SessionConflict`
  * - `recovery`, with a `RecoveryProgress`: this process has taken a voter's slot and reads the sessions from the others
+ * - `resize`, with a `ResizeProgress`: the farm changes the number of its voters
  * - `warning`, with `{ code, message }`
  *
  * @example
@@ -146,6 +155,11 @@ export class PaxosStore extends session.Store {
     return this.#node.status();
   }
 
+  /** Changes the number of voters; see `PaxosNode.resize`. */
+  resize(size: number, options?: ResizeOptions): Promise<void> {
+    return this.#node.resize(size, options);
+  }
+
   /**
    * Lets go of the node, and closes it if the store made it. Operations called from now on fail with `ClosedError`.
    * Further calls return the same promise.
@@ -169,6 +183,7 @@ export class PaxosStore extends session.Store {
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
     const onRecovery = (progress: RecoveryProgress): void => void this.emit('recovery', progress);
+    const onResize = (progress: ResizeProgress): void => void this.emit('resize', progress);
     const onWarning = (warning: NodeWarning): void => {
       // Nobody listens: what a person should know goes where Node's own warnings go.
       if (this.emit('warning', warning)) return;
@@ -177,6 +192,7 @@ export class PaxosStore extends session.Store {
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('recovery', onRecovery);
+    node.on('resize', onResize);
     node.on('warning', onWarning);
     const unwatch = node.watch(prefix, ({ id, effect }) =>
       this.#announce(effect === 'removed' ? 'destroy' : 'change', id),
@@ -186,6 +202,7 @@ export class PaxosStore extends session.Store {
       node.off('connect', onConnect);
       node.off('disconnect', onDisconnect);
       node.off('recovery', onRecovery);
+      node.off('resize', onResize);
       node.off('warning', onWarning);
     };
   }

@@ -1,6 +1,6 @@
 /** Bytes to messages and envelopes, trusting nothing: every type, length and range is checked. */
 import { Unpackr } from 'msgpackr';
-import type { Holder, View } from '../membership/view.js';
+import type { Config, Holder, View } from '../membership/view.js';
 import {
   type Ballot,
   type Copy,
@@ -272,6 +272,8 @@ function toMessage(f: Fields): Message | null {
         voter: integer(f[14], 0, LIMITS.number48, 'voter'),
         isDurable: integer(f[15], 0, 1, 'isDurable') === 1,
         hasResigned: integer(f[16], 0, 1, 'hasResigned') === 1,
+        // Not there in the first versions, which could not change a farm's size.
+        copied: f[17] === undefined ? 0 : natural(f[17], 'copied'),
       };
     case TYPE.who:
       return { type: 'who', request: request(f[1]) };
@@ -406,7 +408,17 @@ function view(value: unknown): View {
     incarnation: integer(f[0], 1, LIMITS.number48, 'incarnation'),
     formedAtMs: natural(f[1], 'formedAt'),
     holders: holders.map(holder),
+    ...(f[3] === undefined ? {} : { config: config(f[3], holders.length) }),
   };
+}
+
+function config(value: unknown, holders: number): Config {
+  const f = list(value, 1, 4, 'config');
+  const version = integer(f[0], 1, Number.MAX_SAFE_INTEGER, 'version');
+  const slots = integer(f[1], holders, holders, 'slots');
+  const before = integer(f[2], 1, slots, 'size');
+  if (f.length === 3) return { version, slots, sizes: [before] };
+  return { version, slots, sizes: [before, integer(f[3], 1, slots, 'size')] };
 }
 
 function holder(value: unknown): Holder | null {

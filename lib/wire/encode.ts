@@ -103,6 +103,7 @@ function toFields(message: Message): Field[] {
         voter,
         isDurable,
         hasResigned,
+        copied,
       } = message;
       const place = PHASES.indexOf(phase);
       const views = view && viewFields(view);
@@ -124,6 +125,7 @@ function toFields(message: Message): Field[] {
         voter,
         isDurable ? 1 : 0,
         hasResigned ? 1 : 0,
+        ...(copied === 0 ? [] : [copied]),
       ];
     }
     case 'who':
@@ -217,5 +219,7 @@ function keptFields(records: readonly Kept[]): Field[] {
 
 function viewFields(view: View): Field[] {
   const holders = view.holders.map((holder) => holder && [holder.process, holder.generation, holder.name]);
-  return [view.incarnation, view.formedAtMs, holders];
+  const fields: Field[] = [view.incarnation, view.formedAtMs, holders];
+  if (view.config !== undefined) fields.push([view.config.version, view.config.slots, ...view.config.sizes]);
+  return fields;
 }

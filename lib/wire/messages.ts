@@ -35,6 +35,8 @@ export interface Hello {
   readonly ended: readonly number[];
   /** Incarnation of the farm that this process has given up for lost; 0 for none. */
   readonly lost: number;
+  /** Version of the config under which this voter has read what a majority of the size before held; 0 for none. */
+  readonly copied: number;
 }
 
 /** To all: asks those who vote for the view they vote in. */

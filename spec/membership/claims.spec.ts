@@ -29,6 +29,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           voter: 0,
           isDurable: false,
           hasResigned: false,
+          copied: 0,
           open: [],
         };
       }

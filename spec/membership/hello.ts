@@ -21,6 +21,7 @@ export function helloOf(name: string, view: View | null, said: Partial<Hello> = 
     voter: 0,
     isDurable: false,
     hasResigned: false,
+    copied: 0,
     ...said,
   };
 }

@@ -23,7 +23,7 @@ const holds = (node: PaxosNode, slot: number): boolean => {
 
 async function fill(node: PaxosNode, count: number, size = 20): Promise<string[]> {
   const keys = Array.from({ length: count }, (_, index) => `sess/k${index}`);
-  await Promise.all(keys.map((key) => node.change(key, setText(key.padEnd(size, '.'), FOREVER))));
+  await Promise.all(keys.map((key) => node.change(key, setText(key.padEnd(size, '.'), FOREVER), { timeoutMs: 9000 })));
   return keys;
 }
 

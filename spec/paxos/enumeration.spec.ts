@@ -46,7 +46,7 @@ class Voters {
   enumerate(slots: readonly number[], prefix: string) {
     const exchange = new Enumeration({
       request: 1,
-      electorate: { size: 3, isVoter: ({ slot }) => slot > 0 },
+      electorate: { sizes: [3], isVoter: ({ slot }) => slot > 0 },
       deadlineMs: 1000,
       retransmitMs: 100,
       prefix,

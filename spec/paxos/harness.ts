@@ -375,7 +375,7 @@ export class Farm {
   #setup(deadlineMs: number) {
     this.#requests += 1;
     const { size } = this;
-    const electorate: Electorate = { size, isVoter: ({ slot }) => slot >= 1 && slot <= size };
+    const electorate: Electorate = { sizes: [size], isVoter: ({ slot }) => slot >= 1 && slot <= size };
     return {
       request: this.#requests,
       electorate: this.#mutation.electorate?.(electorate) ?? electorate,

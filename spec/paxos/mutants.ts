@@ -17,14 +17,14 @@ export const mutants = {
     name: 'a majority of one too few',
     electorate: (electorate) => ({
       // The size whose majority is one less, with the voters that there are.
-      size: Math.max(1, 2 * (majorityOf(electorate.size) - 1) - 1),
+      sizes: electorate.sizes.map((size) => Math.max(1, 2 * (majorityOf(size) - 1) - 1)),
       isVoter: (from) => electorate.isVoter(from),
     }),
   },
 
   duplicatesCounted: {
     name: 'an answer that comes twice counts twice',
-    electorate: (electorate) => ({ size: electorate.size, isVoter: () => true }),
+    electorate: (electorate) => ({ sizes: electorate.sizes, isVoter: () => true }),
     answerer: (() => {
       let fresh = 1000;
       return (from) => {

@@ -66,7 +66,7 @@ function repair(own: Acceptor, other: Acceptor, now: Instant): number {
   for (let rounds = 1; rounds < 100; rounds += 1) {
     const comparison = new Comparison({
       request: rounds,
-      electorate: { size: 3, isVoter: () => true },
+      electorate: { sizes: [3], isVoter: () => true },
       deadlineMs: Number.POSITIVE_INFINITY,
       retransmitMs: 100,
       slot: 2,
@@ -228,7 +228,7 @@ test('the digests follow what is chosen, and forget what is forgotten', () => {
 describe('a comparison', () => {
   const setup = {
     request: 7,
-    electorate: { size: 3, isVoter: ({ slot }: { slot: number }) => slot > 0 },
+    electorate: { sizes: [3], isVoter: ({ slot }: { slot: number }) => slot > 0 },
     deadlineMs: 1000,
     retransmitMs: 100,
     slot: 2,

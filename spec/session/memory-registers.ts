@@ -141,6 +141,11 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
     super();
   }
 
+  /** It has no voters. */
+  resize(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Holds all operations back, those called later included, until the function returned is called. */
   hold(): () => void {
     let release = (): void => {};

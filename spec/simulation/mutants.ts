@@ -82,10 +82,10 @@ export const mutants: readonly Mutant[] = [
     install: () =>
       patchGetter(
         Tally.prototype,
-        'isMajority',
-        (isMajority) =>
+        'isQuorum',
+        (isQuorum) =>
           function (this: Tally<unknown>) {
-            return isMajority.call(this) || this.count >= Math.max(1, majorityOf(3) - 1);
+            return isQuorum.call(this) || this.count >= Math.max(1, majorityOf(3) - 1);
           },
       ),
   },
@@ -187,10 +187,10 @@ export const mutants: readonly Mutant[] = [
       let isReading = false;
       const undoMajority = patchGetter(
         Tally.prototype,
-        'isMajority',
-        (isMajority) =>
+        'isQuorum',
+        (isQuorum) =>
           function (this: Tally<unknown>) {
-            return isReading || isMajority.call(this);
+            return isReading || isQuorum.call(this);
           },
       );
       const undoRead = patch(
@@ -683,8 +683,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'node/recoverer',
-        from: 'this.#needed = majorityOf(electorate.size);',
-        to: 'this.#needed = majorityOf(electorate.size) - 1;',
+        from: 'isEnough: (slots) => isQuorum(config.sizes, slots)',
+        to: 'isEnough: (slots) => slots.length >= Math.floor(config.sizes[0] / 2)',
       },
     ],
   },
@@ -803,7 +803,13 @@ export const mutants: readonly Mutant[] = [
     name: 'claim-by-half',
     breaks: 'a claim takes a majority of all slots, not of the others',
     conditions: { ...USURPED, clusterSize: 4, faults: ['usurp', 'partition', 'partition', 'isolate'] },
-    edits: [{ file: 'node/claim', from: 'return { size: electorate.size,', to: 'return { size: electorate.size - 1,' }],
+    edits: [
+      {
+        file: 'node/claim',
+        from: 'return [...electorate.sizes, ...also];',
+        to: 'return electorate.sizes.map((size) => size - 1);',
+      },
+    ],
   },
   {
     name: 'formed-by-few-at-once',

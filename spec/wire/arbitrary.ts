@@ -1,5 +1,6 @@
 /** Arbitrary well-formed messages, for the specs of this room and of those that speak through it. */
 import fc from 'fast-check';
+import type { Config, View } from '../../lib/membership/index.js';
 import { higherBallot, NO_BALLOT } from '../../lib/paxos/index.js';
 import type { Envelope, Message } from '../../lib/wire/messages.js';
 
@@ -57,11 +58,24 @@ const held = fc.option(fc.record({ accepted: ballot, operation }));
 
 const holder = fc.record({ process: number48, generation: fc.integer({ min: 1, max: 2 ** 40 }), name });
 
-export const view = fc.record({
-  incarnation: number48,
-  formedAtMs: natural,
-  holders: fc.array(fc.option(holder), { minLength: 1, maxLength: 99 }),
-});
+const holders = fc.array(fc.option(holder), { minLength: 1, maxLength: 99 });
+const size = fc.nat(98);
+
+/** Of a farm whose size was changed, or not. */
+export const view: fc.Arbitrary<View> = fc
+  .record({
+    incarnation: number48,
+    formedAtMs: natural,
+    holders,
+    change: fc.option(fc.record({ version: fc.integer({ min: 1 }), before: size, after: fc.option(size) })),
+  })
+  .map(({ change, ...formed }) => {
+    if (change === null) return formed;
+    const slots = formed.holders.length;
+    const before = 1 + (change.before % slots);
+    const sizes: Config['sizes'] = change.after === null ? [before] : [before, 1 + (change.after % slots)];
+    return { ...formed, config: { version: change.version, sizes, slots } };
+  });
 
 /** Nothing is accepted above what is promised. */
 const kept = fc
@@ -161,6 +175,7 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     voter: fc.oneof(number48, fc.constant(0)),
     isDurable: fc.boolean(),
     hasResigned: fc.boolean(),
+    copied: natural,
   }),
   who: fc.record({ type: type('who'), request: number48 }),
   vouch: fc.record({ type: type('vouch'), request: number48, view, isServing: fc.boolean() }),

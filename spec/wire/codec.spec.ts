@@ -129,6 +129,7 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
       voter: 6,
       isDurable: true,
       hasResigned: false,
+      copied: 0,
     },
     'dc001114a3613a31cd1e1b03cd2710ff02009309cb4278bcfe5680000092930701a3613a31c0019102a161910708060100',
   ],

@@ -120,6 +120,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
   records: MAX_TRANSFERRED,
   open: LIMITS.slots,
   ended: LIMITS.slots,
+  sizes: 2,
 };
 
 /** What is wrong with what the decoder gave: `null` if nothing. Says nothing of how it came about. */
