@@ -102,6 +102,7 @@ export class PeerTable {
 
   /** A process has introduced itself. */
   introduce(peer: Peer, introduction: Introduction): void {
+    this.#stopActing(peer);
     peer.introduction = introduction;
     if (introduction.voter !== 0) this.#acting.set(introduction.voter, peer.process);
   }
@@ -174,11 +175,15 @@ export class PeerTable {
     if (silent !== undefined) this.#drop(silent);
   }
 
-  #drop({ process, introduction }: Peer): void {
-    this.#peers.delete(process);
+  #drop(peer: Peer): void {
+    this.#peers.delete(peer.process);
+    this.#stopActing(peer);
+    this.#forgotten(peer.process);
+  }
+
+  #stopActing({ process, introduction }: Peer): void {
     const voter = introduction?.voter ?? 0;
     if (this.#acting.get(voter) === process) this.#acting.delete(voter);
-    this.#forgotten(process);
   }
 }
 

@@ -35,7 +35,7 @@ export function configTowards(config: Config, size: number): Config | null {
 }
 
 /** The step that follows, whoever wanted the change; `null` if there is none. */
-function configAfter(config: Config): Config | null {
+export function configAfter(config: Config): Config | null {
   const version = config.version + 1;
   const size = targetOf(config);
   switch (stageOf(config)) {

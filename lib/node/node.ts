@@ -388,6 +388,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       slot: this.#membership.slot,
       clusterSize,
       quorum: majorityOf(clusterSize),
+      config: this.#membership.config,
       resize: this.#resizing,
       incarnation: view === null ? null : view.incarnation.toString(36),
       formedAtMs: view === null ? null : view.formedAtMs,

@@ -1,4 +1,4 @@
-import type { Membership, Peer, PeerTable, View } from '../membership/index.js';
+import type { Config, Membership, Peer, PeerTable, View } from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
@@ -49,6 +49,8 @@ export interface NodeStatus {
   readonly clusterSize: number;
   /** A majority of them. */
   readonly quorum: number;
+  /** What decides in the farm; `null` while there is none. */
+  readonly config: Config | null;
   /** How far a change of that number has come; `null` while there is none. */
   readonly resize: ResizeProgress | null;
   /** Of this formation of the farm, in base 36; `null` while there is none. */

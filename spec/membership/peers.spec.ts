@@ -1,8 +1,25 @@
 import { describe, expect, test } from '@jest/globals';
-import { PeerTable } from '../../lib/membership/peers.js';
+import { type Introduction, PeerTable } from '../../lib/membership/peers.js';
 
 /** As in the table. */
 const MAX_PEERS = 1024;
+
+const introduction: Introduction = {
+  name: 'a:1',
+  host: 'a',
+  streamPort: 0,
+  clusterSize: 3,
+  wish: 0,
+  phase: 'voter',
+  bound: 0,
+  incarnation: 1,
+  slot: 1,
+  voter: 0,
+  isDurable: false,
+  hasResigned: false,
+  open: [],
+  copied: 0,
+};
 
 const at = (port: number) => ({ host: '10.0.0.1', port });
 
@@ -29,6 +46,17 @@ describe('what is kept of a process elsewhere goes with it', () => {
     expect(forgotten).toEqual([2]);
     expect(peers.size).toBe(MAX_PEERS);
   });
+});
+
+test('whoever acted for another, and does no more, is not taken for it', () => {
+  const { peers } = table();
+  const peer = peers.hear(2, at(2), 100);
+  const said = { ...introduction, voter: 1 };
+  peers.introduce(peer, said);
+  expect(peers.get(1)).toBe(peer);
+  peers.introduce(peer, { ...said, voter: 0 });
+  expect(peers.get(1)).toBeUndefined();
+  expect(peers.get(2)).toBe(peer);
 });
 
 test('whoever is heard over a connection is not known by that alone', () => {

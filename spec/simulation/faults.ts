@@ -133,6 +133,9 @@ export class Faults {
       case 'usurp':
         this.#simulation.usurpations.begin(server, random, ({ process }) => this.#cutOff(process.host));
         return;
+      case 'resize':
+        this.#simulation.resize(server, random.pick(this.#simulation.plan.sizes) ?? 0);
+        return;
       case 'deafen':
         this.#cut(kind, random, out.map(reversed));
         return;

@@ -124,7 +124,10 @@ export class MessageFaults {
       const voters = servers.filter((server) => server.isVoter).map((server) => server.process);
       const others = voters.filter((voter) => voter !== own);
       const isHit = random.chance(plan.exactQuorums) && this.#simulation.happens(fault);
-      const needed = majorityOf(plan.clusterSize) - (own !== undefined && voters.includes(own) ? 1 : 0);
+      // Of what the asker takes for one.
+      const sizes = servers.find((server) => server.process === own)?.node.status().config?.sizes;
+      const size = Math.max(...(sizes ?? [plan.clusterSize]));
+      const needed = majorityOf(size) - (own !== undefined && voters.includes(own) ? 1 : 0);
       hearers = isHit ? new Set(drawn(others, random.chance(0.8) ? needed : null, random)) : null;
       this.#hearers.set(name, hearers);
     }

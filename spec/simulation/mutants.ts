@@ -74,6 +74,22 @@ const USURPED: Conditions = {
 /** Where a recovery reads some of the others only. */
 const USURPED_OF_FIVE: Conditions = { ...USURPED, clusterSize: 5 };
 
+/** Where the farm goes from one size to another all the time, and each quorum is another one. */
+const RESIZED: Conditions = {
+  topic: 'resized',
+  clusterSize: 3,
+  learners: 3,
+  sizes: [3, 5],
+  hasDisks: false,
+  faults: ['resize', 'resize', 'resize', 'isolate', 'one way'],
+  faultMs: 3000,
+  hotKeys: 1,
+  sessionShare: 0,
+  verbs: { n: ['increment', 'increment', 'get'], l: ['append', 'append', 'get'] },
+  exactQuorums: 0.5,
+  badWeather: false,
+};
+
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
   {
@@ -816,6 +832,74 @@ export const mutants: readonly Mutant[] = [
     breaks: 'a farm is formed by all, and by a majority only after the grace',
     conditions: { clusterSize: 3, learners: 1, hasStandbys: true, apartStart: true },
     edits: [{ file: 'membership/membership', from: '(isAll || this.#mayBeFew(now, waitMs))', to: '(true)' }],
+  },
+
+  // ---- change of size
+  {
+    name: 'resized-at-once',
+    breaks: 'while a farm changes its size both sizes decide',
+    conditions: RESIZED,
+    edits: [
+      {
+        file: 'membership/resizing',
+        from: 'return { version, sizes: [before, size], slots: before };',
+        to: 'return { version, sizes: [size], slots: size };',
+      },
+      {
+        file: 'membership/resizing',
+        from: 'return { version, sizes: [config.sizes[0], size], slots: size };',
+        to: 'return { version, sizes: [size], slots: size };',
+      },
+    ],
+  },
+  {
+    name: 'old-size-decides',
+    breaks: 'what is chosen while a farm changes its size is held by a majority of the size after',
+    conditions: RESIZED,
+    edits: [{ file: 'paxos/quorum', from: 'return sizes.every(', to: 'return sizes.slice(0, 1).every(' }],
+  },
+  {
+    name: 'new-size-decides',
+    breaks: 'what is chosen while a farm changes its size is held by a majority of the size before',
+    conditions: RESIZED,
+    edits: [{ file: 'paxos/quorum', from: 'return sizes.every(', to: 'return sizes.slice(-1).every(' }],
+  },
+  {
+    name: 'resized-without-copy',
+    breaks: 'a size stops counting when a majority of the size after has read what it holds',
+    conditions: RESIZED,
+    edits: [
+      {
+        file: 'membership/resizing',
+        from: 'return size - missing.length >= majorityOf(size) && !isWorthWaiting;',
+        to: 'return true;',
+      },
+      { file: 'membership/membership', from: 'get mustCopy() {', to: 'get mustCopy() { return false;' },
+    ],
+  },
+  {
+    name: 'copy-of-a-minority',
+    breaks: 'a voter of the size after reads what a majority of the size before holds',
+    conditions: RESIZED,
+    edits: [
+      {
+        file: 'node/recoverer',
+        from: 'isEnough: (slots) => isQuorum([before], [...slots, own])',
+        to: 'isEnough: (slots) => slots.length > 0 || own <= before',
+      },
+    ],
+  },
+  {
+    name: 'vector-without-config',
+    breaks: 'what was counted under another config does not count',
+    conditions: RESIZED,
+    edits: [
+      {
+        file: 'membership/view',
+        from: 'config === undefined ? known : [...known, config.version, config.slots, config.sizes]',
+        to: 'known.map((part) => Array.isArray(part) ? part.slice(0, 3) : part)',
+      },
+    ],
   },
 
   // ---- sessions

@@ -2,7 +2,7 @@ import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
 /** What a run may be about. */
-export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm', 'turnover'] as const;
+export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm', 'turnover', 'resized'] as const;
 
 export type Topic = (typeof TOPICS)[number];
 
@@ -11,6 +11,8 @@ export interface Plan {
   readonly topic: Topic;
   readonly clusterSize: number;
   readonly learners: number;
+  /** Numbers of voters that the farm is brought to by the fault `resize`. */
+  readonly sizes: readonly number[];
   /** Whether voters keep their memory on disk. */
   readonly hasDisks: boolean;
   /** Whether some of the learners take slots that are open. */
@@ -62,6 +64,7 @@ export type FaultKind =
   | 'isolate'
   | 'shun'
   | 'usurp'
+  | 'resize'
   | 'deafen'
   | 'mute'
   | 'pause'
@@ -198,6 +201,30 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         ]),
         badWeather: random.chance(0.4),
       };
+    case 'resized': {
+      // As in a turnover, while slots come and go.
+      const clusterSize = random.pick([1, 3, 3, 4]);
+      const most = random.pick([3, 5, 5]);
+      return {
+        ...kindOf('turnover', mixed, random),
+        clusterSize,
+        learners: Math.max(1, most - clusterSize) + random.integer(2),
+        sizes: random
+          .pick([
+            [1, 2, 3],
+            [3, 5],
+            [2, 3, 4, 5],
+            [3, 4, 5],
+          ])
+          .filter((size) => size <= most),
+        hasStandbys: true,
+        faults: [
+          'resize',
+          'resize',
+          ...random.some<FaultKind>(['kill', 'stop', 'pause', 'isolate', 'shun', 'partition', 'kill all']),
+        ],
+      };
+    }
     case 'contended':
       return {
         ...mixed,
@@ -226,7 +253,7 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
 function faultMsOf(topic: Topic, workMs: number, random: Random): number {
   if (topic === 'doubtful') return 15_000;
   // About as long as it takes to claim a slot and to get its memory, so that things go wrong amid that.
-  if (topic === 'turnover') return random.pick([1000, 3000, 8000]);
+  if (topic === 'turnover' || topic === 'resized') return random.pick([1000, 3000, 8000]);
   return workMs / random.pick([100, 30, 10]);
 }
 
@@ -247,12 +274,15 @@ export function planOf(random: Random, topic?: Topic): Plan {
     'turnover',
     'turnover',
     'turnover',
+    'resized',
+    'resized',
   ] as const);
   const isAimed = random.chance(0.5);
   const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
   const mixed: Kind = {
     clusterSize,
     learners: random.integer(3),
+    sizes: [],
     hasStandbys: random.chance(0.5),
     hasDisks: random.chance(0.25),
     clientsPerProcess: 1 + random.integer(3),

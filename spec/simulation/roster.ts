@@ -1,11 +1,15 @@
 import { NoQuorumError } from '../../lib/errors.js';
-import { type Claim, Claims, Membership } from '../../lib/membership/index.js';
+import { type Claim, Claims, type Config, configAfter, Membership } from '../../lib/membership/index.js';
+import { CONFIG_KEY } from '../../lib/node/config.js';
 import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
-import type { Change, Changed } from '../../lib/paxos/index.js';
+import { ABSENT, type Change, type Changed, isQuorum } from '../../lib/paxos/index.js';
 import type { Host } from './process.js';
 import type { Server } from './server.js';
 import type { World } from './world.js';
+
+/** A register that holds nothing: what is written there then is what was wanted. */
+const NOTHING = { ...ABSENT, nowMs: 0, hasSeen: () => false };
 
 interface Place {
   readonly incarnation: string;
@@ -29,6 +33,8 @@ export class Roster {
   readonly #servers: readonly Server[];
   /** Claims that may have been chosen, whether anybody knows that or not. */
   readonly #claims = new Set<Claim>();
+  /** Configs that may have been chosen. */
+  readonly #configs = new Set<Config>();
   /** Names of processes that are cut off until somebody claims their slots. */
   readonly doomed = new Set<string>();
 
@@ -45,6 +51,7 @@ export class Roster {
   /** @returns ends it */
   install(): () => void {
     const claims = this.#claims;
+    const configs = this.#configs;
     const world = this.#world;
     const { next } = Claims.prototype;
     const { claimed } = Membership.prototype;
@@ -66,6 +73,7 @@ export class Roster {
     };
     Operations.prototype.change = function <R>(this: Operations, key: string, what: Change<R>, timeoutMs: number) {
       const changed = change.call(this, key, what, timeoutMs) as Promise<Changed<R>>;
+      if (key === CONFIG_KEY) configs.add(what.apply(NOTHING).result as Config);
       // Made at once, and by nobody else.
       const claim = key.startsWith('/slot/') ? latest : null;
       if (claim !== null) {
@@ -112,8 +120,20 @@ export class Roster {
     if (farms.length === 0) return false;
     return farms.every((farm) => {
       const others = this.#keeping(farm).filter((each) => each.name !== own.name && each !== place);
-      return others.length > own.clusterSize / 2;
+      return isQuorum(
+        this.#sizes(farm),
+        others.map(({ slot }) => slot),
+      );
     });
+  }
+
+  /** What decides in that farm, or may by now though nobody knows. */
+  #sizes(farm: readonly NodeStatus[]): number[] {
+    const known = farm.flatMap(({ config }) => config ?? []);
+    const newest = Math.max(...known.map(({ version }) => version));
+    const hidden = [...this.#configs].filter(({ version }) => version > newest);
+    const following = known.flatMap((config) => configAfter(config) ?? []);
+    return [...new Set([...known, ...hidden, ...following].flatMap(({ sizes }) => sizes))];
   }
 
   /** Slots whose newest holder, as far as anybody knows, does not vote. */
@@ -137,7 +157,7 @@ export class Roster {
 
   /** By slot: the newest holder that one of them knows. */
   #holdings(farm: readonly NodeStatus[]): (Holding | null)[] {
-    const size = farm[0]?.clusterSize ?? 0;
+    const size = Math.max(0, ...farm.map(({ voters }) => voters.length));
     return Array.from({ length: size }, (_, index) =>
       farm.reduce<Holding | null>((newest, { voters }) => {
         const { name = null, generation = 0 } = voters[index] ?? {};

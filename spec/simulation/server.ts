@@ -40,7 +40,7 @@ export class Server {
     process: Process,
     /** Whether it is one of those that take a slot if there is one. */
     readonly mayVote: boolean,
-    options: Pick<NodeOptions, 'bootstrap' | 'formationGraceMs'>,
+    options: Pick<NodeOptions, 'bootstrap' | 'formationGraceMs' | 'clusterSize'>,
   ) {
     this.#simulation = simulation;
     this.process = process;
@@ -49,7 +49,6 @@ export class Server {
       {
         secret: false,
         name: process.name,
-        clusterSize: plan.clusterSize,
         timeout: plan.timeoutMs,
         maxClockSkewMs: plan.maxClockSkewMs,
         transport: network.transport(process),

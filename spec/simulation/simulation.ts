@@ -1,3 +1,4 @@
+import { PaxosError } from '../../lib/errors.js';
 import { majorityOf } from '../../lib/paxos/index.js';
 import { Chronicle } from './chronicle.js';
 import { type Conditions, planUnder, weatherUnder } from './conditions.js';
@@ -14,7 +15,7 @@ import { Host, Process } from './process.js';
 import type { Random } from './random.js';
 import { RegisterClients } from './register-clients.js';
 import { Roster } from './roster.js';
-import { Server } from './server.js';
+import { EXPECTED, Server } from './server.js';
 import { SessionClients } from './session-clients.js';
 import { Usurpations } from './usurpations.js';
 import { Vectors } from './vectors.js';
@@ -66,6 +67,8 @@ const OPERATIONS = 550;
 const HEALING_MS = 40_000;
 /** From then on nothing goes wrong any more, though the clients are still at work. */
 const PEACE = 'peace';
+/** How long whoever wants another number of voters waits for it. */
+const RESIZE_MS = 15_000;
 /** How often it is looked at whether the last kept step is done. */
 const LOOK_MS = 10;
 /** By so much later than its end a value may be forgotten, beside the skew of the clocks. */
@@ -118,13 +121,12 @@ export class Simulation {
     this.network = new Network(this.world, choice.salt ?? 0);
     this.#witness = new Witness(
       this.world,
-      majorityOf(this.plan.clusterSize),
       (what) => this.object(what),
-      (process) => this.servers.find((server) => server.process.name === process)?.node.status().slot ?? 0,
+      (process) => this.servers.find((server) => server.process.name === process)?.node.status(),
     );
     this.disks = new Disks(this.world, () => this.isCalm);
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
-    this.#vectors = new Vectors(this.world, majorityOf(this.plan.clusterSize), (what) => this.object(what));
+    this.#vectors = new Vectors(this.world, (what) => this.object(what));
     this.#formation = new Formation(this);
     this.usurpations = new Usurpations(this);
     this.#registers = new RegisterClients(this);
@@ -152,7 +154,29 @@ export class Simulation {
 
   /** Hosts whose clocks may be wrong at a time. */
   get mayBeWrong(): number {
-    return Math.floor((this.plan.clusterSize - 1) / 2);
+    return Math.floor((Math.min(this.plan.clusterSize, ...this.plan.sizes) - 1) / 2);
+  }
+
+  /** Has a process bring the farm to so many voters; it goes on though that process ends. */
+  resize(server: Server, size: number): void {
+    const { world } = this;
+    if (!server.isLive || size === 0) return;
+    world.count('resize');
+    world.note(`fault: resize to ${size} by ${server.process.name}`);
+    const resized = (): void => {
+      world.count('resized');
+      world.note(`${server.process.name} resized to ${size}`);
+    };
+    const failed = (error: unknown): void => {
+      const code = error instanceof PaxosError ? error.code : String(error);
+      world.note(`${server.process.name} resize to ${size}: ${code}`);
+      if (code !== 'ERR_RESIZE_PENDING' && !EXPECTED.has(code)) this.object(`resize to ${size} failed: ${code}`);
+    };
+    world.at(
+      world.nowMs,
+      server.process,
+      () => void server.node.resize(size, { timeoutMs: RESIZE_MS }).then(resized, failed),
+    );
   }
 
   /** Whether that step or fault is not one of those left out. */
@@ -303,6 +327,12 @@ export class Simulation {
       this.usurpations.end();
       world.stallChance = 0;
       network.weather = FAIR_WEATHER;
+      if (plan.sizes.length === 0) return;
+      // When all those have given up who wanted another size.
+      world.after(RESIZE_MS, () => {
+        const server = this.servers.find(({ isLive }) => isLive);
+        if (server !== undefined) this.resize(server, plan.clusterSize);
+      });
     };
     for (const { name, atMs } of this.kept?.of(PEACE) ?? []) {
       world.at(this.beganMs + atMs, null, () => {
@@ -356,12 +386,13 @@ export class Simulation {
     // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm, unless it is.
     const mayStandBy = this.#isFormed || this.conditions.apartStart === true;
     const standbys = this.plan.hasStandbys && mayStandBy ? majorityOf(this.plan.clusterSize) - 1 : 0;
-    const server = new Server(
-      this,
-      process,
-      host.id <= this.plan.clusterSize + standbys,
-      this.#isFormed ? { formationGraceMs: 3_600_000 } : this.#formation.options,
-    );
+    const { clusterSize, learners, sizes } = this.plan;
+    const isOfMany = sizes.length > 0 && (this.#isFormed || host.id > clusterSize);
+    const server = new Server(this, process, host.id <= clusterSize + (sizes.length > 0 ? learners : standbys), {
+      ...(this.#isFormed ? { formationGraceMs: 3_600_000 } : this.#formation.options),
+      // Where the number of voters changes all may vote; none of those that come later find all N seeking.
+      clusterSize: isOfMany ? clusterSize + learners : clusterSize,
+    });
     this.world.running = before;
     this.servers.push(server);
     return server;
@@ -408,6 +439,12 @@ export class Simulation {
     const voters = this.servers.filter((server) => server.isLive && server.isVoter).map(({ process }) => process.name);
     const nowMs = this.world.nowMs + EPOCH_MS + 2 * this.plan.maxClockSkewMs;
     for (const what of this.#witness.apart(voters, nowMs)) this.object(`voters are apart: ${what}`);
+    for (const { node, process } of this.servers) {
+      const { clusterSize, resize } = node.status();
+      if (clusterSize !== this.plan.clusterSize || resize !== null) {
+        this.object(`${process.name} has ${clusterSize} voters, resize ${JSON.stringify(resize)}, though all is well`);
+      }
+    }
     const vacant = this.roster.vacancies();
     if (vacant.length > 0) this.object(`nobody votes for slot ${vacant.join()} though all is well`);
   }
@@ -498,7 +535,9 @@ export class Simulation {
       const held = isVoter ? this.#witness.held(process.name) : [];
       if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
       if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
-      if (records > this.plan.clusterSize) this.object(`${process.name} still has ${records} records`);
+      // The slots' registers, and the config's.
+      const ofFarm = Math.max(this.plan.clusterSize, ...this.plan.sizes) + (this.plan.sizes.length > 0 ? 1 : 0);
+      if (records > ofFarm) this.object(`${process.name} still has ${records} records`);
       const left = (network.outbox?.waiting ?? 0) + (network.outbox?.lazy ?? 0);
       if (left > 0) this.object(`${process.name} still has ${left} bytes to send`);
     }

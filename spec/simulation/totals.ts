@@ -26,6 +26,7 @@ const EXPECTED = [
   'broadcast lost',
   'burst: ERR_OVERLOADED',
   'commit lost',
+  'config kept secret',
   'corrupted',
   'cut off',
   'doubled',
@@ -41,7 +42,11 @@ const EXPECTED = [
   'read heard by some',
   'register cut off',
   'replayed',
+  'resize',
+  'resized',
   'stall within a step',
+  'usurp',
+  'usurped',
 ];
 
 /** The sum of many runs. */

@@ -1,4 +1,4 @@
-import { type Holder, Membership, type View } from '../../lib/membership/index.js';
+import { type Config, configOf, type Holder, Membership, type View } from '../../lib/membership/index.js';
 import { Patience } from '../../lib/membership/peers.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
@@ -29,6 +29,9 @@ export class Usurpations {
   /** By slot that a voter was cut off for: what happens once it is given away. */
   readonly #awaited = new Map<number, (claimant: Process, holder: Holder) => void>();
   readonly #secrets = new Set<Secret>();
+  /** Configs that have been agreed on, and who does not hear of them. */
+  readonly #secretConfigs = new Set<{ readonly version: number; readonly deaf: ReadonlySet<Process> }>();
+  #newestConfig = 0;
   #isOver = false;
 
   constructor(simulation: Simulation) {
@@ -39,11 +42,15 @@ export class Usurpations {
   install(): () => void {
     const usurpations = this;
     const { world, plan } = this.#simulation;
-    const { claimed, receive } = Membership.prototype;
+    const { claimed, configured, receive } = Membership.prototype;
     const { ms } = Patience.prototype;
     Membership.prototype.claimed = function (this: Membership, slot, holder, now) {
       if (world.running?.name === holder.name) usurpations.#decided(slot, holder, world.running);
       return claimed.call(this, slot, holder, now);
+    };
+    Membership.prototype.configured = function (this: Membership, config, now) {
+      usurpations.#configured(config);
+      return configured.call(this, config, now);
     };
     Membership.prototype.receive = function (this: Membership, from, message, now) {
       const view = message.type === 'hello' || message.type === 'vouch' ? message.view : null;
@@ -53,6 +60,7 @@ export class Usurpations {
     return () => {
       Patience.prototype.ms = ms;
       Membership.prototype.receive = receive;
+      Membership.prototype.configured = configured;
       Membership.prototype.claimed = claimed;
     };
   }
@@ -95,6 +103,24 @@ export class Usurpations {
     this.#isOver = true;
     this.#awaited.clear();
     this.#secrets.clear();
+    this.#secretConfigs.clear();
+  }
+
+  /** Some go on for a while by what decided before. */
+  #configured({ version }: Config): void {
+    const { world, servers } = this.#simulation;
+    if (this.#isOver || version <= this.#newestConfig) return;
+    this.#newestConfig = version;
+    const random = world.random.fork(`config ${version}`);
+    if (random.chance(0.4)) return;
+    const others = servers.map(({ process }) => process).filter((each) => each !== world.running);
+    const secret = { version, deaf: new Set(others.filter(() => random.chance(0.5))) };
+    const ms = random.pick([300, 1000, 3000, 6000]) * random.between(0.2, 1.8);
+    const names = [...secret.deaf].map(({ name }) => name).join();
+    world.count('config kept secret');
+    world.note(`fault: ${names} hear nothing of config ${version} for ${ms.toFixed(0)}`);
+    this.#secretConfigs.add(secret);
+    world.after(ms, () => this.#secretConfigs.delete(secret));
   }
 
   #decided(slot: number, holder: Holder, claimant: Process): void {
@@ -122,6 +148,11 @@ export class Usurpations {
   #isSecret(known: View | null, told: View | null): boolean {
     const { running } = this.#simulation.world;
     if (running === null || known === null || told === null || known.incarnation !== told.incarnation) return false;
+    const isSecretConfig = [...this.#secretConfigs].some(
+      ({ version, deaf }) =>
+        deaf.has(running) && configOf(known).version < version && configOf(told).version >= version,
+    );
+    if (isSecretConfig) return true;
     return [...this.#secrets].some(
       ({ slot, generation, deaf }) =>
         deaf.has(running) &&

@@ -10,6 +10,7 @@ import {
   type Ballot,
   BallotSource,
   compareBallots,
+  isQuorum,
   NO_BALLOT,
   RecordTransfer,
   SHARDS,
@@ -47,7 +48,6 @@ interface Read {
  */
 export class Vectors {
   readonly #world: World;
-  readonly #majority: number;
   readonly #object: (what: string) => void;
   readonly #memberships = new Map<Process, Membership>();
   readonly #keys = new WeakMap<Acceptor, Set<string>>();
@@ -59,9 +59,8 @@ export class Vectors {
   /** By phase, ballot and answerer: the vectors under which it was answered. */
   readonly #answered = new Map<string, Set<number>>();
 
-  constructor(world: World, majority: number, object: (what: string) => void) {
+  constructor(world: World, object: (what: string) => void) {
     this.#world = world;
-    this.#majority = majority;
     this.#object = object;
   }
 
@@ -73,7 +72,7 @@ export class Vectors {
     const { receive, absorb, raiseFloor, install } = Acceptor.prototype;
     const { receive: receiveAnswer } = Operations.prototype;
     const { receive: receivePage } = RecordTransfer.prototype;
-    const { begin } = Recoverer.prototype;
+    const { begin, copy } = Recoverer.prototype;
     const { raiseFloor: raiseVoters } = Voter.prototype;
     const { next } = BallotSource.prototype;
     Membership.prototype.tick = function (this: Membership, now) {
@@ -118,6 +117,10 @@ export class Vectors {
       if (world.running !== null) vectors.#reads.delete(world.running);
       begin.call(this);
     };
+    Recoverer.prototype.copy = function (this: Recoverer) {
+      if (world.running !== null) vectors.#reads.delete(world.running);
+      copy.call(this);
+    };
     BallotSource.prototype.next = function (this: BallotSource, wallMs) {
       const ballot = next.call(this, wallMs);
       vectors.#issued.set(nameOf(ballot), vectors.#own?.vector ?? 0);
@@ -126,6 +129,7 @@ export class Vectors {
     return () => {
       BallotSource.prototype.next = next;
       Recoverer.prototype.begin = begin;
+      Recoverer.prototype.copy = copy;
       Voter.prototype.raiseFloor = raiseVoters;
       RecordTransfer.prototype.receive = receivePage;
       Operations.prototype.receive = receiveAnswer;
@@ -204,10 +208,13 @@ export class Vectors {
     const own = this.#own;
     if (running === null || own === undefined) return;
     const reads = this.#reads.get(running) ?? [];
-    const slots = new Set(reads.flatMap(({ slot }) => (slot === own.slot ? [] : [slot])));
+    const { sizes } = own.config ?? { sizes: [] };
+    const others = new Set(reads.flatMap(({ slot }) => (slot === own.slot ? [] : [slot])));
+    // Whoever votes already reads what the size before holds: a majority of that, itself included.
+    const isEnough = own.votingSlot > 0 ? isQuorum(sizes.slice(0, 1), [...others, own.slot]) : isQuorum(sizes, others);
     // The process that held the slot before has all of its memory, and holds none any more.
-    if (!slots.has(0) && slots.size < this.#majority) {
-      this.#object(`${running.name} votes for slot ${own.slot} with the memory of ${slots.size} others`);
+    if (!others.has(0) && !isEnough) {
+      this.#object(`${running.name} votes for slot ${own.slot} with the memory of slots ${[...others].join()}`);
     }
     for (const { reading } of reads) {
       const lacks = (this.#readings.get(reading) ?? []).map((each) => lackOf(acceptor, own.vector, each));

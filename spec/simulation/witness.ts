@@ -1,4 +1,5 @@
 import { GuardedClock } from '../../lib/membership/index.js';
+import type { NodeStatus } from '../../lib/node/status.js';
 import {
   Acceptor,
   type AcceptorAnswer,
@@ -10,6 +11,7 @@ import {
   compareBallots,
   formatBallot,
   higherBallot,
+  isQuorum,
   type Kept,
   NO_BALLOT,
   QuorumRead,
@@ -39,15 +41,14 @@ export class Witness {
   /** By value: for which slots it was accepted. */
   readonly #votes = new Map<string, Set<number>>();
   readonly #keys = new WeakMap<QuorumRead, string>();
-  /** Slot that a process holds. */
-  readonly #slotOf: (process: string) => number;
-  readonly #majority: number;
+  readonly #statusOf: (process: string) => NodeStatus | undefined;
+  /** What has decided in the farm so far, by config. */
+  readonly #sizes = new Map<number, readonly number[]>();
 
-  constructor(world: World, majority: number, object: (what: string) => void, slotOf: (process: string) => number) {
-    this.#slotOf = slotOf;
+  constructor(world: World, object: (what: string) => void, statusOf: (process: string) => NodeStatus | undefined) {
     this.#world = world;
-    this.#majority = majority;
     this.#object = object;
+    this.#statusOf = statusOf;
   }
 
   /** @returns ends it */
@@ -121,7 +122,7 @@ export class Witness {
     return this.#current([process]).flatMap((acceptor) => {
       return [...(this.#bonds.get(acceptor)?.keys() ?? [])].flatMap((key) => {
         const record = acceptor.record(key);
-        if (record === undefined || key.startsWith('/slot/')) return [];
+        if (record === undefined || key.startsWith('/')) return [];
         const { promised, proposal, committed, horizon } = record;
         const value = proposal === null ? 'a promise' : describeValue(proposal.value);
         return [`${key}: ${value} at ${formatBallot(promised)}${committed ? ' committed' : ''} until ${horizon}`];
@@ -202,6 +203,15 @@ export class Witness {
     const bond = this.#bond(acceptor, key);
     bond.promised = higherBallot(bond.promised, promised);
     if (proposal !== null) bond.accepted.add(`${key} ${nameOf(proposal.accepted)}`);
+    // Of one that votes meanwhile it is as if it had been asked to accept it now.
+    if (this.#running?.state === 'voter') this.#count(acceptor, key);
+  }
+
+  get #running(): NodeStatus | undefined {
+    const { running } = this.#world;
+    const status = running === null ? undefined : this.#statusOf(running.name);
+    if (status?.config != null) this.#sizes.set(status.config.version, status.config.sizes);
+    return status;
   }
 
   /**
@@ -209,17 +219,26 @@ export class Witness {
    * the holder before may have promised that, and the slot could not have accepted the value any more.
    */
   #recovered(acceptor: Acceptor): void {
-    for (const key of this.#bonds.get(acceptor)?.keys() ?? []) {
-      const record = acceptor.record(key);
-      if (record?.proposal == null || compareBallots(record.promised, record.proposal.accepted) > 0) continue;
-      this.#vote(acceptor, `${key} ${nameOf(record.proposal.accepted)}`);
-    }
+    for (const key of this.#bonds.get(acceptor)?.keys() ?? []) this.#count(acceptor, key);
+  }
+
+  #count(acceptor: Acceptor, key: string): void {
+    const record = acceptor.record(key);
+    if (record?.proposal == null || compareBallots(record.promised, record.proposal.accepted) > 0) return;
+    this.#vote(acceptor, `${key} ${nameOf(record.proposal.accepted)}`);
   }
 
   /** Somebody acts on it that a value is chosen. */
   #chosen(key: string, ballot: Ballot): void {
-    const slots = this.#votes.get(`${key} ${nameOf(ballot)}`)?.size ?? 0;
-    if (slots < this.#majority) this.#object(`${key}: ${formatBallot(ballot)} is taken for chosen by ${slots} slots`);
+    const slots = [...(this.#votes.get(`${key} ${nameOf(ballot)}`) ?? [])];
+    const sizes = this.#running?.config?.sizes ?? [];
+    if (isQuorum(sizes, slots) || this.#wasChosen(slots)) return;
+    this.#object(`${key}: ${formatBallot(ballot)} is taken for chosen by slots ${slots.join()} of ${sizes.join()}`);
+  }
+
+  /** Whether those were enough under any config. */
+  #wasChosen(slots: readonly number[]): boolean {
+    return [...this.#sizes.values()].some((sizes) => isQuorum(sizes, slots));
   }
 
   #vote(acceptor: Acceptor, name: string): void {
@@ -237,7 +256,7 @@ export class Witness {
     const { running } = this.#world;
     if (running === null) return '?';
     this.#names.set(acceptor, running.name);
-    this.#slots.set(acceptor, this.#slotOf(running.name));
+    this.#slots.set(acceptor, this.#running?.slot ?? 0);
     return running.name;
   }
 
@@ -247,7 +266,7 @@ export class Witness {
     this.#world.count('copied');
     this.#world.note(`${this.#names.get(acceptor)}: takes over ${key} ${formatBallot(accepted)}`);
     const name = `${key} ${nameOf(accepted)}`;
-    if ((this.#votes.get(name)?.size ?? 0) < this.#majority) {
+    if (!this.#wasChosen([...(this.#votes.get(name) ?? [])])) {
       this.#object(`${key}: ${formatBallot(accepted)} was taken over, and was never chosen`);
     }
     const bond = this.#bond(acceptor, key);
