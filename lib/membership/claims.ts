@@ -151,8 +151,11 @@ export class Claims {
     this.#isUnderWay = true;
     this.#nextMs = nowMs + CLAIM_INTERVAL_MS * (1 + this.#setup.random());
     const { process, name } = this.#setup;
-    const holder = { process, generation: (view.holders[slot - 1]?.generation ?? 0) + 1, name };
-    return { slot, holder };
+    // Whom the formation named stands in no register, and in no view either once its slot was given up; its generation
+    // must not come again.
+    const formed = configOf(view).version > 0 ? 1 : 0;
+    const generation = (view.holders[slot - 1]?.generation ?? formed) + 1;
+    return { slot, holder: { process, generation, name } };
   }
 
   /** The claim under way has come to its end, or nobody knows to which. */

@@ -52,6 +52,13 @@ describe('claims', () => {
     expect(next()).toEqual(claim);
   });
 
+  it('a slot that was given up and comes back, in a generation that the formation has not given', () => {
+    const view = { ...viewOf(holder(1), null), config: { version: 2, sizes: [1], slots: 2 } } as const;
+    const { pass, next } = claimant(view, [1]);
+    pass(5000);
+    expect(next()).toMatchObject({ slot: 2, holder: { generation: 2 } });
+  });
+
   it('nothing while no majority of the other slots is heard', () => {
     const { pass, next } = claimant(viewOf(holder(1), holder(2), holder(3)), [1]);
     pass(10_000);

@@ -69,8 +69,11 @@ export class Episodes {
     // An id is used again only once nothing is known to be there.
     let isFree = true;
     await this.#play(random, random.pick(OF_SESSIONS) ?? [], async (act, server) => {
-      if (act === 'begin') held = isFree ? ((await sessions.begin(server, random, client, sid)) ?? held) : held;
-      else if (act === 'hold') held = (await sessions.hold(server, random, client, sid)) ?? held;
+      if (act === 'begin') {
+        const mayBegin = isFree;
+        isFree = false;
+        if (mayBegin) held = (await sessions.begin(server, random, client, sid)) ?? held;
+      } else if (act === 'hold') held = (await sessions.hold(server, random, client, sid)) ?? held;
       else if (act === 'visit') await sessions.visit(server, random, client, sid);
       else if (act === 'end') isFree = await sessions.logout(server, sid);
       else if (act === 'look') await sessions.look(server, sid);

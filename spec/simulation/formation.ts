@@ -148,7 +148,10 @@ export class Formation {
     return isThere;
   }
 
-  /** With clocks that are right: nothing is promised of a farm before that if most were wrong when it was formed. */
+  /**
+   * With clocks that are right, and nothing on the disks: nothing is promised of a farm before that if most were wrong when it
+   * was formed, and of one whose forming is cut short some may have stored that there is one, and too few.
+   */
   #startAnew(): void {
     this.mend();
     for (const server of [...this.#simulation.servers]) {
@@ -156,6 +159,8 @@ export class Formation {
       this.#simulation.end(server, true, this.#random.between(0, 3000), () => {
         this.#awaited -= 1;
       });
+      this.#simulation.roster.forget(server);
+      this.#simulation.disks.lose(server.process.host, false);
     }
   }
 

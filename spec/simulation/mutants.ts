@@ -890,6 +890,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'generation-given-again',
+    breaks: 'a slot that was given up and comes back gets a generation that it has never had',
+    conditions: { ...RESIZED, learners: 1, sizes: [1, 2, 3] },
+    edits: [
+      {
+        file: 'membership/claims',
+        from: 'const formed = configOf(view).version > 0 ? 1 : 0;',
+        to: 'const formed = 0;',
+      },
+    ],
+  },
+  {
     name: 'vector-without-config',
     breaks: 'what was counted under another config does not count',
     conditions: RESIZED,

@@ -115,7 +115,9 @@ export class Roster {
     const farms = this.#farms();
     const isVoting =
       own.state === 'voter' && farms.some((farm) => this.#voting(farm).some(({ name }) => name === own.name));
-    if (!isVoting && place === undefined) return true;
+    // Or has been named when the farm was formed, and does not know yet.
+    const isNamed = farms.some((farm) => this.#holdings(farm).some((holding) => holding?.name === own.name));
+    if (!isVoting && !isNamed && place === undefined) return true;
     // While all are dead nobody says which of the disks are of use.
     if (farms.length === 0) return false;
     return farms.every((farm) => {

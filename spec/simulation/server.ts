@@ -63,7 +63,7 @@ export class Server {
       world.note(`${process.name} warns: ${code}`);
       // As the warning says.
       if (code === 'storage-failed') {
-        simulation.roster.slept(this, true);
+        simulation.roster.slept(this, simulation.disks.holdsAnything(process.host));
         world.after(5000, () => simulation.end(this, false, 1000));
       }
       if (code === 'halted' || code === 'malformed' || code === 'farms-met' || code === 'memory-lost')

@@ -389,7 +389,7 @@ export class Simulation {
     const { clusterSize, learners, sizes } = this.plan;
     const isOfMany = sizes.length > 0 && (this.#isFormed || host.id > clusterSize);
     const server = new Server(this, process, host.id <= clusterSize + (sizes.length > 0 ? learners : standbys), {
-      ...(this.#isFormed ? { formationGraceMs: 3_600_000 } : this.#formation.options),
+      ...(this.#isFormed || isOfMany ? { formationGraceMs: 3_600_000 } : this.#formation.options),
       // Where the number of voters changes all may vote; none of those that come later find all N seeking.
       clusterSize: isOfMany ? clusterSize + learners : clusterSize,
     });
@@ -477,11 +477,13 @@ export class Simulation {
   }
 
   /**
-   * All processes read the same. What was half done may have taken effect when its voter was asked, the first time round;
-   * now it is settled, and nobody writes any more: all that can happen to a value is that it ends.
+   * All processes read the same. Nobody writes any more: all that can happen to a value is that it ends, or that what is
+   * half done takes effect when its voter is among those that answer first.
    */
   async #checkAgreement(): Promise<void> {
     const said = new Map<string, string>();
+    const voters = this.servers.filter((server) => server.isVoter).map(({ process }) => process.name);
+    const halfDone = this.#witness.halfDone(voters);
     for (const server of [...this.servers]) {
       await this.#ask(server, async () => {
         await Promise.all(
@@ -489,7 +491,7 @@ export class Simulation {
             const output = await this.#read(server, key);
             if (output === null) return;
             const before = said.get(key) ?? output;
-            if (output !== before && output !== '-') {
+            if (output !== before && output !== '-' && !halfDone.has(key)) {
               this.object(`${server.process.name} reads ${output} in ${key}, others read ${before}`);
             }
             said.set(key, output);

@@ -152,6 +152,15 @@ export class Witness {
     });
   }
 
+  /** Keys of which one of those processes' acceptors holds a value that it does not know to be chosen. */
+  halfDone(processes: readonly string[]): Set<string> {
+    const acceptors = this.#current(processes);
+    const keys = acceptors.flatMap((acceptor) =>
+      [...(this.#bonds.get(acceptor)?.keys() ?? [])].filter((key) => acceptor.record(key)?.committed === false),
+    );
+    return new Set(keys);
+  }
+
   /** The acceptors of those processes: of one that has lost its slot and got another, the latest. */
   #current(processes: readonly string[]): Acceptor[] {
     const latest = new Map([...this.#names].map(([acceptor, name]) => [name, acceptor]));
