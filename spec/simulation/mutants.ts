@@ -290,7 +290,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'votes-of-others-counted',
     breaks: 'a value is certain to be chosen by the votes for it alone',
-    edits: [{ file: 'paxos/pick', from: 'votes = report.isCopy === true ? 0 : 1;', to: 'votes += 1;' }],
+    edits: [{ file: 'paxos/pick', from: 'votes.length = 0;', to: '' }],
   },
   {
     name: 'nothing-adopted',

@@ -50,6 +50,10 @@ export class Vectors {
   readonly #world: World;
   readonly #object: (what: string) => void;
   readonly #memberships = new Map<Process, Membership>();
+  /** By slot, formation and generation: the process that holds it. */
+  readonly #holders = new Map<string, number>();
+  /** The vectors under which that was looked at last. */
+  readonly #checked = new WeakMap<Membership, number>();
   readonly #keys = new WeakMap<Acceptor, Set<string>>();
   /** By the number of the process read from and the question: several, where it was asked twice, or others have asked under that number. */
   readonly #readings = new Map<string, Reading[]>();
@@ -77,6 +81,7 @@ export class Vectors {
     const { next } = BallotSource.prototype;
     Membership.prototype.tick = function (this: Membership, now) {
       if (world.running !== null) vectors.#memberships.set(world.running, this);
+      vectors.#checkHolders(this);
       return tick.call(this, now);
     };
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
@@ -150,6 +155,20 @@ export class Vectors {
   /** By which views name the running process: one that goes on with another's memory has that one's. */
   get #number(): number {
     return this.#own?.number ?? 0;
+  }
+
+  /** A generation of a slot is one process's, whoever knows of it. */
+  #checkHolders(membership: Membership): void {
+    if (membership.view === null || this.#checked.get(membership) === membership.vector) return;
+    this.#checked.set(membership, membership.vector);
+    const { incarnation, holders } = membership.view;
+    for (const [index, holder] of holders.entries()) {
+      if (holder === null) continue;
+      const place = `slot ${index + 1} of ${incarnation} in generation ${holder.generation}`;
+      const known = this.#holders.get(place) ?? holder.process;
+      this.#holders.set(place, known);
+      if (known !== holder.process) this.#object(`${place} is held by two processes`);
+    }
   }
 
   #keysOf(acceptor: Acceptor): Set<string> {
