@@ -16,7 +16,7 @@ export interface NodeOptions {
    * and refused where `NODE_ENV` is `production`.
    */
   readonly secret?: string | readonly string[] | false | undefined;
-  /** N, the number of voters, 1..99; a majority of them must be up. Default 3. */
+  /** N, the number of voters that the farm is formed with, 1..99; a majority of them must be up. Default 3. */
   readonly clusterSize?: number | undefined;
   /** Voter slot of this process: 1..clusterSize, `'auto'` for any that is free, `false` for a learner. Default `'auto'`. */
   readonly slot?: number | 'auto' | false | undefined;
