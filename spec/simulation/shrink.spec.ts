@@ -52,7 +52,7 @@ test('the diagram shows calls, messages and the violation', async () => {
   const { chronicle, violations } = await run(true);
   if (chronicle === null) throw new Error('no chronicle');
   const text = draw(chronicle, { violation: violations[0] ?? '' });
-  expect(text).toMatch(/●.*[▶◀▷◁].* prepare b\d+/);
+  expect(text).toMatch(/(●.*[▶▷]|[◀◁].*●).* prepare b\d+/);
   expect(text).toMatch(/ promise b\d+: /);
   expect(text).toMatch(/ accept b\d+ /);
   expect(text).toMatch(/ b1 = .* of h\d/);
