@@ -54,6 +54,9 @@ export class Diagnosis {
 
   #pending(size: number, progress: ResizeProgress | null): string {
     const slots = progress?.missing.join(', ');
+    if (progress === null && this.#setup.membership.mayResize(size, this.#setup.monotonicMs())) {
+      return `The voters did not agree in time on a change to ${size} of them, or nobody knows that they did: call again.`;
+    }
     if (progress === null) {
       return `The farm can't go on with ${size} voters yet: a majority of slots 1 to ${size} has to vote first. Start servers for those that are missing.`;
     }

@@ -7,6 +7,7 @@ import {
   higherBallot,
   type Instant,
   isQuorum,
+  lastSlotOf,
   NO_BALLOT,
   type Outgoing,
   RecordTransfer,
@@ -69,6 +70,8 @@ interface Source {
 /** What is read for, and whether that much is enough for it. */
 interface Task {
   readonly kind: 'recovery' | 'copy';
+  /** The highest slot that is of use for it. */
+  readonly lastSlot: number;
   isEnough(slots: readonly number[]): boolean;
 }
 
@@ -120,7 +123,11 @@ export class Recoverer {
     const config = this.#setup.config();
     if (config === null) return;
     this.#setup.voter.reset();
-    this.#start({ kind: 'recovery', isEnough: (slots) => isQuorum(config.sizes, slots) });
+    this.#start({
+      kind: 'recovery',
+      lastSlot: lastSlotOf(config.sizes),
+      isEnough: (slots) => isQuorum(config.sizes, slots),
+    });
   }
 
   /** Reads what a majority of the size before holds, beside what this process holds. */
@@ -129,7 +136,7 @@ export class Recoverer {
     if (config === null) return;
     const [before] = config.sizes;
     const own = this.#setup.slot();
-    this.#start({ kind: 'copy', isEnough: (slots) => isQuorum([before], [...slots, own]) });
+    this.#start({ kind: 'copy', lastSlot: before, isEnough: (slots) => isQuorum([before], [...slots, own]) });
   }
 
   /** Who votes has changed. */
@@ -212,7 +219,7 @@ export class Recoverer {
       isOver || now.monotonicMs - heardAtMs < STALLED_MS ? [slot] : [],
     );
     const taken = new Set(this.#voters.map(({ transfer }) => transfer.slot));
-    const free = this.#setup.votersHeard().filter((slot) => !taken.has(slot));
+    const free = this.#setup.votersHeard().filter((slot) => slot <= task.lastSlot && !taken.has(slot));
     while (!task.isEnough(moving) && free.length > 0) {
       const [slot] = free.splice(Math.floor(this.#setup.random() * free.length), 1);
       if (slot === undefined) continue;
