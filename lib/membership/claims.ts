@@ -76,15 +76,18 @@ export class Claims {
   look(nowMs: number): void {
     if (nowMs - this.#lookedMs > PAUSE_MS) this.#listeningSinceMs = nowMs;
     this.#lookedMs = nowMs;
-    const open = new Set(this.open(nowMs));
-    for (const slot of [...this.#openSinceMs.keys()]) if (!open.has(slot)) this.#openSinceMs.delete(slot);
+    const open = this.open(nowMs);
+    if (open.length === 0 && this.#openSinceMs.size === 0) return;
+    for (const slot of [...this.#openSinceMs.keys()]) if (!open.includes(slot)) this.#openSinceMs.delete(slot);
     for (const slot of open) if (!this.#openSinceMs.has(slot)) this.#openSinceMs.set(slot, nowMs);
   }
 
   /** Slots that nobody has held, or whose holders this process finds gone. */
   open(nowMs: number): number[] {
-    const holders = this.#view?.holders ?? [];
-    return holders.flatMap((_, index) => (this.isOpen(index + 1, nowMs) ? [index + 1] : []));
+    const slots: number[] = [];
+    const last = this.#view?.holders.length ?? 0;
+    for (let slot = 1; slot <= last; slot += 1) if (this.isOpen(slot, nowMs)) slots.push(slot);
+    return slots;
   }
 
   isOpen(slot: number, nowMs: number): boolean {

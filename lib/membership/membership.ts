@@ -219,12 +219,14 @@ export class Membership {
 
   /** Slots whose holder was heard of late, this process's own included. */
   slotsHeard(monotonicMs: number, withinMs: number = SUSPICION_MS): number[] {
-    const holders = this.#view?.holders ?? [];
-    return holders.flatMap((holder, index) => {
-      if (holder === null) return [];
-      const isHere = index + 1 === this.#slot;
-      return isHere || this.#peers.isHeard(holder.process, monotonicMs, withinMs) ? [index + 1] : [];
-    });
+    const slots: number[] = [];
+    let slot = 0;
+    for (const holder of this.#view?.holders ?? []) {
+      slot += 1;
+      if (holder === null) continue;
+      if (slot === this.#slot || this.#peers.isHeard(holder.process, monotonicMs, withinMs)) slots.push(slot);
+    }
+    return slots;
   }
 
   /** Those of them that vote. */
@@ -653,9 +655,12 @@ export class Membership {
   #abandon(now: MembershipInstant): Directive[] {
     const view = this.#view;
     if (view === null || this.#bound !== null) return [];
-    const left = view.holders.flatMap((holder, index) =>
-      holder !== null && this.#mayRemember(holder, now) ? [index + 1] : [],
-    );
+    const left: number[] = [];
+    let slot = 0;
+    for (const holder of view.holders) {
+      slot += 1;
+      if (holder !== null && this.#mayRemember(holder, now)) left.push(slot);
+    }
     if (isQuorum(this.#sizes, left)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
     if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < LOST_MS) return [];

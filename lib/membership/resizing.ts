@@ -116,15 +116,16 @@ export class Resizing {
   /** Slots that the step under way waits for. */
   missing(view: View, nowMs: number): number[] {
     const config = configOf(view);
+    const stage = stageOf(config);
+    if (stage === 'stable') return [];
     const voters = new Set(this.#voters(view, nowMs));
     const size = targetOf(config);
-    const isMissing: Record<Stage, (slot: number) => boolean> = {
-      stable: () => false,
+    const isMissing: Record<Exclude<Stage, 'stable'>, (slot: number) => boolean> = {
       gathering: (slot) => slot > config.sizes[0] && !voters.has(slot),
       copying: (slot) => !this.#hasCopied(view, slot, nowMs),
     };
     const slots = Array.from({ length: size }, (_, index) => index + 1);
-    return slots.filter(isMissing[stageOf(config)]);
+    return slots.filter(isMissing[stage]);
   }
 
   #isRipe(view: View, config: Config, nowMs: number): boolean {

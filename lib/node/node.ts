@@ -876,7 +876,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #tellResize(): void {
     const progress = this.#resizing;
-    const told = JSON.stringify(progress);
+    const told = progress === null ? 'null' : JSON.stringify(progress);
     if (told === this.#toldResize) return;
     const wasUnderWay = this.#toldResize !== 'null';
     this.#toldResize = told;
