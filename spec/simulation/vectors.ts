@@ -79,6 +79,18 @@ export class Vectors {
     const { begin, copy } = Recoverer.prototype;
     const { raiseFloor: raiseVoters } = Voter.prototype;
     const { next } = BallotSource.prototype;
+    const getVector = Object.getOwnPropertyDescriptor(Membership.prototype, 'vector')?.get;
+    if (getVector === undefined) throw new Error('Membership.vector is no getter');
+    // Asked for at each question and answer, so the first of them finds it: a process that goes on with what was stored
+    // starts in nobody's event.
+    const property = { configurable: true, get: getVector };
+    Object.defineProperty(Membership.prototype, 'vector', {
+      ...property,
+      get(this: Membership) {
+        if (world.running !== null) vectors.#memberships.set(world.running, this);
+        return getVector.call(this);
+      },
+    });
     Membership.prototype.tick = function (this: Membership, now) {
       if (world.running !== null) vectors.#memberships.set(world.running, this);
       vectors.#checkHolders(this);
@@ -143,6 +155,7 @@ export class Vectors {
       Acceptor.prototype.install = install;
       Acceptor.prototype.raiseFloor = raiseFloor;
       Membership.prototype.tick = tick;
+      Object.defineProperty(Membership.prototype, 'vector', property);
     };
   }
 
