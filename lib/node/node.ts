@@ -168,6 +168,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
         isDurable: this.#settings.storage !== null,
+        ownAddress: () => this.#link?.ownAddress ?? null,
         clockAheadMs: (process) => this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0,
         random,
         drawNumber: () => drawNumber(runtime),
