@@ -32,6 +32,7 @@ import {
   type Outgoing,
   type RegisterRecord,
   type State,
+  type Tombstone,
 } from '../paxos/index.js';
 import { openMemory } from '../storage/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
@@ -974,17 +975,30 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #collect(): void {
     // A node that leaves starts nothing new; the others settle what it leaves half done.
-    const unsettled = this.#isClosing ? [] : this.#voter.collect(this.#now());
-    for (const key of unsettled) {
-      if (this.#settling >= MAX_SETTLING) break;
-      this.#settling += 1;
-      this.#track(this.#operations.settle(key, this.#settings.timeoutMs))
-        // What can't be settled now comes up again at a later collection.
-        .catch((error: unknown) => debug('settling %s failed: %s', key, error))
-        .finally(() => {
-          this.#settling -= 1;
-        });
-    }
+    if (this.#isClosing) return;
+    const { unsettled, endless } = this.#voter.collect(this.#now());
+    for (const key of unsettled.filter(isOfUsers))
+      this.#settle(key, () => this.#operations.settle(key, this.#settings.timeoutMs));
+    const { config } = this.#membership;
+    // While the farm changes its size it is not certain who all voters are.
+    if (config === null || stageOf(config) !== 'stable') return;
+    for (const tombstone of endless) this.#settle(tombstone.key, () => this.#release(tombstone));
+  }
+
+  /** So many at a time: what can't be settled now comes up again at a later collection. */
+  #settle(key: string, settle: () => Promise<unknown>): void {
+    if (this.#settling >= MAX_SETTLING) return;
+    this.#settling += 1;
+    this.#track(settle())
+      .catch((error: unknown) => debug('settling %s failed: %s', key, error))
+      .finally(() => {
+        this.#settling -= 1;
+      });
+  }
+
+  async #release(tombstone: Tombstone): Promise<void> {
+    if (await this.#operations.arePast(tombstone.key, tombstone, this.#settings.timeoutMs))
+      this.#voter.release(tombstone, this.#now());
   }
 
   // ---- small things
@@ -1058,6 +1072,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #warnAge(process: number, who: string, ageMs: number): void {
     this.#warnings.warn('clock', this.#diagnosis.age(process, who, ageMs));
   }
+}
+
+/** The farm's own registers, of a bucket without a name, are never over. */
+function isOfUsers(key: string): boolean {
+  return !key.startsWith('/');
 }
 
 function closedError(): ClosedError {

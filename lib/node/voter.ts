@@ -14,7 +14,9 @@ import {
   type RecordTable,
   type RegisterRecord,
   type State,
+  type Tombstone,
   type Transfer,
+  type Uncollected,
   visible,
 } from '../paxos/index.js';
 import { type AcceptorMemory, type Identity, MemoryTable, VolatileTable } from '../storage/index.js';
@@ -189,10 +191,15 @@ export class Voter {
     return state.value === null ? null : state;
   }
 
-  /** Forgets what is over. @returns keys that somebody has to settle first */
-  collect(now: Instant): string[] {
-    if (!this.isVoting) return [];
+  /** Forgets what is over. @returns what has to be done before more can go */
+  collect(now: Instant): Uncollected {
+    if (!this.isVoting) return { unsettled: [], endless: [] };
     return this.#acceptor.collect(now, COLLECT_LIMIT, (this.#setup.slot() - 1) * SETTLE_STEP_MS);
+  }
+
+  /** See {@link Acceptor.release}. */
+  release(tombstone: Tombstone, now: Instant): void {
+    if (this.isVoting) this.#acceptor.release(tombstone, now);
   }
 
   /** Part of a recovery: see {@link Acceptor.absorb}. */

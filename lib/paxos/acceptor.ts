@@ -34,7 +34,7 @@ import {
   type Transfer,
   type Transferred,
 } from './messages.js';
-import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
+import { FOREVER, isSameProposal, NO_BYTES, type OperationId, type RegisterRecord } from './record.js';
 import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
@@ -51,6 +51,27 @@ const KEYS_PER_PAGE = 400;
  * takes.
  */
 const BYTES_PER_PAGE = 48 * 1024;
+
+/** What has to be done before an acceptor can forget keys that are over. */
+export interface Uncollected {
+  /** Somebody has to settle whether their values are chosen. */
+  readonly unsettled: readonly string[];
+  /** Tombstones of values without an end: all voters have to be past them. */
+  readonly endless: readonly Tombstone[];
+}
+
+/** A tombstone that is chosen. */
+export interface Tombstone {
+  readonly key: string;
+  readonly accepted: Ballot;
+  readonly operation: OperationId;
+}
+
+/** Ms after which no copy arrives any more that was asked for before: longer than a repair's question waits. */
+const COPY_MS = 10_000;
+
+/** A value without an end is looked at after so many S: it may have become a tombstone. */
+const REVISIT = 30;
 
 /**
  * What an acceptor lacks of a value that another one knows to be chosen: `nothing`, if it holds that value or a later one,
@@ -190,6 +211,7 @@ export class Acceptor {
       request: request.request,
       report: report && withoutLineage(report),
       horizon: record?.horizon ?? 0,
+      floor: this.#floor,
     };
   }
 
@@ -356,26 +378,45 @@ export class Acceptor {
    * Forgets what is over, of at most `limit` keys.
    *
    * @param settleDelayMs how long after its time a record not known to be chosen is left for others to settle
-   * @returns keys that can't be forgotten before somebody settles whether their value is chosen
+   * @returns what can't be forgotten yet, and waits for others
    */
-  collect(now: Instant, limit: number, settleDelayMs: number): string[] {
-    // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
-    if (!now.isTrusted) return [];
+  collect(now: Instant, limit: number, settleDelayMs: number): Uncollected {
     const unsettled: string[] = [];
+    const endless: Tombstone[] = [];
+    // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
+    if (!now.isTrusted) return { unsettled, endless };
     for (const key of this.#agenda.take(now.wallMs, limit)) {
       const record = this.#table.get(key);
       if (record === undefined) continue;
       const dueMs = this.#forgettableAtMs(record, now);
       if (dueMs > now.wallMs) {
-        this.#agenda.add(key, dueMs);
-      } else if (record.proposal === null || record.committed) {
-        this.#forget(key, record);
-      } else {
-        this.#agenda.add(key, now.wallMs + this.#skewMs);
-        if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
+        this.#agenda.add(key, this.#lookAtMs(dueMs, now));
+        continue;
       }
+      const { proposal, committed, horizon } = record;
+      const isEndless = horizon >= FOREVER;
+      if (!isEndless && (proposal === null || committed)) {
+        this.#forget(key, record);
+        continue;
+      }
+      this.#agenda.add(key, now.wallMs + this.#skewMs);
+      // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
+      if (isEndless && committed && proposal?.value === null)
+        endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
+      else if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
     }
-    return unsettled;
+    return { unsettled, endless };
+  }
+
+  /**
+   * All voters were found to be past that tombstone of a value without an end, the present holders of all slots at one time:
+   * nothing older is held, or will ever be accepted, by anybody. It may go when whatever was read before that has come to
+   * its end: an operation lives less than S, and a repair's question less than {@link COPY_MS}.
+   */
+  release({ key, accepted, operation }: Tombstone, now: Instant): void {
+    const record = this.#table.get(key);
+    if (record?.proposal == null || !isSameProposal(record.proposal, accepted, operation)) return;
+    this.#store(key, record, { ...record, horizon: 0, touchedMs: now.monotonicMs + COPY_MS }, now);
   }
 
   #forget(key: string, record: RegisterRecord): void {
@@ -397,10 +438,11 @@ export class Acceptor {
    * the floor would be lifted above all rounds that proposers use, and each new key refused.
    */
   #forgettableAtMs(record: RegisterRecord, now: Instant): number {
-    if (record.horizon >= FOREVER) return FOREVER;
+    const endMs = endOf(record);
+    if (endMs >= FOREVER) return FOREVER;
     const quietMs = record.proposal === null ? 2 * this.#skewMs : this.#skewMs;
     const quietUntilMs = now.wallMs + (record.touchedMs + quietMs - now.monotonicMs);
-    const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;
+    const visibleUntilMs = endMs === 0 ? 0 : endMs + 2 * this.#skewMs;
     return Math.max(visibleUntilMs, quietUntilMs, roundTimeMs(record.promised.round));
   }
 
@@ -421,7 +463,12 @@ export class Acceptor {
     this.#highestRound = Math.max(this.#highestRound, next.promised.round);
     if (before !== undefined) return;
     // By a clock that nobody agrees with it might be filed for a day that is far off: it is looked at when they agree.
-    this.#agenda.add(key, now.isTrusted ? Math.min(this.#forgettableAtMs(next, now), FOREVER) : 0);
+    this.#agenda.add(key, now.isTrusted ? this.#lookAtMs(this.#forgettableAtMs(next, now), now) : 0);
+  }
+
+  /** When a record is to be looked at that may go from that time on. */
+  #lookAtMs(dueMs: number, now: Instant): number {
+    return dueMs >= FOREVER ? now.wallMs + REVISIT * this.#skewMs : dueMs;
   }
 
   /** A value is known to be chosen here, or is not any more. */
@@ -456,6 +503,12 @@ function sizeOf({ key, proposal }: Pick<Kept, 'key' | 'proposal'>): number {
   if (proposal === null) return size;
   const { value, attributes, lineage } = proposal;
   return size + (value?.byteLength ?? 0) + attributes.byteLength + 140 * lineage.length;
+}
+
+/** Wall-clock ms until which something may show of it; of what was once promised without an end, as far as is known here. */
+function endOf({ horizon, proposal }: RegisterRecord): number {
+  if (horizon < FOREVER) return horizon;
+  return proposal?.value == null ? 0 : proposal.until;
 }
 
 function keptOf(key: string, { promised, proposal, committed, horizon }: RegisterRecord): Kept {

@@ -147,6 +147,8 @@ export interface Held {
   readonly report: Report | null;
   /** Latest `until` that this acceptor has promised or accepted for the key; 0 without a record. */
   readonly horizon: number;
+  /** Every key counts as promised up to this. */
+  readonly floor: Ballot;
 }
 
 export interface EnumeratedKey {

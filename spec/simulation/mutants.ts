@@ -90,6 +90,23 @@ const RESIZED: Conditions = {
   badWeather: false,
 };
 
+/** Where values without an end are removed, and asked for when their tombstones may be gone. */
+const ENDLESS: Conditions = {
+  ...FORGETTING,
+  endless: 0.8,
+  sessionShare: 0,
+  verbs: { v: ['set', 'remove', 'get', 'get'] },
+  hotKeys: 8,
+  faults: [],
+  commitLoss: 0,
+};
+
+/** Tombstones without an end are looked at soon, and go at once: or a repair comes before what is looked for can show. */
+const SOON: readonly Edit[] = [
+  { file: 'paxos/acceptor', from: 'const REVISIT = 30;', to: 'const REVISIT = 0.3;' },
+  { file: 'paxos/acceptor', from: 'const COPY_MS = 10_000;', to: 'const COPY_MS = 0;' },
+];
+
 /** Where all processes are killed at once, again and again, and go on with what is on their disks. */
 const DURABLE: Conditions = {
   topic: 'turnover',
@@ -543,6 +560,12 @@ export const mutants: readonly Mutant[] = [
         to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + 2 * this.#skewMs;',
       },
     ],
+  },
+  {
+    name: 'released-by-a-majority',
+    breaks: 'a tombstone without an end goes when all voters are past it',
+    conditions: ENDLESS,
+    edits: [...SOON, { file: 'paxos/unanimity', from: 'this.#answers.isComplete', to: 'this.#answers.isQuorum' }],
   },
   {
     name: 'floor-not-raised',

@@ -58,6 +58,8 @@ export interface Plan {
   readonly sessionLifeMs: number;
   /** Longest life that is given to a value. */
   readonly longestLifeMs: number;
+  /** Chance that it gets none, and lives until it is removed. */
+  readonly endless: number;
 }
 
 export type FaultKind =
@@ -313,6 +315,7 @@ export function planOf(random: Random, topic?: Topic): Plan {
     stallChance: random.chance(0.3) ? 2e-4 : 0,
     isOneLate: random.chance(0.15),
     hasFixedSlots: random.chance(0.1),
+    endless: random.pick([0, 0.05, 0.3]),
   };
   const chosen = topic ?? drawn;
   const { haste, ...kind } = kindOf(chosen, mixed, random);

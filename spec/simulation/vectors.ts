@@ -10,6 +10,7 @@ import {
   type Ballot,
   BallotSource,
   compareBallots,
+  FOREVER,
   isQuorum,
   NO_BALLOT,
   RecordTransfer,
@@ -268,7 +269,9 @@ function lackOf(acceptor: Acceptor, vector: number, reading: Reading): string | 
     const record = acceptor.record(key);
     if (record === undefined || compareBallots(record.promised, promised) < 0) return `without its promise of ${key}`;
     if (compareBallots(record.proposal?.accepted ?? NO_BALLOT, accepted) < 0) return `without its value of ${key}`;
-    if (record.horizon < horizon) return `without its horizon of ${key}`;
+    // All voters were past a tombstone without an end, perhaps, and it was given one.
+    const isReleased = horizon === FOREVER && record.proposal?.value === null;
+    if (record.horizon < horizon && !isReleased) return `without its horizon of ${key}`;
   }
   return null;
 }
