@@ -74,6 +74,12 @@ const COPY_MS = 10_000;
 const REVISIT = 30;
 
 /**
+ * The same of a page of a transfer, of which there are thousands: while one is made, sealed and sent, all that others ask of
+ * this process waits.
+ */
+const BYTES_PER_TRANSFER = 16 * 1024;
+
+/**
  * What an acceptor lacks of a value that another one knows to be chosen: `nothing`, if it holds that value or a later one,
  * or the value is over; `word`, if it holds the value and has not heard that it is chosen; or the `record`.
  */
@@ -304,7 +310,7 @@ export class Acceptor {
         }
         const kept = keptOf(key, record);
         size += sizeOf(kept);
-        if (records.length > 0 && (size > BYTES_PER_PAGE || records.length >= MAX_TRANSFERRED)) {
+        if (records.length > 0 && (size > BYTES_PER_TRANSFER || records.length >= MAX_TRANSFERRED)) {
           return this.#transferred(request, first, after, shard, last, records);
         }
         records.push(kept);
