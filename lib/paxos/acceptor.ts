@@ -39,7 +39,10 @@ import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
 export interface AcceptorLimits {
-  /** S: how far apart two clocks of the farm may be, and the longest that an operation may take, in ms. */
+  /**
+   * S, in ms: two trusted clocks of the farm are less than this apart, and an operation takes less. The same for all
+   * acceptors and proposers.
+   */
   readonly maxClockSkewMs: number;
 }
 
@@ -63,7 +66,9 @@ export interface Uncollected {
 /** A tombstone that is chosen. */
 export interface Tombstone {
   readonly key: string;
+  /** Ballot that it was accepted at. */
   readonly accepted: Ballot;
+  /** The operation that made it; with `accepted` it names the tombstone. */
   readonly operation: OperationId;
 }
 
@@ -90,7 +95,8 @@ export type Lack = 'nothing' | 'word' | 'record';
  * Rystsov, *CASPaxos*, section 2.1), and the forgetting of what is over (docs/protocol.md, "Expiry and forgetting").
  *
  * It answers; it never speaks first. The caller delivers each answer only after what the step wrote is as safe as the
- * storage promises.
+ * storage promises (*Paxos Made Simple*, section 2.5). Steps are taken one at a time; one that throws an
+ * {@link InvariantError} is the last.
  */
 export class Acceptor {
   readonly #table: RecordTable;
@@ -101,6 +107,10 @@ export class Acceptor {
   #floor: Ballot = NO_BALLOT;
   #highestRound = 0;
 
+  /**
+   * @param table empty. What an earlier process held for the slot comes in by {@link raiseFloor} and {@link absorb}; the
+   *   floor is not in the table, and is stored beside it
+   */
   constructor(table: RecordTable, limits: AcceptorLimits) {
     this.#table = table;
     this.#skewMs = limits.maxClockSkewMs;
@@ -120,11 +130,18 @@ export class Acceptor {
     return this.#table.size;
   }
 
+  /** What is held of a register; `undefined` if there is no record. For a proposer in the same process. */
   record(key: string): RegisterRecord | undefined {
     return this.#table.get(key);
   }
 
-  /** Answers a request; `null` where the request asks for none. */
+  /**
+   * Takes a request from whoever sent it. A request that comes twice, or late, does no harm.
+   *
+   * Throws {@link InvariantError}, and what the table throws.
+   *
+   * @returns the answer, for the process that asked, once what was written is durable; `null` to a `commit`
+   */
   receive(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
     switch (request.type) {
       case 'prepare':
@@ -221,7 +238,12 @@ export class Acceptor {
     };
   }
 
-  /** @returns whether this is news: the value named is held here, and was not known to be chosen. */
+  /**
+   * Takes it for chosen what is named, if it is held. What is known to be chosen may be given to other acceptors, and
+   * forgotten in time.
+   *
+   * @returns whether this is news: the value named is held here, and was not known to be chosen
+   */
   commit({ key, ballot, operation }: Commit): boolean {
     const record = this.#table.get(key);
     if (record?.proposal == null || record.committed) return false;
@@ -232,7 +254,10 @@ export class Acceptor {
     return true;
   }
 
-  /** The digests of all shards, to compare with another acceptor's. */
+  /**
+   * The digests of all shards, to compare with another acceptor's: for each, the exclusive or of 32 bits of (key, ballot) of
+   * all that is known to be chosen. 1024 bytes, big-endian; a copy.
+   */
   get digests(): Uint8Array {
     return encodeDigests(this.#digests);
   }
@@ -333,7 +358,9 @@ export class Acceptor {
 
   /**
    * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
-   * stand for: part of a recovery, before this acceptor answers anything.
+   * stand for: part of a recovery, before this acceptor answers anything (Michael, Ports, Sharma, Szekeres, *Recovering
+   * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot; a
+   * value below a higher promise is marked as a copy, which is no vote.
    */
   absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
     const record = this.#table.get(key);
@@ -356,6 +383,8 @@ export class Acceptor {
   /**
    * The records of another acceptor have been absorbed: what it has forgotten binds this one too, and keys that others
    * still have a record of. That acceptor may have promised more for them before it forgot them.
+   *
+   * @param floor that of the acceptor read from, as it was after its last record; one below this acceptor's changes nothing
    */
   raiseFloor(floor: Ballot): void {
     this.#floor = higherBallot(this.#floor, floor);
@@ -381,8 +410,10 @@ export class Acceptor {
   }
 
   /**
-   * Forgets what is over, of at most `limit` keys.
+   * Forgets what is over, of at most `limit` keys. To be called every second or so; while `now` is not trusted it does
+   * nothing. Whoever never calls it keeps all records for ever.
    *
+   * @param limit keys looked at, which bounds what one call takes
    * @param settleDelayMs how long after its time a record not known to be chosen is left for others to settle
    * @returns what can't be forgotten yet, and waits for others
    */

@@ -5,17 +5,19 @@ import type { AcceptorAnswer, Kept, Transferred } from './messages.js';
 import type { Answerer } from './quorum.js';
 import { SHARDS } from './table.js';
 
+/** What one transfer is given. It has no deadline: whoever began it may drop it. */
 export interface RecordTransferSetup extends Omit<ExchangeSetup, 'deadlineMs'> {
   /** Slot of the acceptor to read from; 0 for one that holds none any more. */
   readonly slot: number;
   /** Whether that process is the one to read from. */
   readonly isSource: (from: Answerer) => boolean;
-  /** Takes what a page brings. */
+  /** Takes what a page brings: `Acceptor.absorb` for each, or a collection to be absorbed at the end. */
   readonly absorb: (records: readonly Kept[], now: Instant) => void;
 }
 
+/** What a transfer comes to, when all records have been absorbed. */
 export interface TransferOutcome {
-  /** As it was after the last record had been read. */
+  /** That acceptor's, as it was after the last record had been read: for `Acceptor.raiseFloor`. */
   readonly floor: Ballot;
 }
 
@@ -25,6 +27,7 @@ export interface TransferOutcome {
  * time, and the next one once it has been absorbed, which costs more than making it does: so the other side has most of its
  * time for others. A pause by a timer would take longer than a page. It goes on for as long as it takes: what has been read
  * needs no second reading.
+ * But all pages, of all sources, are read while the same processes vote: if that changes, whoever recovers begins anew.
  */
 export class RecordTransfer extends BoundedExchange<TransferOutcome> {
   readonly #setup: RecordTransferSetup;
@@ -37,6 +40,7 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     this.#setup = setup;
   }
 
+  /** That of the setup. */
   get slot(): number {
     return this.#setup.slot;
   }

@@ -6,12 +6,15 @@ import type { AcceptorAnswer, Held } from './messages.js';
 import { type Answerer, Tally } from './quorum.js';
 import { isSameProposal } from './record.js';
 
+/** What {@link Unanimity} is about. */
 export interface UnanimitySetup extends ExchangeSetup {
+  /** One that the asker's own acceptor holds, and knows to be chosen. */
   readonly tombstone: Tombstone;
 }
 
-/** Whether all of them are past it; `false` also if not all have answered in time, or one slot has changed hands. */
+/** What came of the question. */
 export interface UnanimityOutcome {
+  /** Whether all of them are past it; `false` also if not all have answered in time, or a slot has changed hands. */
   readonly isPast: boolean;
 }
 
