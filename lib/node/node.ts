@@ -43,6 +43,7 @@ import { handOver } from './hand-over.js';
 import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
+import { type Member, type MemberEvent, Members } from './members.js';
 import { Operations } from './operations.js';
 import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseSize, refuseTimeout } from './options.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
@@ -95,6 +96,8 @@ export interface NodeEvents {
   recovery: [RecoveryProgress];
   /** The farm changes its number of voters: at each step, whoever called {@link PaxosNode.resize}. */
   resize: [ResizeProgress];
+  /** Another process has come, gone, fallen silent or come back. Of one process at most once a second. */
+  member: [MemberEvent];
   warning: [NodeWarning];
 }
 
@@ -110,8 +113,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #transport: Transport;
   readonly #process: number;
   readonly #clock: GuardedClock;
-  readonly #peers = new PeerTable((process) => this.#clock.drop(process));
+  readonly #peers = new PeerTable((process) => this.#forget(process));
   readonly #membership: Membership;
+  readonly #members: Members;
   readonly #voter: Voter;
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
@@ -157,11 +161,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#process = drawNumber(runtime);
     this.#clock = new GuardedClock(runtime.wallMs(), runtime.monotonicMs(), maxClockSkewMs);
     const random = (): number => randomFraction(runtime);
+    const host = hostname().slice(0, 128);
     this.#membership = new Membership(
       {
         process: this.#process,
         name,
-        host: hostname().slice(0, 128),
+        host,
         clusterSize,
         wish,
         maxClockSkewMs,
@@ -174,6 +179,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       },
       this.#peers,
     );
+    this.#members = new Members({
+      process: this.#process,
+      name,
+      host,
+      membership: this.#membership,
+      peers: this.#peers,
+      monotonicMs: () => runtime.monotonicMs(),
+      // Not from within it: what a listener throws must not hold it up.
+      tell: (event) => queueMicrotask(() => this.emit('member', event)),
+    });
     this.#diagnosis = new Diagnosis({
       settings: this.#settings,
       membership: this.#membership,
@@ -372,12 +387,25 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return Math.floor(this.#clock.wallMs(this.#runtime.monotonicMs()));
   }
 
+  /** Number of the farm's voters; while it changes, the one that it is to have. */
+  get size(): number {
+    return this.#sizes.at(-1) ?? this.#settings.clusterSize;
+  }
+
+  /**
+   * Every process of the farm that this one knows, itself included: voters by their slots, those never heard too, then the
+   * others. Whoever has said good-bye is there only until another has its slot; of one that fell silent without a slot
+   * nothing is known after a minute.
+   */
+  members(): Member[] {
+    return this.#members.list();
+  }
+
   /** The cluster as this process sees it now. */
   status(): NodeStatus {
     const { cluster, name } = this.#settings;
     const { view } = this.#membership;
-    const sizes = this.#sizes;
-    const clusterSize = sizes.at(-1) ?? this.#settings.clusterSize;
+    const clusterSize = this.size;
     const operations = this.#operations;
     return {
       state: this.#state(),
@@ -571,6 +599,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
+    this.#members.look(now.monotonicMs);
     this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS);
     // After a pause of this process everybody seems silent; their words wait in the socket.
     const pausedMs = now.monotonicMs - this.#lastHousekeepingMs;
@@ -641,6 +670,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
       : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
     if (isKnown) this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
+    this.#members.heard(envelope.from, now.monotonicMs);
     const isOurs = (): boolean => envelope.incarnation === this.#membership.view?.incarnation;
     // What was sent by one who knows other holders counts in no quorum of those that this process knows, and answers to it
     // could be counted there in one with those of an older holder.
@@ -685,6 +715,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     // What waits was asked, or answered, under the vector of before: under another one it would count for what it is not.
     this.#link?.flushQueued();
     this.#obey(this.#membership.receive(from, message, this.#now()));
+    if (message.type === 'hello') this.#members.introduced(from, this.#runtime.monotonicMs());
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
@@ -991,6 +1022,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #now(): Instant {
     const monotonicMs = this.#runtime.monotonicMs();
     return { monotonicMs, wallMs: Math.floor(this.#clock.wallMs(monotonicMs)), isTrusted: this.#opinion.isTrusted };
+  }
+
+  /** The peer table knows nothing of that process any more: nor does anybody else here. */
+  #forget(process: number): void {
+    this.#clock.drop(process);
+    this.#members.forget(process);
   }
 
   #locate(to: number): { datagram: Peer['address']; stream: Peer['address'] } | null {
