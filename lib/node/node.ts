@@ -25,6 +25,8 @@ import {
   type Change,
   type Changed,
   type Commit,
+  type EnumerationOutcome,
+  formatBallot,
   type Instant,
   lastSlotOf,
   lineageAgeMs,
@@ -57,7 +59,15 @@ import {
   refuseTimeout,
 } from './options.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
-import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
+import type {
+  CommitEvent,
+  Consistency,
+  EnumerationOptions,
+  Head,
+  OperationOptions,
+  OwnState,
+  WatchableRegisters,
+} from './registers.js';
 import { Repairer } from './repairer.js';
 import { progressOf, type ResizeProgress } from './resize.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
@@ -117,7 +127,7 @@ export interface NodeEvents {
  * It starts by itself; operations called before the farm is found wait for it, up to their time-out. While nothing is
  * under way it does not keep the process alive.
  */
-export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
+export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegisters {
   readonly #settings: NodeSettings;
   readonly #runtime: Runtime;
   readonly #transport: Transport;
@@ -157,6 +167,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
+  readonly #lastSteps = new Set<() => Promise<void>>();
   #toldResize = 'null';
   #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
 
@@ -319,7 +330,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
    * Operations called from now on fail with ClosedError; those under way have until their time-outs.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#leave();
     return this.#closed;
   }
 
@@ -384,13 +395,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     bucket: string,
     { timeoutMs = this.#settings.timeoutMs, includesJustEnded = false }: EnumerationOptions = {},
   ): Promise<string[]> {
-    const refusal = this.#refusal(timeoutMs);
-    if (refusal !== null) throw refusal;
     // All that it takes together has to be done in that time.
     const left = this.deadline(timeoutMs);
-    await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
+    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
     const overMs = this.nowMs() - (includesJustEnded ? this.#settings.maxClockSkewMs : 0);
     const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
@@ -414,6 +422,44 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         return leftMs();
       },
     };
+  }
+
+  after(delayMs: number, callback: () => void, isHolding = false): () => void {
+    return this.#runtime.setTimer(delayMs, isHolding, callback);
+  }
+
+  async heads(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<Head[]> {
+    const prefix = `${bucket}/`;
+    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
+    const nowMs = this.nowMs();
+    const heads = settled
+      .filter(({ until }) => until > nowMs)
+      .map(({ key, accepted }) => ({ id: key.slice(prefix.length), mark: formatBallot(accepted) }));
+    return [...heads, ...unsettled.map((key) => ({ id: key.slice(prefix.length), mark: null }))];
+  }
+
+  async #enumerate(
+    prefix: string,
+    timeoutMs: number,
+  ): Promise<Extract<EnumerationOutcome, { readonly kind: 'complete' }>> {
+    const refusal = this.#refusal(timeoutMs);
+    if (refusal !== null) throw refusal;
+    const left = this.deadline(timeoutMs);
+    await this.#electorateWithin(timeoutMs);
+    return this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
+  }
+
+  own(bucket: string, shard: number): OwnState[] {
+    const prefix = `${bucket}/`;
+    return this.#voter
+      .localStates(prefix, shard, this.#now())
+      .map(([key, state]) => ({ ...state, id: key.slice(prefix.length) }));
+  }
+
+  /** Has something done before this process leaves, while it still serves; it is waited for. @returns takes it back */
+  beforeClose(step: () => Promise<void>): () => void {
+    this.#lastSteps.add(step);
+    return () => this.#lastSteps.delete(step);
   }
 
   nowMs(): number {
@@ -606,6 +652,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#asking.abort(error);
     this.#endReady(error);
     this.#warnings.warn('start-failed', error.message);
+  }
+
+  async #leave(): Promise<void> {
+    const steps = [...this.#lastSteps].map((step) => step());
+    if (steps.length > 0) await Promise.allSettled(steps);
+    await this.#close();
   }
 
   async #close(): Promise<void> {

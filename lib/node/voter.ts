@@ -191,6 +191,16 @@ export class Voter {
     return state.value === null ? null : state;
   }
 
+  /** What this process's memory has, of those keys in that shard that are known to be chosen and not expired. */
+  localStates(prefix: string, shard: number, now: Instant): (readonly [string, State])[] {
+    if (!this.isVoting) return [];
+    return [...this.#memory.shard(shard)].flatMap(([key, { proposal, committed }]) => {
+      if (proposal === null || !committed || !key.startsWith(prefix)) return [];
+      const state = visible(proposal, now);
+      return state.value === null ? [] : [[key, state] as const];
+    });
+  }
+
   /** Forgets what is over. @returns what has to be done before more can go */
   collect(now: Instant): Uncollected {
     if (!this.isVoting) return { unsettled: [], endless: [] };
