@@ -44,11 +44,19 @@ export class Witness {
   /** By value: for which slots it was accepted. */
   readonly #votes = new Map<string, Set<number>>();
   readonly #keys = new WeakMap<QuorumRead, string>();
+  readonly #isDurable: boolean;
   readonly #statusOf: (process: string) => NodeStatus | undefined;
   /** What has decided in the farm so far, by config. */
   readonly #sizes = new Map<number, readonly number[]>();
 
-  constructor(world: World, object: (what: string) => void, statusOf: (process: string) => NodeStatus | undefined) {
+  /** @param isDurable whether memories outlive their processes: else each process's acceptor alone has its own */
+  constructor(
+    world: World,
+    object: (what: string) => void,
+    statusOf: (process: string) => NodeStatus | undefined,
+    isDurable: boolean,
+  ) {
+    this.#isDurable = isDurable;
     this.#world = world;
     this.#object = object;
     this.#statusOf = statusOf;
@@ -218,6 +226,7 @@ export class Witness {
 
   /** A promise that was told binds whoever goes on with that memory after a crash. */
   #telling(request: AcceptorRequest, answer: AcceptorAnswer): void {
+    if (!this.#isDurable) return;
     const isPromise = request.type === 'prepare' && answer.type === 'promised';
     const isAcceptance = request.type === 'accept' && answer.type === 'accepted';
     const status = this.#running;
