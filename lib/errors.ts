@@ -9,7 +9,10 @@ export type PaxosErrorCode =
   | 'ERR_CLOSED'
   | 'ERR_CONFIG'
   | 'ERR_STORAGE'
-  | 'ERR_RESIZE_PENDING';
+  | 'ERR_RESIZE_PENDING'
+  | 'ERR_NO_HANDLER'
+  | 'ERR_NO_ANSWER'
+  | 'ERR_HANDLER_FAILED';
 
 /** Base of all errors that this package raises; `code` tells them apart and the message names the remedy. */
 export class PaxosError extends Error {
@@ -107,5 +110,26 @@ export class ResizePendingError extends PaxosError {
     readonly missing: readonly number[],
   ) {
     super('ERR_RESIZE_PENDING', message);
+  }
+}
+
+/** The process asked has no handler for that topic. */
+export class NoHandlerError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_NO_HANDLER', message);
+  }
+}
+
+/** The process asked did not answer in time. Its handler may have run, or may yet, unless the message says otherwise. */
+export class NoAnswerError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_NO_ANSWER', message);
+  }
+}
+
+/** The handler of the process asked threw, or returned what can't be sent. The message has what it said. */
+export class HandlerFailedError extends PaxosError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_HANDLER_FAILED', message, options);
   }
 }

@@ -1,5 +1,8 @@
 export * from './errors.js';
 export type { Config } from './membership/index.js';
+export type { AnswerHandler } from './node/answering.js';
+export type { Answer, AskOptions } from './node/asking.js';
+export type { Member, MemberEvent } from './node/members.js';
 export type { NodeEvents, ResizeOptions } from './node/node.js';
 export { PaxosNode } from './node/node.js';
 export type { NodeOptions, StorageOption } from './node/options.js';

@@ -75,6 +75,18 @@ export class Patience {
   }
 }
 
+/**
+ * How much speaks for that process's being gone, 0..1: its silence as a share of what it may be silent for. At 1 it counts
+ * as gone.
+ *
+ * @param sinceMs since when this process listens: what was before says nothing
+ */
+export function suspicionOf({ lastHeardMs, leftMs, patience }: Peer, nowMs: number, sinceMs: number): number {
+  if (leftMs !== null) return 1;
+  const silenceMs = Math.max(0, nowMs - Math.max(lastHeardMs, sinceMs));
+  return Math.min(1, silenceMs / patience.ms(nowMs));
+}
+
 /** Peers remembered at most; of more, the one longest silent is dropped. */
 const MAX_PEERS = 1024;
 

@@ -36,6 +36,8 @@ import {
 import { openMemory } from '../storage/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
+import { type AnswerHandler, Answering } from './answering.js';
+import { type Answer, Asking, type AskOptions, checkTopic } from './asking.js';
 import { claimChange, slotKey, slotOfKey } from './claim.js';
 import { CONFIG_KEY, configChange } from './config.js';
 import { Diagnosis } from './diagnosis.js';
@@ -43,8 +45,16 @@ import { handOver } from './hand-over.js';
 import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
 import { type Arrival, Link } from './link.js';
+import { type Member, type MemberEvent, Members } from './members.js';
 import { Operations } from './operations.js';
-import { checkNodeOptions, type NodeOptions, type NodeSettings, refuseSize, refuseTimeout } from './options.js';
+import {
+  checkNodeOptions,
+  longestTimeoutMs,
+  type NodeOptions,
+  type NodeSettings,
+  refuseSize,
+  refuseTimeout,
+} from './options.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
 import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
 import { Repairer } from './repairer.js';
@@ -95,6 +105,8 @@ export interface NodeEvents {
   recovery: [RecoveryProgress];
   /** The farm changes its number of voters: at each step, whoever called {@link PaxosNode.resize}. */
   resize: [ResizeProgress];
+  /** Another process has come, gone, fallen silent or come back. Of one process at most once a second. */
+  member: [MemberEvent];
   warning: [NodeWarning];
 }
 
@@ -110,13 +122,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   readonly #transport: Transport;
   readonly #process: number;
   readonly #clock: GuardedClock;
-  readonly #peers = new PeerTable((process) => this.#clock.drop(process));
+  readonly #peers = new PeerTable((process) => this.#forget(process));
   readonly #membership: Membership;
+  readonly #members: Members;
   readonly #voter: Voter;
   readonly #ballots: BallotSource;
   readonly #operations: Operations;
   readonly #repairer: Repairer;
   readonly #recoverer: Recoverer;
+  readonly #asking: Asking;
+  readonly #answering: Answering;
   readonly #watchers = new Watchers();
   readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
@@ -157,11 +172,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#process = drawNumber(runtime);
     this.#clock = new GuardedClock(runtime.wallMs(), runtime.monotonicMs(), maxClockSkewMs);
     const random = (): number => randomFraction(runtime);
+    const host = hostname().slice(0, 128);
     this.#membership = new Membership(
       {
         process: this.#process,
         name,
-        host: hostname().slice(0, 128),
+        host,
         clusterSize,
         wish,
         maxClockSkewMs,
@@ -174,6 +190,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       },
       this.#peers,
     );
+    this.#members = new Members({
+      process: this.#process,
+      name,
+      host,
+      membership: this.#membership,
+      peers: this.#peers,
+      monotonicMs: () => runtime.monotonicMs(),
+      // Not from within it: what a listener throws must not hold it up.
+      tell: (event) => queueMicrotask(() => this.emit('member', event)),
+    });
     this.#diagnosis = new Diagnosis({
       settings: this.#settings,
       membership: this.#membership,
@@ -240,6 +266,27 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       progressed: (progress) => this.#tellRecovery(progress),
       recovered: () => this.#whenRead(() => this.#membership.recovered(this.#now())),
       copied: () => this.#whenRead(() => this.#membership.copied(this.#now())),
+    });
+    this.#answering = new Answering({
+      process: this.#process,
+      maxValueSize,
+      longestTimeoutMs: longestTimeoutMs(maxClockSkewMs),
+      monotonicMs: () => runtime.monotonicMs(),
+      member: (process) => this.#members.get(process),
+      send: (to, told) => this.#link?.send(to, told),
+    });
+    this.#asking = new Asking({
+      process: this.#process,
+      maxValueSize,
+      members: this.#members,
+      monotonicMs: () => runtime.monotonicMs(),
+      isFound: () => this.#membership.view !== null,
+      noFarm: () => this.#diagnosis.noQuorum(),
+      retransmitMs: (process) => this.#retransmitMsOf(process),
+      locate: (number) => this.#peers.get(number)?.process ?? null,
+      leftMs: (process) => this.#leftMs(process),
+      send: (to, ask) => this.#link?.send(to, ask),
+      askOwn: (topic, payload, deliver) => this.#answering.askOwn(topic, payload, deliver),
     });
     this.#warnings = new Warnings(
       () => runtime.monotonicMs(),
@@ -372,12 +419,62 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return Math.floor(this.#clock.wallMs(this.#runtime.monotonicMs()));
   }
 
+  /** Number of the farm's voters; while it changes, the one that it is to have. */
+  get size(): number {
+    return this.#sizes.at(-1) ?? this.#settings.clusterSize;
+  }
+
+  /**
+   * Every process of the farm that this one knows, itself included: voters by their slots, those never heard too, then the
+   * others. Whoever has said good-bye is there only until another has its slot; of one that fell silent without a slot
+   * nothing is known after a minute.
+   */
+  members(): Member[] {
+    return this.#members.list();
+  }
+
+  /**
+   * Asks other processes, and this one if it is among those asked, what their handlers for that topic answer. There is an
+   * answer, or an error, for each process asked, in the order of {@link members}; it resolves when the last is there, at the
+   * latest after `timeoutMs`. A handler runs once for each question at most, however often that was sent.
+   *
+   * Before the farm is found it waits for it. A process that is given by its number, and not known, may yet be heard.
+   *
+   * @param topic 1..128 characters; those that begin with `~` are this package's own
+   * @param payload up to `maxValueSize` bytes: what JSON knows, and `undefined`, bigints, `Date`, `Map`, `Set`, `Uint8Array`
+   * @throws ConfigError for arguments that are not usable; ValueTooLargeError; OverloadedError beyond 1024 questions under way;
+   *   NoQuorumError if the farm is not found in that time; ClosedError
+   */
+  async ask<T = unknown>(
+    topic: string,
+    payload?: unknown,
+    { to = 'voters', timeoutMs }: AskOptions = {},
+  ): Promise<Answer<T>[]> {
+    const refusal = this.#refusal(timeoutMs);
+    if (refusal !== null) throw refusal;
+    const answers = this.#asking.ask(topic, payload, to, timeoutMs ?? this.#settings.timeoutMs);
+    return this.#track(answers as Promise<Answer<T>[]>);
+  }
+
+  /**
+   * Has the handler answer what processes ask about that topic by {@link ask}. It is called with what was asked and who
+   * asks; what it returns, or its promise resolves to, is the answer. What it throws, its text at least, the asker gets as
+   * a `HandlerFailedError`. Nothing is evaluated but this function.
+   *
+   * @param topic 1..128 characters; those that begin with `~` are this package's own
+   * @returns takes the handler away again
+   * @throws ConfigError for a topic that is none, or has a handler
+   */
+  answer(topic: string, handler: AnswerHandler): () => void {
+    checkTopic(topic);
+    return this.#answering.handle(topic, handler);
+  }
+
   /** The cluster as this process sees it now. */
   status(): NodeStatus {
     const { cluster, name } = this.#settings;
     const { view } = this.#membership;
-    const sizes = this.#sizes;
-    const clusterSize = sizes.at(-1) ?? this.#settings.clusterSize;
+    const clusterSize = this.size;
     const operations = this.#operations;
     return {
       state: this.#state(),
@@ -504,6 +601,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #fail(error: PaxosError): void {
     this.#failure = error;
     this.#operations.abort(error);
+    this.#asking.abort(error);
     this.#endReady(error);
     this.#warnings.warn('start-failed', error.message);
   }
@@ -511,12 +609,15 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   async #close(): Promise<void> {
     this.#isClosing = true;
     this.#membership.retire();
+    this.#answering.close();
     this.#endReady(closedError());
     await this.#started;
     const deadlineMs = this.#runtime.monotonicMs() + this.#settings.timeoutMs;
-    const isWorthWaiting = (): boolean => this.#operations.isBusy && this.#runtime.monotonicMs() < deadlineMs;
+    const isWorthWaiting = (): boolean =>
+      (this.#isBusy || this.#answering.isBusy) && this.#runtime.monotonicMs() < deadlineMs;
     while (isWorthWaiting() && this.#membership.view !== null) await this.#pause(TICK_MS);
     this.#operations.abort(closedError());
+    this.#asking.abort(closedError());
     this.#cancelHousekeeping();
     if (this.#link !== null) {
       this.#obey(this.#membership.leave());
@@ -552,7 +653,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #armHousekeeping(): void {
     this.#cancelHousekeeping = this.#runtime.setTimer(HOUSEKEEPING_MS, false, () => {
       this.#keepHouse();
-      if (this.#closed === null || this.#operations.isBusy) this.#armHousekeeping();
+      if (this.#closed === null || this.#isBusy || this.#answering.isBusy) this.#armHousekeeping();
     });
   }
 
@@ -571,6 +672,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       if (!this.#isClosing) this.#repairer.tick();
       this.#retransmitMs = this.#measureRetransmitMs();
     }
+    this.#members.look(now.monotonicMs);
+    this.#answering.sweep();
     this.#peers.dropSilent(now.monotonicMs, FORGET_PEER_MS);
     // After a pause of this process everybody seems silent; their words wait in the socket.
     const pausedMs = now.monotonicMs - this.#lastHousekeepingMs;
@@ -617,14 +720,20 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#voter.tidy();
   }
 
-  /** Drives the operations while there are any. */
+  /** Whether this process's own callers wait for something. */
+  get #isBusy(): boolean {
+    return this.#operations.isBusy || this.#asking.isBusy;
+  }
+
+  /** Drives the operations and questions while there are any. */
   #armTick(): void {
     if (this.#isTicking) return;
     this.#isTicking = true;
     this.#runtime.setTimer(TICK_MS, true, () => {
       this.#isTicking = false;
       this.#operations.tick();
-      if (this.#operations.isBusy) this.#armTick();
+      this.#asking.tick();
+      if (this.#isBusy) this.#armTick();
     });
   }
 
@@ -641,6 +750,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
       ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
       : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
     if (isKnown) this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
+    this.#members.heard(envelope.from, now.monotonicMs);
     const isOurs = (): boolean => envelope.incarnation === this.#membership.view?.incarnation;
     // What was sent by one who knows other holders counts in no quorum of those that this process knows, and answers to it
     // could be counted there in one with those of an older holder.
@@ -658,6 +768,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         case 'form':
         case 'unform':
           this.#onMembership(envelope.from, message);
+          break;
+        case 'ask':
+          this.#answering.receive(envelope.from, message);
+          break;
+        case 'told':
+          this.#asking.receive(envelope.from, message);
           break;
         case 'prepare':
         case 'accept':
@@ -685,6 +801,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     // What waits was asked, or answered, under the vector of before: under another one it would count for what it is not.
     this.#link?.flushQueued();
     this.#obey(this.#membership.receive(from, message, this.#now()));
+    if (message.type === 'hello') this.#members.introduced(from, this.#runtime.monotonicMs());
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
@@ -993,6 +1110,18 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     return { monotonicMs, wallMs: Math.floor(this.#clock.wallMs(monotonicMs)), isTrusted: this.#opinion.isTrusted };
   }
 
+  /** The peer table knows nothing of that process any more: nor does anybody else here. */
+  #forget(process: number): void {
+    this.#clock.drop(process);
+    this.#members.forget(process);
+    this.#answering.forget(process);
+  }
+
+  #leftMs(process: number): number | null {
+    const leftMs = this.#peers.get(process)?.leftMs ?? null;
+    return leftMs === null ? null : this.#runtime.monotonicMs() - leftMs;
+  }
+
   #locate(to: number): { datagram: Peer['address']; stream: Peer['address'] } | null {
     const peer = this.#peers.get(to);
     if (peer === undefined) return null;
@@ -1011,6 +1140,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     // for one that is silent, only after most of its time would fail by the first datagram lost.
     const mostMs = Math.min(MAX_RETRANSMIT_MS, this.#settings.timeoutMs / MIN_TRANSMISSIONS);
     return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), mostMs);
+  }
+
+  #retransmitMsOf(process: number): number {
+    const lateMs = this.#peers.get(process)?.roundTrip.timeoutMs ?? FIRST_RETRANSMIT_MS;
+    return Math.min(Math.max(lateMs, MIN_RETRANSMIT_MS), MAX_RETRANSMIT_MS);
   }
 
   #refusal(timeoutMs = 0): PaxosError | null {

@@ -119,7 +119,7 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
 }
 
 /** Ms that an operation may take: what is forgotten, and when, rests on its being less than S. */
-function longestTimeoutMs(maxClockSkewMs: number): number {
+export function longestTimeoutMs(maxClockSkewMs: number): number {
   return Math.min(60_000, maxClockSkewMs - 1);
 }
 

@@ -24,6 +24,7 @@ import {
   KEPT_FIELDS,
   LIMITS,
   LINEAGE_FIELDS,
+  OUTCOMES,
   PACK_OPTIONS,
   PHASES,
   REASONS,
@@ -35,7 +36,7 @@ import {
   STANDINGS,
   TYPE,
 } from './format.js';
-import type { Envelope, Message } from './messages.js';
+import type { Ask, Envelope, Message, Told } from './messages.js';
 import { endOfValue } from './scan.js';
 
 /** What {@link decodeBody} made of a body. */
@@ -288,9 +289,41 @@ function toMessage(f: Fields): Message | null {
       return { type: 'form', view: view(f[1]) };
     case TYPE.unform:
       return { type: 'unform', incarnation: integer(f[1], 1, LIMITS.number48, 'incarnation') };
+    case TYPE.ask:
+      return ask(f);
+    case TYPE.told:
+      return told(f);
     default:
       return null;
   }
+}
+
+function ask(f: Fields): Ask {
+  const number = request(f[1]);
+  const topic = text(f[3], LIMITS.topicLength, 'topic');
+  if (topic === '') throw new Malformed('topic');
+  return {
+    type: 'ask',
+    request: number,
+    floor: integer(f[2], 1, number, 'floor'),
+    topic,
+    payload: f[4] === null ? null : payload(f[4]),
+  };
+}
+
+function told(f: Fields): Told {
+  const outcome = word(OUTCOMES, f[2], 'outcome');
+  const value = payload(f[3]);
+  const reason = text(f[4], LIMITS.failureLength, 'text');
+  if (outcome !== 'answered' && value.length > 0) throw new Malformed('payload');
+  if (outcome !== 'failed' && reason !== '') throw new Malformed('text');
+  return { type: 'told', request: request(f[1]), outcome, value, text: reason };
+}
+
+function payload(value: unknown): Uint8Array {
+  const all = bytes(value, 'payload');
+  if (all.length > LIMITS.payloadBytes) throw new Malformed('payload');
+  return all;
 }
 
 function proposal(value: unknown, isHeld: boolean): Proposal {

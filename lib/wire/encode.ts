@@ -4,6 +4,7 @@ import type { View } from '../membership/view.js';
 import type { Ballot, Copy, EnumeratedKey, HeldName, Kept, Proposal, Report } from '../paxos/index.js';
 import {
   EFFECTS,
+  OUTCOMES,
   PACK_OPTIONS,
   PHASES,
   REASONS,
@@ -136,6 +137,10 @@ function toFields(message: Message): Field[] {
       return [TYPE.form, viewFields(message.view)];
     case 'unform':
       return [TYPE.unform, message.incarnation];
+    case 'ask':
+      return [TYPE.ask, message.request, message.floor, message.topic, message.payload];
+    case 'told':
+      return [TYPE.told, message.request, OUTCOMES.indexOf(message.outcome), message.value, message.text];
   }
 }
 

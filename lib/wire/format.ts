@@ -31,12 +31,15 @@ export const TYPE = {
   vouch: 22,
   form: 23,
   unform: 24,
+  ask: 30,
+  told: 31,
 } as const;
 
 /** Where a word travels as a number: its place in these lists. Only ever appended to. */
 export const EFFECTS = ['changed', 'touched', 'removed', 'none'] as const;
 export const REASONS = ['stale', 'clock'] as const;
 export const PHASES = ['seeking', 'voter', 'learner', 'leaving', 'recovering'] as const;
+export const OUTCOMES = ['answered', 'running', 'no handler', 'failed', 'overloaded', 'closing', 'unknown'] as const;
 
 /** In a proposal's other ballots: the round, or the proposer, of the ballot at which it was accepted. */
 export const SAME = -1;
@@ -65,6 +68,11 @@ export const LIMITS = {
   /** Random numbers that name processes and formations, and request numbers. */
   number48: 2 ** 48 - 1,
   shards: 256,
+  topicLength: 128,
+  /** Why an application's handler failed. */
+  failureLength: 1000,
+  /** Bytes of an application's question or answer; a node takes no more than its `maxValueSize`. */
+  payloadBytes: 6 * 2 ** 20,
   port: 65_535,
 } as const;
 

@@ -6,3 +6,4 @@ export { checkSecrets, type Keyring, MIN_SECRET_LENGTH, makeKeyring, type Secret
 export * from './messages.js';
 export { type Opened, Opener, type OpenerCounters, type OpenerOptions, type Refusal } from './open.js';
 export { type RandomBytes, Sealer, sealedSize } from './seal.js';
+export { decodeValue, encodeValue } from './value.js';

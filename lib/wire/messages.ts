@@ -68,7 +68,34 @@ export interface Unform {
 
 export type MembershipMessage = Hello | Who | Vouch | Form | Unform;
 
-export type Message = PaxosMessage | MembershipMessage;
+/** An application's question to one process; repeated until it is answered or its time is up. */
+export interface Ask {
+  readonly type: 'ask';
+  /** Rises with every question of one process, whoever is asked. */
+  readonly request: number;
+  /** The earliest question of that process that is not over: of those before it nobody waits for the answers. 1..request. */
+  readonly floor: number;
+  readonly topic: string;
+  /** `null`: the answerer has said that it has the question. */
+  readonly payload: Uint8Array | null;
+}
+
+/** Answer to {@link Ask}. */
+export interface Told {
+  readonly type: 'told';
+  readonly request: number;
+  /**
+   * `running`: it has the question, and no answer yet; `unknown`: it has answered, and has the answer no more. Nothing was
+   * done where it says `no handler`, `overloaded` or `closing`.
+   */
+  readonly outcome: 'answered' | 'running' | 'no handler' | 'failed' | 'overloaded' | 'closing' | 'unknown';
+  /** Empty unless `answered`. */
+  readonly value: Uint8Array;
+  /** What has gone wrong, for people; empty unless `failed`. */
+  readonly text: string;
+}
+
+export type Message = PaxosMessage | MembershipMessage | Ask | Told;
 
 /** What every datagram and frame says once, before its messages. */
 export interface Envelope {

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { Config, View } from '../../lib/membership/index.js';
 import { higherBallot, NO_BALLOT } from '../../lib/paxos/index.js';
+import { OUTCOMES } from '../../lib/wire/format.js';
 import type { Envelope, Message } from '../../lib/wire/messages.js';
 
 const number48 = fc.oneof(fc.integer({ min: 1, max: 2 ** 48 - 1 }), fc.integer({ min: 1, max: 300 }));
@@ -19,6 +20,11 @@ export const key = fc
 
 export const operation = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 40 });
 const name = fc.string({ unit: 'grapheme', maxLength: 20 });
+
+const topic = fc.oneof(
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
+  fc.constantFrom('~node', 'x'.repeat(128), '\uffff'.repeat(128)),
+);
 
 const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.constant(Uint8Array.from({ length: 256 }, (_, i) => i)));
 
@@ -181,6 +187,22 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
   vouch: fc.record({ type: type('vouch'), request: number48, view, isServing: fc.boolean() }),
   form: fc.record({ type: type('form'), view }),
   unform: fc.record({ type: type('unform'), incarnation: number48 }),
+  ask: fc
+    .record({ type: type('ask'), request: number48, floor: number48, topic, payload: fc.option(bytes) })
+    .map((ask) => ({ ...ask, floor: Math.min(ask.floor, ask.request) })),
+  told: fc
+    .record({
+      type: type('told'),
+      request: number48,
+      outcome: fc.constantFrom(...OUTCOMES),
+      value: bytes,
+      text: fc.oneof(fc.string({ unit: 'grapheme', maxLength: 50 }), fc.constant('x'.repeat(1000))),
+    })
+    .map((told) => ({
+      ...told,
+      value: told.outcome === 'answered' ? told.value : new Uint8Array(0),
+      text: told.outcome === 'failed' ? told.text : '',
+    })),
 };
 
 export const message: fc.Arbitrary<Message> = fc.oneof(...Object.values<fc.Arbitrary<Message>>(MESSAGES));

@@ -137,6 +137,18 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
   [{ type: 'vouch', request: 1, view: VIEW, isServing: true }, '9416019309cb4278bcfe5680000092930701a3613a31c001'],
   [{ type: 'form', view: VIEW }, '92179309cb4278bcfe5680000092930701a3613a31c0'],
   [{ type: 'unform', incarnation: 2 ** 48 - 1 }, '9218cb42efffffffffffe0'],
+  [
+    { type: 'ask', request: 300, floor: 299, topic: 'é', payload: Uint8Array.of(1, 2) },
+    '951ecd012ccd012ba2c3a9c4020102',
+  ],
+  [{ type: 'ask', request: 1, floor: 1, topic: '~node', payload: null }, '951e0101a57e6e6f6465c0'],
+  [{ type: 'told', request: 1, outcome: 'answered', value: Uint8Array.of(0xc0), text: '' }, '951f0100c401c0a0'],
+  ...(['running', 'no handler', 'failed', 'overloaded', 'closing', 'unknown'] as const).map(
+    (outcome, index): readonly [Message, string] => [
+      { type: 'told', request: 1, outcome, value: new Uint8Array(0), text: outcome === 'failed' ? 'x' : '' },
+      `951f010${index + 1}c400${outcome === 'failed' ? 'a178' : 'a0'}`,
+    ],
+  ),
 ];
 
 /** A body of `ENVELOPE` and what these bytes say. */
@@ -175,8 +187,8 @@ describe('messages', () => {
     expect(decodeMessage(Buffer.from(hex, 'hex'))).toEqual(message);
   });
 
-  it('have golden bytes, one of each type', () => {
-    expect(GOLDEN.map(([{ type }]) => type).sort()).toEqual(Object.keys(TYPE).sort());
+  it('have golden bytes, of each type', () => {
+    expect([...new Set(GOLDEN.map(([{ type }]) => type))].sort()).toEqual(Object.keys(TYPE).sort());
   });
 
   it('carry values of any size', () => {
@@ -335,6 +347,19 @@ describe('what no node sends is refused:', () => {
     ['a wish of −2', '9914a00003 00 fe 0000c0', 'wish'],
     ['a port of 65536', '9914a0ce0001000003 00 00 00 00c0', 'streamPort'],
     ['an incarnation of 0', '921800', 'incarnation'],
+    ['a question without a topic', '951e0101a0c400', 'topic'],
+    ['a topic of 129', `951e0101${text(129)}c400`, 'topic'],
+    ['a topic as binary', '951e0101c40161c400', 'topic'],
+    ['a floor of 0', '951e0100a161c400', 'floor'],
+    ['a floor above the question', '951e0102a161c400', 'floor'],
+    ['a question 0', '951e0001a161c400', 'request'],
+    ['a question in words', '951e0101a161a161', 'payload'],
+    ['a question without a payload', '941e0101a161', 'payload'],
+    ['an outcome of 7', '951f0107c400a0', 'outcome'],
+    ['an answer in words', '951f0100a161a0', 'payload'],
+    ['an answer beside a failure', '951f0103c40101a178', 'payload'],
+    ['a failure beside an answer', '951f0100c40101a178', 'text'],
+    ['a failure of 1001', `951f0103c400da03e9${'61'.repeat(1001)}`, 'text'],
   ])('%s', (_, hex, reason) => {
     expect(reasonFor(hex.replaceAll(' ', ''))).toBe(reason);
   });
@@ -344,6 +369,13 @@ describe('what no node sends is refused:', () => {
     expect(reasonFor(read('a'.repeat(1024)))).toBe('none');
     expect(reasonFor(read('a'.repeat(1025)))).toBe('structure');
     expect(reasonFor(read('é'.repeat(513)))).toBe('structure');
+  });
+
+  it('a question or answer beyond the bound', () => {
+    const ask = (size: number) =>
+      encodeMessage({ type: 'ask', request: 1, floor: 1, topic: 't', payload: new Uint8Array(size) });
+    expect(reasonFor(ask(LIMITS.payloadBytes))).toBe('none');
+    expect(reasonFor(ask(LIMITS.payloadBytes + 1))).toBe('payload');
   });
 
   it('keys of an enumeration beyond the bound', () => {

@@ -71,6 +71,7 @@ function watched(): Transport {
 async function startFarm(timeout = 5000): Promise<PaxosNode[]> {
   const nodes = [1, 2, 3].map(() => farm.add({ ...OPTIONS, timeout, transport: watched() }));
   await Promise.all(nodes.map((node) => node.ready()));
+  for (const node of nodes) node.answer('echo', (payload) => payload);
   farm.hub.fate = ({ from, bytes }) => {
     if (ports.includes(from)) {
       recent.push(Buffer.from(bytes));
@@ -84,13 +85,15 @@ async function startFarm(timeout = 5000): Promise<PaxosNode[]> {
 /** What clients were told. */
 interface Ledger {
   readonly acknowledged: Map<string, number[]>;
+  /** What was asked, and the answer. */
+  readonly echoed: [string, unknown][];
   unknown: number;
   failed: number;
 }
 
 /** Clients that count, each at its node, until told to stop. */
 async function work(nodes: readonly PaxosNode[], isOver: () => boolean): Promise<Ledger> {
-  const ledger: Ledger = { acknowledged: new Map(KEYS.map((key) => [key, []])), unknown: 0, failed: 0 };
+  const ledger: Ledger = { acknowledged: new Map(KEYS.map((key) => [key, []])), echoed: [], unknown: 0, failed: 0 };
   const inAnHour = Date.now() + 3_600_000;
   const client = async (node: PaxosNode, key: string): Promise<void> => {
     while (!isOver()) {
@@ -100,6 +103,8 @@ async function work(nodes: readonly PaxosNode[], isOver: () => boolean): Promise
         await node.change(`b/large-${key}`, setText('large '.repeat(400), inAnHour));
         await node.read(key);
         await node.ids('b');
+        const answers = await node.ask('echo', { key, large: 'large '.repeat(result % 10 === 0 ? 400 : 1) });
+        for (const { value, error } of answers) if (error === undefined) ledger.echoed.push([key, value]);
       } catch (error) {
         if (!(error instanceof PaxosError)) throw error;
         if (error.code === 'ERR_OUTCOME_UNKNOWN') ledger.unknown += 1;
@@ -162,7 +167,9 @@ async function underAttack(
 }
 
 /** Each acknowledged increment counted once, and nothing else. */
-async function checkAnswers(nodes: readonly PaxosNode[], { acknowledged, unknown }: Ledger): Promise<void> {
+async function checkAnswers(nodes: readonly PaxosNode[], { acknowledged, echoed, unknown }: Ledger): Promise<void> {
+  expect(echoed.length).toBeGreaterThan(0);
+  expect(echoed.every(([key, value]) => (value as { key?: unknown }).key === key)).toBe(true);
   for (const [key, results] of acknowledged) {
     expect(new Set(results).size).toBe(results.length);
     expect(results.length).toBeGreaterThan(0);

@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 const randomBytes = (size: number): Uint8Array => crypto.randomBytes(size);
-const MESSAGE_TYPES = 19;
+const MESSAGE_TYPES = 21;
 const NOW_MS = 1e6;
 
 describe('the traffic recorded', () => {

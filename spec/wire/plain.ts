@@ -1,6 +1,6 @@
 /** What a body says, read by other code than the decoder's: what both read must be the same. */
 import { MAX_PULLED, MAX_TRANSFERRED } from '../../lib/paxos/index.js';
-import { LIMITS } from '../../lib/wire/format.js';
+import { LIMITS, OUTCOMES } from '../../lib/wire/format.js';
 import type { Message } from '../../lib/wire/messages.js';
 
 /** A field as it travels. */
@@ -187,4 +187,5 @@ const WORDS = new Set<number | string>([
     'leaving',
     'recovering',
   ],
+  ...OUTCOMES,
 ]);

@@ -49,6 +49,17 @@ export async function recordTraffic(): Promise<Traffic> {
   );
   await Promise.all(all.flatMap((node) => [node.read('b/contended'), node.read('b/large-0'), node.ids('b')]));
   await Promise.all(all.map((node, index) => node.change(`b/text-${index}`, remove)));
+  // Questions of the application: answered at once, late, in a frame, by a failure, by nobody.
+  for (const node of all) {
+    node.answer('echo', (payload) => payload);
+    node.answer('late', () => new Promise((resolve) => setTimeout(resolve, 100, new Map([[1n, new Date()]]))));
+    node.answer('fail', () => Promise.reject(new Error('of the handler')));
+  }
+  const asked = all.flatMap((node) => [
+    ...['a', { b: [1, -0] }, 'large '.repeat(400)].map((payload) => node.ask('echo', payload, { to: 'all' })),
+    ...['late', 'fail', 'none'].map((topic) => node.ask(topic)),
+  ]);
+  await Promise.all(asked);
   // What one voter misses it fetches from the others.
   const [first, , third] = nodes;
   deaf = 3;
