@@ -12,7 +12,12 @@ export type PaxosErrorCode =
   | 'ERR_RESIZE_PENDING'
   | 'ERR_NO_HANDLER'
   | 'ERR_NO_ANSWER'
-  | 'ERR_HANDLER_FAILED';
+  | 'ERR_HANDLER_FAILED'
+  | 'ERR_LIFETIME_OVER'
+  | 'ERR_LEASE_ENDED'
+  | 'ERR_TOO_MANY_LIVES'
+  | 'ERR_UNREADABLE'
+  | 'ERR_WATCH_OVERFLOW';
 
 /** Base of all errors that this package raises; `code` tells them apart and the message names the remedy. */
 export class PaxosError extends Error {
@@ -131,5 +136,44 @@ export class NoAnswerError extends PaxosError {
 export class HandlerFailedError extends PaxosError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_HANDLER_FAILED', message, options);
+  }
+}
+
+/** What the key was to live by is over already, or was never there. Nothing was written. */
+export class LifetimeOverError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_LIFETIME_OVER', message);
+  }
+}
+
+/** Why a lease's signal is aborted: it was released, or lost. */
+export class LeaseEndedError extends PaxosError {
+  constructor(
+    message: string,
+    /** `false`: its holder gave it back. */
+    readonly isLost: boolean,
+  ) {
+    super('ERR_LEASE_ENDED', message);
+  }
+}
+
+/** A key hangs on too many others, one by another. */
+export class TooManyLivesError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_TOO_MANY_LIVES', message);
+  }
+}
+
+/** What a register holds was written by something else, or by a later version. */
+export class UnreadableValueError extends PaxosError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_UNREADABLE', message, options);
+  }
+}
+
+/** A watch's consumer is too slow, and more keys have changed than are kept for it. Look at what is there, and watch anew. */
+export class WatchOverflowError extends PaxosError {
+  constructor(message: string) {
+    super('ERR_WATCH_OVERFLOW', message);
   }
 }

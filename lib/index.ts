@@ -1,4 +1,5 @@
 export * from './errors.js';
+export * from './kv/index.js';
 export type { Config } from './membership/index.js';
 export type { AnswerHandler } from './node/answering.js';
 export type { Answer, AskOptions } from './node/asking.js';

@@ -2,7 +2,7 @@ import { type Answerer, type Electorate, isQuorum, lastSlotOf, majorityOf } from
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
 import { type Claim, Claims } from './claims.js';
 import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
-import { type PeerTable, SUSPICION_MS } from './peers.js';
+import { type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import { type Config, configOf, type Holder, isOlder, mergeViews, slotOf, type View, vectorOf } from './view.js';
 
@@ -44,6 +44,8 @@ export interface MembershipSetup {
   readonly isBootstrap: boolean;
   /** By how many ms a process's clock, as heard of late, is ahead of this one's. */
   readonly clockAheadMs: (process: number) => number;
+  /** Where this process's datagrams come from, if it knows. */
+  readonly ownAddress: () => PeerAddress | null;
   /** Whether this process's memory outlives it. */
   readonly isDurable: boolean;
   /** In 0..1. */
@@ -613,13 +615,13 @@ export class Membership {
 
   /** The slot that this process is to have, and only that one, has a holder that lives. */
   #checkTaken({ monotonicMs }: MembershipInstant): Directive[] {
-    const { wish, name } = this.#setup;
+    const { wish } = this.#setup;
     const holder = wish > 0 ? this.#view?.holders[wish - 1] : null;
     if (holder == null || !this.#peers.isHeard(holder.process, monotonicMs, SILENCE_MS)) return [];
     return this.#warnOnce(
       'slot-taken',
       holder.process,
-      `Slot ${wish} is held by ${this.#nameOf(holder)}, which is up; this process (${name}) was given the same one and joins as a learner: give each its own, or leave option slot out.`,
+      `Slot ${wish} is held by ${this.#nameOf(holder)}, which is up; ${this.#own} was given the same one and joins as a learner: give each its own, or leave option slot out.`,
     );
   }
 
@@ -771,7 +773,7 @@ export class Membership {
     if (wish > 0 && hello.wish === wish) {
       warn(
         'slot-doubled',
-        `${who} wants slot ${wish}, and so does this process (${this.#setup.name}): give each its own, or leave 'slot' out.`,
+        `${who} wants slot ${wish}, and so does ${this.#own}: give each its own, or leave 'slot' out.`,
       );
     }
     return directives;
@@ -817,10 +819,17 @@ export class Membership {
     return { kind: 'send', to, message };
   }
 
-  #nameOf(holder: Holder): string {
-    const address = this.#peers.get(holder.process)?.address;
-    return address === undefined ? holder.name : `${holder.name} (${address.host}:${address.port})`;
+  get #own(): string {
+    return `this process, ${named(this.#setup.name, this.#setup.ownAddress())},`;
   }
+
+  #nameOf(holder: Holder): string {
+    return named(holder.name, this.#peers.get(holder.process)?.address);
+  }
+}
+
+function named(name: string, address: PeerAddress | null | undefined): string {
+  return address == null ? name : `${name} (${address.host}:${address.port})`;
 }
 
 /** Whoever held the slot just before: one that held it earlier has not the memory that goes with it. */

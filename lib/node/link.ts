@@ -71,6 +71,7 @@ export class Link {
   readonly #opener: Opener;
   #isFlushDue = false;
   #isClosed = false;
+  #ownAddress: Address | null = null;
   readonly counters: LinkCounters = { malformed: 0, tooOld: 0, notForUs: 0, otherVector: 0, unknownType: 0, unsent: 0 };
 
   constructor(setup: LinkSetup) {
@@ -103,6 +104,11 @@ export class Link {
 
   get outbox(): Outbox['status'] {
     return this.#outbox.status;
+  }
+
+  /** Where this process's own datagrams come from, as it hears them itself; `null` where the network brings none back. */
+  get ownAddress(): Address | null {
+    return this.#ownAddress;
   }
 
   open(): Promise<{ readonly streamPort: number }> {
@@ -188,7 +194,10 @@ export class Link {
   #receive(bytes: Uint8Array, from: Address, isFrame: boolean): boolean {
     if (this.#isClosed) return false;
     const opened = this.#opener.open(bytes, this.#setup.runtime.monotonicMs());
-    if (!opened.ok) return false;
+    if (!opened.ok) {
+      if (opened.reason === 'own') this.#ownAddress = from;
+      return false;
+    }
     const body = decodeBody(opened.body);
     if (!body.ok) {
       this.counters.malformed += 1;

@@ -25,6 +25,8 @@ import {
   type Change,
   type Changed,
   type Commit,
+  type EnumerationOutcome,
+  formatBallot,
   type Instant,
   lastSlotOf,
   lineageAgeMs,
@@ -32,6 +34,7 @@ import {
   type Outgoing,
   type RegisterRecord,
   type State,
+  type Tombstone,
 } from '../paxos/index.js';
 import { openMemory } from '../storage/index.js';
 import { createTransport, type Transport } from '../transport/index.js';
@@ -56,7 +59,15 @@ import {
   refuseTimeout,
 } from './options.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
-import type { CommitEvent, Consistency, EnumerationOptions, OperationOptions, Registers } from './registers.js';
+import type {
+  CommitEvent,
+  Consistency,
+  EnumerationOptions,
+  Head,
+  OperationOptions,
+  OwnState,
+  WatchableRegisters,
+} from './registers.js';
 import { Repairer } from './repairer.js';
 import { progressOf, type ResizeProgress } from './resize.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
@@ -116,7 +127,7 @@ export interface NodeEvents {
  * It starts by itself; operations called before the farm is found wait for it, up to their time-out. While nothing is
  * under way it does not keep the process alive.
  */
-export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
+export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegisters {
   readonly #settings: NodeSettings;
   readonly #runtime: Runtime;
   readonly #transport: Transport;
@@ -156,6 +167,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
+  readonly #lastSteps = new Set<() => Promise<void>>();
   #toldResize = 'null';
   #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
 
@@ -184,6 +196,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         formationGraceMs: this.#settings.formationGraceMs,
         isBootstrap: this.#settings.isBootstrap,
         isDurable: this.#settings.storage !== null,
+        ownAddress: () => this.#link?.ownAddress ?? null,
         clockAheadMs: (process) => this.#clock.aheadMs(process, runtime.monotonicMs()) ?? 0,
         random,
         drawNumber: () => drawNumber(runtime),
@@ -317,7 +330,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
    * Operations called from now on fail with ClosedError; those under way have until their time-outs.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#leave();
     return this.#closed;
   }
 
@@ -382,13 +395,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     bucket: string,
     { timeoutMs = this.#settings.timeoutMs, includesJustEnded = false }: EnumerationOptions = {},
   ): Promise<string[]> {
-    const refusal = this.#refusal(timeoutMs);
-    if (refusal !== null) throw refusal;
     // All that it takes together has to be done in that time.
     const left = this.deadline(timeoutMs);
-    await this.#electorateWithin(timeoutMs);
     const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
+    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
     const overMs = this.nowMs() - (includesJustEnded ? this.#settings.maxClockSkewMs : 0);
     const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
@@ -412,6 +422,44 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
         return leftMs();
       },
     };
+  }
+
+  after(delayMs: number, callback: () => void, isHolding = false): () => void {
+    return this.#runtime.setTimer(delayMs, isHolding, callback);
+  }
+
+  async heads(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<Head[]> {
+    const prefix = `${bucket}/`;
+    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
+    const nowMs = this.nowMs();
+    const heads = settled
+      .filter(({ until }) => until > nowMs)
+      .map(({ key, accepted }) => ({ id: key.slice(prefix.length), mark: formatBallot(accepted) }));
+    return [...heads, ...unsettled.map((key) => ({ id: key.slice(prefix.length), mark: null }))];
+  }
+
+  async #enumerate(
+    prefix: string,
+    timeoutMs: number,
+  ): Promise<Extract<EnumerationOutcome, { readonly kind: 'complete' }>> {
+    const refusal = this.#refusal(timeoutMs);
+    if (refusal !== null) throw refusal;
+    const left = this.deadline(timeoutMs);
+    await this.#electorateWithin(timeoutMs);
+    return this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
+  }
+
+  own(bucket: string, shard: number): OwnState[] {
+    const prefix = `${bucket}/`;
+    return this.#voter
+      .localStates(prefix, shard, this.#now())
+      .map(([key, state]) => ({ ...state, id: key.slice(prefix.length) }));
+  }
+
+  /** Has something done before this process leaves, while it still serves; it is waited for. @returns takes it back */
+  beforeClose(step: () => Promise<void>): () => void {
+    this.#lastSteps.add(step);
+    return () => this.#lastSteps.delete(step);
   }
 
   nowMs(): number {
@@ -604,6 +652,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
     this.#asking.abort(error);
     this.#endReady(error);
     this.#warnings.warn('start-failed', error.message);
+  }
+
+  async #leave(): Promise<void> {
+    const steps = [...this.#lastSteps].map((step) => step());
+    if (steps.length > 0) await Promise.allSettled(steps);
+    await this.#close();
   }
 
   async #close(): Promise<void> {
@@ -1090,17 +1144,30 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
 
   #collect(): void {
     // A node that leaves starts nothing new; the others settle what it leaves half done.
-    const unsettled = this.#isClosing ? [] : this.#voter.collect(this.#now());
-    for (const key of unsettled) {
-      if (this.#settling >= MAX_SETTLING) break;
-      this.#settling += 1;
-      this.#track(this.#operations.settle(key, this.#settings.timeoutMs))
-        // What can't be settled now comes up again at a later collection.
-        .catch((error: unknown) => debug('settling %s failed: %s', key, error))
-        .finally(() => {
-          this.#settling -= 1;
-        });
-    }
+    if (this.#isClosing) return;
+    const { unsettled, endless } = this.#voter.collect(this.#now());
+    for (const key of unsettled.filter(isOfUsers))
+      this.#settle(key, () => this.#operations.settle(key, this.#settings.timeoutMs));
+    const { config } = this.#membership;
+    // While the farm changes its size it is not certain who all voters are.
+    if (config === null || stageOf(config) !== 'stable') return;
+    for (const tombstone of endless) this.#settle(tombstone.key, () => this.#release(tombstone));
+  }
+
+  /** So many at a time: what can't be settled now comes up again at a later collection. */
+  #settle(key: string, settle: () => Promise<unknown>): void {
+    if (this.#settling >= MAX_SETTLING) return;
+    this.#settling += 1;
+    this.#track(settle())
+      .catch((error: unknown) => debug('settling %s failed: %s', key, error))
+      .finally(() => {
+        this.#settling -= 1;
+      });
+  }
+
+  async #release(tombstone: Tombstone): Promise<void> {
+    if (await this.#operations.arePast(tombstone.key, tombstone, this.#settings.timeoutMs))
+      this.#voter.release(tombstone, this.#now());
   }
 
   // ---- small things
@@ -1191,6 +1258,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements Registers {
   #warnAge(process: number, who: string, ageMs: number): void {
     this.#warnings.warn('clock', this.#diagnosis.age(process, who, ageMs));
   }
+}
+
+/** The farm's own registers, of a bucket without a name, are never over. */
+function isOfUsers(key: string): boolean {
+  return !key.startsWith('/');
 }
 
 function closedError(): ClosedError {

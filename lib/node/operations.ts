@@ -21,6 +21,8 @@ import {
   type RegisterRecord,
   type RoundContext,
   type State,
+  type Tombstone,
+  Unanimity,
 } from '../paxos/index.js';
 import { votersOf } from './claim.js';
 
@@ -169,6 +171,26 @@ export class Operations {
   /** Finds out by a classic round whether what is half done is chosen, and seals what has expired. */
   settle(key: string, timeoutMs: number): Promise<unknown> {
     return this.#call(key, OBSERVE, false, timeoutMs);
+  }
+
+  /** Whether all voters are past that tombstone: see {@link Unanimity}. */
+  arePast(key: string, tombstone: Tombstone, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const electorate = this.#context.electorate();
+      if (electorate === null) return resolve(false);
+      const exchange = new Unanimity({
+        request: this.nextRequest(),
+        electorate: votersOf(key, electorate),
+        deadlineMs: this.#deadline(timeoutMs),
+        retransmitMs: this.#context.retransmitMs(),
+        tombstone,
+      });
+      this.#run(
+        exchange,
+        () => resolve(exchange.outcome?.isPast === true),
+        () => resolve(false),
+      );
+    });
   }
 
   enumerate(prefix: string, timeoutMs: number): Promise<Extract<EnumerationOutcome, { kind: 'complete' }>> {

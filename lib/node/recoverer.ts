@@ -176,8 +176,10 @@ export class Recoverer {
   receive(from: Answerer, answer: AcceptorAnswer): boolean {
     const source = this.#sources.find(({ transfer }) => transfer.request === answer.request);
     if (source === undefined) return false;
-    source.transfer.receive(from, answer, this.#setup.now());
+    const outgoing = source.transfer.receive(from, answer, this.#setup.now());
     this.#finish();
+    // What has been read may be enough without this one.
+    if (outgoing !== null && this.#task !== null) source.send(outgoing);
     return true;
   }
 

@@ -36,10 +36,44 @@ export interface Registers {
   ids(bucket: string, options?: EnumerationOptions): Promise<string[]>;
   /** Calls `listener` for each commit seen in a bucket, until the function returned is called. */
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void;
-  /** Options for operations that have one time-out together, which begins now. */
-  deadline(): OperationOptions;
+  /**
+   * Options for operations that have one time-out together, which begins now.
+   * @param timeoutMs the node's `timeout` unless given
+   */
+  deadline(timeoutMs?: number): OperationOptions;
   /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */
   nowMs(): number;
+}
+
+/** {@link Registers} with what watches and lifetimes need. */
+export interface WatchableRegisters extends Registers {
+  /**
+   * Visible ids of a bucket over the whole farm, in no order, each with what tells whether it was written since: also by a
+   * write that left it as it was.
+   */
+  heads(bucket: string, options?: OperationOptions): Promise<Head[]>;
+  /**
+   * Calls back once, after so many ms.
+   * @param isHolding whether it keeps the process alive meanwhile; default `false`
+   * @returns cancels it
+   */
+  after(delayMs: number, callback: () => void, isHolding?: boolean): () => void;
+  /**
+   * What this process's own memory has of a bucket in one of its 256 shards, as far as it is known to be chosen; nothing
+   * where it does not vote. A hint: it may be stale.
+   */
+  own(bucket: string, shard: number): readonly OwnState[];
+}
+
+export interface Head {
+  readonly id: string;
+  /** Another one after each write; `null` where a write is half done. */
+  readonly mark: string | null;
+}
+
+/** What a process's own memory has of a register. */
+export interface OwnState extends State {
+  readonly id: string;
 }
 
 /** A chosen change, as seen by this node. */

@@ -14,7 +14,9 @@ import {
   type RecordTable,
   type RegisterRecord,
   type State,
+  type Tombstone,
   type Transfer,
+  type Uncollected,
   visible,
 } from '../paxos/index.js';
 import { type AcceptorMemory, type Identity, MemoryTable, VolatileTable } from '../storage/index.js';
@@ -189,10 +191,25 @@ export class Voter {
     return state.value === null ? null : state;
   }
 
-  /** Forgets what is over. @returns keys that somebody has to settle first */
-  collect(now: Instant): string[] {
+  /** What this process's memory has, of those keys in that shard that are known to be chosen and not expired. */
+  localStates(prefix: string, shard: number, now: Instant): (readonly [string, State])[] {
     if (!this.isVoting) return [];
+    return [...this.#memory.shard(shard)].flatMap(([key, { proposal, committed }]) => {
+      if (proposal === null || !committed || !key.startsWith(prefix)) return [];
+      const state = visible(proposal, now);
+      return state.value === null ? [] : [[key, state] as const];
+    });
+  }
+
+  /** Forgets what is over. @returns what has to be done before more can go */
+  collect(now: Instant): Uncollected {
+    if (!this.isVoting) return { unsettled: [], endless: [] };
     return this.#acceptor.collect(now, COLLECT_LIMIT, (this.#setup.slot() - 1) * SETTLE_STEP_MS);
+  }
+
+  /** See {@link Acceptor.release}. */
+  release(tombstone: Tombstone, now: Instant): void {
+    if (this.isVoting) this.#acceptor.release(tombstone, now);
   }
 
   /** Part of a recovery: see {@link Acceptor.absorb}. */

@@ -34,12 +34,15 @@ import {
   type Transfer,
   type Transferred,
 } from './messages.js';
-import { FOREVER, isSameProposal, NO_BYTES, type RegisterRecord } from './record.js';
+import { FOREVER, isSameProposal, NO_BYTES, type OperationId, type RegisterRecord } from './record.js';
 import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
 export interface AcceptorLimits {
-  /** S: how far apart two clocks of the farm may be, and the longest that an operation may take, in ms. */
+  /**
+   * S, in ms: two trusted clocks of the farm are less than this apart, and an operation takes less. The same for all
+   * acceptors and proposers.
+   */
   readonly maxClockSkewMs: number;
 }
 
@@ -52,6 +55,35 @@ const KEYS_PER_PAGE = 400;
  */
 const BYTES_PER_PAGE = 48 * 1024;
 
+/** What has to be done before an acceptor can forget keys that are over. */
+export interface Uncollected {
+  /** Somebody has to settle whether their values are chosen. */
+  readonly unsettled: readonly string[];
+  /** Tombstones of values without an end: all voters have to be past them. */
+  readonly endless: readonly Tombstone[];
+}
+
+/** A tombstone that is chosen. */
+export interface Tombstone {
+  readonly key: string;
+  /** Ballot that it was accepted at. */
+  readonly accepted: Ballot;
+  /** The operation that made it; with `accepted` it names the tombstone. */
+  readonly operation: OperationId;
+}
+
+/** Ms after which no copy arrives any more that was asked for before: longer than a repair's question waits. */
+const COPY_MS = 10_000;
+
+/** A value without an end is looked at after so many S: it may have become a tombstone. */
+const REVISIT = 30;
+
+/**
+ * The same of a page of a transfer, of which there are thousands: while one is made, sealed and sent, all that others ask of
+ * this process waits.
+ */
+const BYTES_PER_TRANSFER = 16 * 1024;
+
 /**
  * What an acceptor lacks of a value that another one knows to be chosen: `nothing`, if it holds that value or a later one,
  * or the value is over; `word`, if it holds the value and has not heard that it is chosen; or the `record`.
@@ -63,7 +95,8 @@ export type Lack = 'nothing' | 'word' | 'record';
  * Rystsov, *CASPaxos*, section 2.1), and the forgetting of what is over (docs/protocol.md, "Expiry and forgetting").
  *
  * It answers; it never speaks first. The caller delivers each answer only after what the step wrote is as safe as the
- * storage promises.
+ * storage promises (*Paxos Made Simple*, section 2.5). Steps are taken one at a time; one that throws an
+ * {@link InvariantError} is the last.
  */
 export class Acceptor {
   readonly #table: RecordTable;
@@ -74,6 +107,10 @@ export class Acceptor {
   #floor: Ballot = NO_BALLOT;
   #highestRound = 0;
 
+  /**
+   * @param table empty. What an earlier process held for the slot comes in by {@link raiseFloor} and {@link absorb}; the
+   *   floor is not in the table, and is stored beside it
+   */
   constructor(table: RecordTable, limits: AcceptorLimits) {
     this.#table = table;
     this.#skewMs = limits.maxClockSkewMs;
@@ -93,11 +130,18 @@ export class Acceptor {
     return this.#table.size;
   }
 
+  /** What is held of a register; `undefined` if there is no record. For a proposer in the same process. */
   record(key: string): RegisterRecord | undefined {
     return this.#table.get(key);
   }
 
-  /** Answers a request; `null` where the request asks for none. */
+  /**
+   * Takes a request from whoever sent it. A request that comes twice, or late, does no harm.
+   *
+   * Throws {@link InvariantError}, and what the table throws.
+   *
+   * @returns the answer, for the process that asked, once what was written is durable; `null` to a `commit`
+   */
   receive(request: AcceptorRequest, now: Instant): AcceptorAnswer | null {
     switch (request.type) {
       case 'prepare':
@@ -190,10 +234,16 @@ export class Acceptor {
       request: request.request,
       report: report && withoutLineage(report),
       horizon: record?.horizon ?? 0,
+      floor: this.#floor,
     };
   }
 
-  /** @returns whether this is news: the value named is held here, and was not known to be chosen. */
+  /**
+   * Takes it for chosen what is named, if it is held. What is known to be chosen may be given to other acceptors, and
+   * forgotten in time.
+   *
+   * @returns whether this is news: the value named is held here, and was not known to be chosen
+   */
   commit({ key, ballot, operation }: Commit): boolean {
     const record = this.#table.get(key);
     if (record?.proposal == null || record.committed) return false;
@@ -204,7 +254,10 @@ export class Acceptor {
     return true;
   }
 
-  /** The digests of all shards, to compare with another acceptor's. */
+  /**
+   * The digests of all shards, to compare with another acceptor's: for each, the exclusive or of 32 bits of (key, ballot) of
+   * all that is known to be chosen. 1024 bytes, big-endian; a copy.
+   */
   get digests(): Uint8Array {
     return encodeDigests(this.#digests);
   }
@@ -282,7 +335,7 @@ export class Acceptor {
         }
         const kept = keptOf(key, record);
         size += sizeOf(kept);
-        if (records.length > 0 && (size > BYTES_PER_PAGE || records.length >= MAX_TRANSFERRED)) {
+        if (records.length > 0 && (size > BYTES_PER_TRANSFER || records.length >= MAX_TRANSFERRED)) {
           return this.#transferred(request, first, after, shard, last, records);
         }
         records.push(kept);
@@ -305,7 +358,9 @@ export class Acceptor {
 
   /**
    * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
-   * stand for: part of a recovery, before this acceptor answers anything.
+   * stand for: part of a recovery, before this acceptor answers anything (Michael, Ports, Sharma, Szekeres, *Recovering
+   * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot; a
+   * value below a higher promise is marked as a copy, which is no vote.
    */
   absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
     const record = this.#table.get(key);
@@ -328,6 +383,8 @@ export class Acceptor {
   /**
    * The records of another acceptor have been absorbed: what it has forgotten binds this one too, and keys that others
    * still have a record of. That acceptor may have promised more for them before it forgot them.
+   *
+   * @param floor that of the acceptor read from, as it was after its last record; one below this acceptor's changes nothing
    */
   raiseFloor(floor: Ballot): void {
     this.#floor = higherBallot(this.#floor, floor);
@@ -353,29 +410,50 @@ export class Acceptor {
   }
 
   /**
-   * Forgets what is over, of at most `limit` keys.
+   * Forgets what is over, of at most `limit` keys. To be called every second or so; while `now` is not trusted it does
+   * nothing. Whoever never calls it keeps all records for ever.
    *
+   * @param limit keys looked at, which bounds what one call takes
    * @param settleDelayMs how long after its time a record not known to be chosen is left for others to settle
-   * @returns keys that can't be forgotten before somebody settles whether their value is chosen
+   * @returns what can't be forgotten yet, and waits for others
    */
-  collect(now: Instant, limit: number, settleDelayMs: number): string[] {
-    // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
-    if (!now.isTrusted) return [];
+  collect(now: Instant, limit: number, settleDelayMs: number): Uncollected {
     const unsettled: string[] = [];
+    const endless: Tombstone[] = [];
+    // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
+    if (!now.isTrusted) return { unsettled, endless };
     for (const key of this.#agenda.take(now.wallMs, limit)) {
       const record = this.#table.get(key);
       if (record === undefined) continue;
       const dueMs = this.#forgettableAtMs(record, now);
       if (dueMs > now.wallMs) {
-        this.#agenda.add(key, dueMs);
-      } else if (record.proposal === null || record.committed) {
-        this.#forget(key, record);
-      } else {
-        this.#agenda.add(key, now.wallMs + this.#skewMs);
-        if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
+        this.#agenda.add(key, this.#lookAtMs(dueMs, now));
+        continue;
       }
+      const { proposal, committed, horizon } = record;
+      const isEndless = horizon >= FOREVER;
+      if (!isEndless && (proposal === null || committed)) {
+        this.#forget(key, record);
+        continue;
+      }
+      this.#agenda.add(key, now.wallMs + this.#skewMs);
+      // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
+      if (isEndless && committed && proposal?.value === null)
+        endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
+      else if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
     }
-    return unsettled;
+    return { unsettled, endless };
+  }
+
+  /**
+   * All voters were found to be past that tombstone of a value without an end, the present holders of all slots at one time:
+   * nothing older is held, or will ever be accepted, by anybody. It may go when whatever was read before that has come to
+   * its end: an operation lives less than S, and a repair's question less than {@link COPY_MS}.
+   */
+  release({ key, accepted, operation }: Tombstone, now: Instant): void {
+    const record = this.#table.get(key);
+    if (record?.proposal == null || !isSameProposal(record.proposal, accepted, operation)) return;
+    this.#store(key, record, { ...record, horizon: 0, touchedMs: now.monotonicMs + COPY_MS }, now);
   }
 
   #forget(key: string, record: RegisterRecord): void {
@@ -397,10 +475,11 @@ export class Acceptor {
    * the floor would be lifted above all rounds that proposers use, and each new key refused.
    */
   #forgettableAtMs(record: RegisterRecord, now: Instant): number {
-    if (record.horizon >= FOREVER) return FOREVER;
+    const endMs = endOf(record);
+    if (endMs >= FOREVER) return FOREVER;
     const quietMs = record.proposal === null ? 2 * this.#skewMs : this.#skewMs;
     const quietUntilMs = now.wallMs + (record.touchedMs + quietMs - now.monotonicMs);
-    const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;
+    const visibleUntilMs = endMs === 0 ? 0 : endMs + 2 * this.#skewMs;
     return Math.max(visibleUntilMs, quietUntilMs, roundTimeMs(record.promised.round));
   }
 
@@ -421,7 +500,12 @@ export class Acceptor {
     this.#highestRound = Math.max(this.#highestRound, next.promised.round);
     if (before !== undefined) return;
     // By a clock that nobody agrees with it might be filed for a day that is far off: it is looked at when they agree.
-    this.#agenda.add(key, now.isTrusted ? Math.min(this.#forgettableAtMs(next, now), FOREVER) : 0);
+    this.#agenda.add(key, now.isTrusted ? this.#lookAtMs(this.#forgettableAtMs(next, now), now) : 0);
+  }
+
+  /** When a record is to be looked at that may go from that time on. */
+  #lookAtMs(dueMs: number, now: Instant): number {
+    return dueMs >= FOREVER ? now.wallMs + REVISIT * this.#skewMs : dueMs;
   }
 
   /** A value is known to be chosen here, or is not any more. */
@@ -456,6 +540,12 @@ function sizeOf({ key, proposal }: Pick<Kept, 'key' | 'proposal'>): number {
   if (proposal === null) return size;
   const { value, attributes, lineage } = proposal;
   return size + (value?.byteLength ?? 0) + attributes.byteLength + 140 * lineage.length;
+}
+
+/** Wall-clock ms until which something may show of it; of what was once promised without an end, as far as is known here. */
+function endOf({ horizon, proposal }: RegisterRecord): number {
+  if (horizon < FOREVER) return horizon;
+  return proposal?.value == null ? 0 : proposal.until;
 }
 
 function keptOf(key: string, { promised, proposal, committed, horizon }: RegisterRecord): Kept {

@@ -22,10 +22,12 @@ export function compareBallots(a: Ballot, b: Ballot): number {
   return a.round - b.round || a.proposer - b.proposer;
 }
 
+/** Whether both are the same ballot: the same attempt of the same proposer, since no ballot is issued twice. */
 export function sameBallot(a: Ballot, b: Ballot): boolean {
   return a.round === b.round && a.proposer === b.proposer;
 }
 
+/** The higher of the two; `a` where they are the same. */
 export function higherBallot(a: Ballot, b: Ballot): Ballot {
   return compareBallots(a, b) >= 0 ? a : b;
 }
@@ -42,15 +44,24 @@ export function formatBallot(ballot: Ballot): string {
 
 /**
  * Issues the ballots of one process, each once: every round is above the one before it, and no other process has this
- * one's `proposer` number. (Invariant 1.)
+ * one's `proposer` number (Lamport, *Paxos Made Simple*, section 2.5: disjoint sets of numbers). All rounds of a process
+ * share one source, which is not stored: a process that starts again takes another number. (Invariant 1.)
  */
 export class BallotSource {
+  /** The number that every ballot of this source carries. */
+  readonly proposer: number;
   #last = 0;
 
   /** @param proposer random integer in 1..2⁴⁸−1, never used by another process or an earlier start of this one */
-  constructor(readonly proposer: number) {}
+  constructor(proposer: number) {
+    this.proposer = proposer;
+  }
 
-  /** A ballot above all that were issued or observed here. */
+  /**
+   * A ballot above all that were issued or observed here.
+   *
+   * @param wallMs ms since 1970: the round is this time's, unless one as late was issued or observed already
+   */
   next(wallMs: number): Ballot {
     this.#last = Math.max(this.#last + 1, Math.floor(wallMs) * ROUNDS_PER_MS);
     return { round: this.#last, proposer: this.proposer };
@@ -59,6 +70,9 @@ export class BallotSource {
   /**
    * Learns a round that another process has used, so that the next ballot is above it. A round more than `maxAheadMs`
    * ahead of the wall clock is not learnt: one wrong clock must not run away with everybody's.
+   *
+   * @param wallMs ms since 1970
+   * @param maxAheadMs S
    */
   observe(round: number, wallMs: number, maxAheadMs: number): void {
     if (round > this.#last && round <= (wallMs + maxAheadMs) * ROUNDS_PER_MS) this.#last = round;

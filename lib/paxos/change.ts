@@ -11,9 +11,14 @@ export interface Current extends State {
 
 /** What a register is to hold. */
 export interface Write {
-  /** `null` destroys. */
+  /** `null` destroys. The bytes are not to be altered afterwards. */
   readonly value: Uint8Array | null;
+  /** See {@link State.attributes}; those of `value: null` are dropped. */
   readonly attributes: Uint8Array;
+  /**
+   * Whole ms since 1970, not beyond {@link Change.bound} or the `until` that is there; `FOREVER` for no end. One that is
+   * over, by a clock that is trusted, destroys.
+   */
   readonly until: number;
   /**
    * Of what is copied from another farm: the life that it belongs to, and its place in that life's order. Else the
@@ -26,7 +31,7 @@ export interface Write {
 export interface Decision<R> {
   /** `null` leaves the register as it is. */
   readonly write: Write | null;
-  /** Handed to the caller once the decision is chosen. */
+  /** Handed to the caller once the decision is chosen: that of the run which took effect. */
   readonly result: R;
 }
 
@@ -49,7 +54,10 @@ export interface Change<R> {
   readonly seals: boolean;
   /** Sizes of which it takes a majority too, beside those of the electorate; see `isQuorum`. */
   readonly also?: readonly number[];
-  /** What it throws reaches the caller; the register stays as it is. */
+  /**
+   * Decides. Synchronous, and a function of what it is given alone. What it throws reaches the caller; the register stays
+   * as it is. (A write that breaks the rules of {@link Write} counts as a `RangeError` thrown.)
+   */
   apply(current: Current): Decision<R>;
 }
 

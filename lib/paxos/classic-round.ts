@@ -11,27 +11,41 @@ import { ABSENT, isSameProposal, type OperationId, type Proposal, type RegisterR
 
 /** What all rounds of a process share. */
 export interface RoundContext {
+  /** The one source of the process. */
   readonly ballots: BallotSource;
+  /** S, in ms: see `AcceptorLimits`. */
   readonly maxClockSkewMs: number;
-  /** Age in ms at which operations drop out of the lineage. */
+  /** Age in ms at which operations drop out of the lineage: `lineageAgeMs`, or more. */
   readonly lineageKeepMs: number;
-  /** Whether an operation is an earlier one of this process, and its caller was told what became of it. */
+  /**
+   * Whether an operation is an earlier one of this process, and its caller was told what became of it: it is left out of
+   * lineages, for nobody will look for it. `false` is always right.
+   */
   readonly isDone: (operation: OperationId) => boolean;
-  /** In 0..1, for the back-off. */
+  /** In 0..1, for the back-off: from a source that differs from process to process. */
   readonly random: () => number;
 }
 
+/** What one operation is given. Its deadline is less than S ahead: see `AcceptorLimits`. */
 export interface ClassicRoundSetup extends ExchangeSetup {
+  /** What it shares with the others of its process. */
   readonly context: RoundContext;
+  /** The register. */
   readonly key: string;
+  /** Names this operation, and no other ever. */
   readonly operation: OperationId;
-  /** The changes to make, as one step; asked for anew at each attempt until an accept has been sent. */
+  /**
+   * The changes to make, as one step, in this order; asked for at each attempt anew. One that may remove the value comes
+   * last. Some may be left out the next time while {@link ClassicRound.isExposed} is `false`; after that none.
+   */
   readonly changes: () => readonly Change<unknown>[];
-  /** This process's own record of the key, if it votes. */
+  /** This process's own record of the key, if it votes: answers may leave out what is in it. Else `undefined`. */
   readonly own: RegisterRecord | undefined;
 }
 
+/** How an operation ended. */
 export type RoundOutcome =
+  /** It took effect, once: the value that has it is held by a majority. */
   | {
       readonly kind: 'chosen';
       /** One result for each change. */
@@ -57,7 +71,8 @@ const MAX_BACK_OFF_MS = 250;
 
 /**
  * One operation of one proposer on one register, from the first prepare to the end (*Paxos Made Simple*, section 2.2;
- * *CASPaxos*, section 2.2), with as many ballots as it takes.
+ * *CASPaxos*, section 2.2), with as many ballots as it takes; after a conflict it waits for a random time (*Paxos Made
+ * Simple*, section 2.4: without that, two proposers can outbid each other for ever).
  *
  * A ballot serves one attempt: after a nack or a loss the next attempt takes a new one, whatever came back (a ballot
  * used again after a time-out lost acknowledged writes elsewhere). Once an accept has been sent, the operation's

@@ -5,21 +5,23 @@ import { type AcceptorAnswer, type AcceptorRequest, type Copy, type EnumeratedKe
 import type { Answerer } from './quorum.js';
 import { SHARDS, shardOf } from './table.js';
 
+/** What one comparison is given. */
 export interface ComparisonSetup extends ExchangeSetup {
   /** Slot of the acceptor to compare with. */
   readonly slot: number;
-  /** This process's own. */
+  /** This process's own: `Acceptor.digests`. */
   readonly digests: Uint8Array;
-  /** Where to begin, if more shards differ than one comparison looks at. */
+  /** Where to begin, 0..255, if more shards differ than one comparison looks at. */
   readonly firstShard: number;
-  /** What this process lacks of a value that the other one holds. */
+  /** What this process lacks of a value that the other one holds: `Acceptor.lacks`. */
   readonly lacks: (entry: EnumeratedKey, now: Instant) => Lack;
 }
 
 /** What another acceptor knows to be chosen, and this process did not. */
 export interface ComparisonOutcome {
+  /** For `Acceptor.install`. */
   readonly copies: readonly Copy[];
-  /** Values held here already. */
+  /** Values held here already, and chosen: for `Acceptor.commit`. */
   readonly words: readonly EnumeratedKey[];
   /** Where to go on; `null` if all that differs has been looked at. */
   readonly nextShard: number | null;
@@ -33,7 +35,8 @@ const MAX_KEYS = 512;
 /**
  * Compares this process's acceptor with another one's, and fetches what it lacks: digests of all shards first, then the
  * keys of those that differ, then the records themselves. Of what is written in the same moment the digests differ
- * too; it costs a list of keys.
+ * too; it costs a list of keys. Nothing of safety rests on it: what is chosen is so under every vector, so it need not be
+ * begun anew when who votes changes.
  */
 export class Comparison extends BoundedExchange<ComparisonOutcome> {
   readonly #setup: ComparisonSetup;

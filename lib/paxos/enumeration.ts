@@ -5,11 +5,15 @@ import type { AcceptorAnswer, Enumerated, EnumeratedKey } from './messages.js';
 import { type Answerer, isQuorum, Tally } from './quorum.js';
 import { SHARDS, shardOf } from './table.js';
 
+/** What one enumeration is given. */
 export interface EnumerationSetup extends ExchangeSetup {
+  /** Keys that start with this are meant; empty for all. */
   readonly prefix: string;
 }
 
+/** What an enumeration comes to. */
 export type EnumerationOutcome =
+  /** All shards have been looked at; at more than {@link MAX_ENUMERATED} keys it ends before. */
   | {
       readonly kind: 'complete';
       /** Keys whose chosen value is known; `until` 0 for a tombstone. */
@@ -17,12 +21,16 @@ export type EnumerationOutcome =
       /** Keys that only a read can tell about. */
       readonly unsettled: readonly string[];
     }
+  /** Time was up. */
   | { readonly kind: 'no-quorum' };
 
 /** Keys that one enumeration gathers at most, over the whole farm. */
 export const MAX_ENUMERATED = 5_000_000;
 
-/** The union of what a majority of acceptors hold, page by page. */
+/**
+ * The union of what a majority of acceptors hold, page by page. A key written before it began is in it, if not removed
+ * since; one written meanwhile may be. It is no snapshot: shards are read one after the other.
+ */
 export class Enumeration extends BoundedExchange<EnumerationOutcome> {
   readonly #setup: EnumerationSetup;
   readonly #settled: EnumeratedKey[] = [];

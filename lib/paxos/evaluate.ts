@@ -5,6 +5,7 @@ import { ABSENT, NO_BYTES, type OperationId, type Proposal, type State } from '.
 
 /** What one change of a batch came to. */
 export type MemberResult =
+  /** It took effect: what it gave, and the register right after it. */
   | { readonly kind: 'decided'; readonly result: unknown; readonly state: State }
   /** Its change function threw; it has changed nothing. */
   | { readonly kind: 'threw'; readonly error: unknown };
@@ -36,7 +37,7 @@ export function isBoundAlive(horizon: number, maxClockSkewMs: number, now: Insta
   return horizon > 0 && (!now.isTrusted || horizon + maxClockSkewMs > now.wallMs);
 }
 
-/** The state as users see it: absent once expired. */
+/** The state as users see it: absent once expired, which nothing is while the clock is not trusted. */
 export function visible(state: State, now: Instant): State {
   return isExpired(state, now) ? { ...ABSENT, birth: state.birth, dataBallot: state.dataBallot } : state;
 }

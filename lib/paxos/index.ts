@@ -17,3 +17,4 @@ export * from './quorum-read.js';
 export * from './record.js';
 export * from './table.js';
 export * from './transfer.js';
+export * from './unanimity.js';

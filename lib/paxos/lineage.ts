@@ -24,7 +24,8 @@ export type Fate =
  * so within the time-out of its call, which may have waited as long behind another; and the ballots of two processes
  * differ by what their clocks do.
  *
- * @param timeoutMs longest time-out of an operation
+ * @param timeoutMs longest time-out of an operation, of all proposers
+ * @param maxClockSkewMs S
  */
 export function lineageAgeMs(timeoutMs: number, maxClockSkewMs: number): number {
   return 2 * timeoutMs + maxClockSkewMs;

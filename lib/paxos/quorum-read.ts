@@ -6,23 +6,32 @@ import { pick } from './pick.js';
 import { type Answerer, Tally } from './quorum.js';
 import type { Proposal, RegisterRecord } from './record.js';
 
+/** What one read is given. */
 export interface QuorumReadSetup extends ExchangeSetup {
+  /** The register. */
   readonly key: string;
+  /** S, in ms: see `AcceptorLimits`. */
   readonly maxClockSkewMs: number;
-  /** This process's own record of the key, if it votes. */
+  /** This process's own record of the key, if it votes: answers may leave out what is in it. Else `undefined`. */
   readonly own: RegisterRecord | undefined;
 }
 
+/** What a read comes to. */
 export type ReadOutcome =
-  /** What is chosen; `null` if nothing is. Its `until` has not been looked at. */
+  /**
+   * What is chosen; `null` if nothing is. Its lineage is empty, and its `until` has not been looked at: where that is over,
+   * a classic round makes it a tombstone before anybody is told so.
+   */
   | { readonly kind: 'chosen'; readonly proposal: Proposal | null }
-  /** A write is half done: whether its value is chosen takes a classic round to find out. */
+  /** A write is half done: whether its value is chosen takes a classic round to find out, one that changes nothing. */
   | { readonly kind: 'unsettled' }
+  /** Time was up. */
   | { readonly kind: 'no-quorum' };
 
 /**
  * Reads a register without writing: one round trip, if what a majority holds is certain to be chosen
- * (docs/protocol.md, "Quorum read"). Promises nothing and changes nothing at the acceptors.
+ * (docs/protocol.md, "Quorum read"). Promises nothing and changes nothing at the acceptors. Linearizable: it finds every
+ * write that had ended when it began, and what one read has found the next finds, or something later.
  */
 export class QuorumRead extends BoundedExchange<ReadOutcome> {
   readonly #setup: QuorumReadSetup;

@@ -1,11 +1,16 @@
 import { type Ballot, NO_BALLOT } from './ballot.js';
 
-/** Identifies one operation of one process: `<proposer in base 36>.<sequence>`. Never used twice. */
+/**
+ * Identifies one operation of one process: `<proposer in base 36>.<sequence>`. Never used twice, whatever became of it: a
+ * proposer that finds its operation's name in a value takes it for done.
+ */
 export type OperationId = string;
 
 /** An operation that went into a value, and the ballot of the attempt that put it there. */
 export interface LineageEntry {
+  /** Which operation. */
   readonly operation: OperationId;
+  /** Of the attempt, one of several that the operation may have made. */
   readonly ballot: Ballot;
 }
 
@@ -26,6 +31,7 @@ export interface State {
 /** `until` of a value without an end: the largest safe integer, so that it compares and travels as a number. */
 export const FOREVER = Number.MAX_SAFE_INTEGER;
 
+/** The attributes of whatever has none. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** The state of a register that nobody has written. */
@@ -42,7 +48,9 @@ export const ABSENT: State = Object.freeze({
  * when one side says "I hold that one too".
  */
 export interface Proposal extends State {
+  /** The ballot it was proposed at. */
   readonly accepted: Ballot;
+  /** The operation whose proposer proposed it: not always the one that made it, for a value found is proposed again. */
   readonly operation: OperationId;
   /** The latest operations that went into this value, oldest first; at most {@link MAX_LINEAGE}. */
   readonly lineage: readonly LineageEntry[];
@@ -53,7 +61,7 @@ export interface Proposal extends State {
   readonly lineageFrom: Ballot;
 }
 
-/** Longest lineage kept: the writers of a hot key within one operation time-out. */
+/** Longest lineage kept, in entries: the writers of a hot key within one operation time-out. */
 export const MAX_LINEAGE = 64;
 
 /** What one acceptor keeps of one register. Treated as immutable: a step makes a new record. */
@@ -75,6 +83,10 @@ export interface RegisterRecord {
   readonly isCopy?: boolean;
 }
 
+/**
+ * Whether `a` is the proposal of that name. Both parts count: with two operations under one ballot, which can't be unless
+ * a ballot was issued twice, neither is taken for the other.
+ */
 export function isSameProposal(a: Proposal, accepted: Ballot, operation: OperationId): boolean {
   return a.accepted.round === accepted.round && a.accepted.proposer === accepted.proposer && a.operation === operation;
 }

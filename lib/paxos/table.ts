@@ -10,7 +10,7 @@ export function hashOf(key: string): number {
   return hash;
 }
 
-/** The shard that a key belongs to, 0..{@link SHARDS}−1; the same on every node. */
+/** The shard that a key belongs to, 0..{@link SHARDS}−1; the same on every process, of whatever version. */
 export function shardOf(key: string): number {
   return shardOfHash(hashOf(key));
 }
@@ -20,12 +20,25 @@ export function shardOfHash(hash: number): number {
   return (hash ^ (hash >>> 16)) & (SHARDS - 1);
 }
 
-/** Where an acceptor keeps its records. Synchronous: storage that isn't loads a record before the step that needs it. */
+/**
+ * Where an acceptor keeps its records. Synchronous: storage that isn't loads a record before the step that needs it, and
+ * what a step has written is durable before its answer leaves (Lamport, *Paxos Made Simple*, section 2.5). One acceptor
+ * writes it and nobody else. Records are immutable, and may be kept as they are given.
+ */
 export interface RecordTable {
+  /** The record last set under that key; `undefined` where there is none. */
   get(key: string): RegisterRecord | undefined;
+  /** Puts a record in place of the one before it. */
   set(key: string, record: RegisterRecord): void;
+  /** Drops a record; nothing happens where there is none. */
   delete(key: string): void;
+  /** Number of records. */
   readonly size: number;
-  /** @param shard 0..{@link SHARDS}−1 */
+  /**
+   * The records of one shard. Keys keep their order while they are there, and a new one comes behind them: the pages of
+   * a `Transfer` go by it.
+   *
+   * @param shard 0..{@link SHARDS}−1
+   */
   shard(shard: number): Iterable<readonly [string, RegisterRecord]>;
 }

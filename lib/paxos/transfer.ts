@@ -5,35 +5,34 @@ import type { AcceptorAnswer, Kept, Transferred } from './messages.js';
 import type { Answerer } from './quorum.js';
 import { SHARDS } from './table.js';
 
+/** What one transfer is given. It has no deadline: whoever began it may drop it. */
 export interface RecordTransferSetup extends Omit<ExchangeSetup, 'deadlineMs'> {
   /** Slot of the acceptor to read from; 0 for one that holds none any more. */
   readonly slot: number;
   /** Whether that process is the one to read from. */
   readonly isSource: (from: Answerer) => boolean;
-  /** Takes what a page brings. */
+  /** Takes what a page brings: `Acceptor.absorb` for each, or a collection to be absorbed at the end. */
   readonly absorb: (records: readonly Kept[], now: Instant) => void;
 }
 
+/** What a transfer comes to, when all records have been absorbed. */
 export interface TransferOutcome {
-  /** As it was after the last record had been read. */
+  /** That acceptor's, as it was after the last record had been read: for `Acceptor.raiseFloor`. */
   readonly floor: Ballot;
 }
-
-/** The longest pause after a page: what the page took, so that the other side serves others half of the time. */
-const MAX_PAUSE_MS = 50;
 
 /**
  * Reads all records of one acceptor, page by page, from the first shard to the last: what was promised only, too (Michael,
  * Ports, Sharma, Szekeres, *Recovering Shared Objects Without Stable Storage*, section 4.3). One page is asked for at a
- * time, and the next one after a pause. It goes on for as long as it takes: what has been read needs no second reading.
+ * time, and the next one once it has been absorbed, which costs more than making it does: so the other side has most of its
+ * time for others. A pause by a timer would take longer than a page. It goes on for as long as it takes: what has been read
+ * needs no second reading.
+ * But all pages, of all sources, are read while the same processes vote: if that changes, whoever recovers begins anew.
  */
 export class RecordTransfer extends BoundedExchange<TransferOutcome> {
   readonly #setup: RecordTransferSetup;
   #shard = 0;
   #after = '';
-  #askedAtMs = 0;
-  /** When the next page is asked for; `null` while one is awaited. */
-  #pauseUntilMs: number | null = null;
   #heardAtMs = 0;
 
   constructor(setup: RecordTransferSetup) {
@@ -41,6 +40,7 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     this.#setup = setup;
   }
 
+  /** That of the setup. */
   get slot(): number {
     return this.#setup.slot;
   }
@@ -60,10 +60,6 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     return null;
   }
 
-  protected override get nextMs(): number {
-    return this.#pauseUntilMs ?? super.nextMs;
-  }
-
   start(now: Instant): Outgoing | null {
     this.#heardAtMs = now.monotonicMs;
     return this.#ask(now);
@@ -71,12 +67,11 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
 
   tick(now: Instant): Outgoing | null {
     if (this.isOver || now.monotonicMs < this.wakeAtMs) return null;
-    if (this.#pauseUntilMs !== null) return this.#ask(now);
     this.retransmission.again(now.monotonicMs);
     return this.#question;
   }
 
-  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): null {
+  receive(from: Answerer, answer: AcceptorAnswer, now: Instant): Outgoing | null {
     if (this.isOver || answer.type !== 'transferred') return null;
     if (!this.#setup.isSource(from) || !this.#isAwaited(answer)) return null;
     this.#setup.absorb(answer.records, now);
@@ -84,18 +79,15 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     this.#shard = answer.nextShard;
     this.#after = answer.nextAfter;
     if (this.#shard >= SHARDS) return this.end({ floor: answer.floor });
-    this.#pauseUntilMs = now.monotonicMs + Math.min(MAX_PAUSE_MS, now.monotonicMs - this.#askedAtMs);
-    return null;
+    return this.#ask(now);
   }
 
   #isAwaited({ shard, after, nextShard, nextAfter }: Transferred): boolean {
-    if (this.#pauseUntilMs !== null || shard !== this.#shard || after !== this.#after) return false;
+    if (shard !== this.#shard || after !== this.#after) return false;
     return nextShard > shard || (nextShard === shard && nextAfter !== after);
   }
 
   #ask(now: Instant): Outgoing {
-    this.#pauseUntilMs = null;
-    this.#askedAtMs = now.monotonicMs;
     this.retransmission.first(now.monotonicMs);
     return this.#question;
   }

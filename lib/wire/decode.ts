@@ -209,7 +209,14 @@ function toMessage(f: Fields): Message | null {
         promised: ballot(f, 6),
       };
     case TYPE.held:
-      return { type: 'held', request: request(f[1]), report: report(f[2]), horizon: natural(f[3], 'horizon') };
+      return {
+        type: 'held',
+        request: request(f[1]),
+        report: report(f[2]),
+        horizon: natural(f[3], 'horizon'),
+        // Earlier versions don't say it: nothing is known to be promised.
+        floor: f.length > 4 ? ballot(f, 4) : NO_BALLOT,
+      };
     case TYPE.enumerated:
       return {
         type: 'enumerated',

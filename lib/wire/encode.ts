@@ -68,7 +68,14 @@ function toFields(message: Message): Field[] {
       return [TYPE.nack, request, phase, round, proposer, REASONS.indexOf(reason), promised.round, promised.proposer];
     }
     case 'held':
-      return [TYPE.held, message.request, reportFields(message.report), message.horizon];
+      return [
+        TYPE.held,
+        message.request,
+        reportFields(message.report),
+        message.horizon,
+        message.floor.round,
+        message.floor.proposer,
+      ];
     case 'enumerated':
       return [TYPE.enumerated, message.request, message.shard, message.nextShard, enumeratedFields(message.keys)];
     case 'compare':

@@ -64,6 +64,7 @@ export class Company {
         isBootstrap: false,
         clockAheadMs: () => 0,
         isDurable: false,
+        ownAddress: () => null,
         random: this.#random,
         drawNumber: () => process * 1_000_000 + ++this.#numbers,
         ...options,

@@ -320,8 +320,8 @@ export class Farm {
   }
 
   /** The acceptor of a site forgets what is over. @returns keys that somebody has to settle first */
-  collect(site: Site, limit = 1000, settleDelayMs = 0): string[] {
-    const unsettled = site.acceptor.collect(this.now(site.clock), limit, settleDelayMs);
+  collect(site: Site, limit = 1000, settleDelayMs = 0): readonly string[] {
+    const { unsettled } = site.acceptor.collect(this.now(site.clock), limit, settleDelayMs);
     for (const observer of this.observers) observer.stepped?.(site, null, null);
     return unsettled;
   }

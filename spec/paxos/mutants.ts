@@ -151,10 +151,10 @@ export const mutants = {
         collect(now, limit, settleDelayMs) {
           const unsettled: string[] = [];
           for (const [key, acceptor] of acceptors) {
-            unsettled.push(...acceptor.collect(now, limit, settleDelayMs));
+            unsettled.push(...acceptor.collect(now, limit, settleDelayMs).unsettled);
             if (acceptor.size === 0) acceptors.delete(key);
           }
-          return unsettled;
+          return { unsettled, endless: [] };
         },
         record: (key) => acceptors.get(key)?.record(key),
         floor: NO_BALLOT,

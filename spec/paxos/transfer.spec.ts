@@ -175,12 +175,10 @@ describe('a transfer', () => {
       expect(answer.records.length).toBeLessThanOrEqual(MAX_TRANSFERRED);
       now = { ...now, monotonicMs: now.monotonicMs + 3 };
       // Of another process, or the second time, it does not count.
-      exchange.receive({ process: 3, slot: 2 }, answer, now);
-      exchange.receive({ process: 2, slot: 2 }, answer, now);
-      exchange.receive({ process: 2, slot: 2 }, answer, now);
+      expect(exchange.receive({ process: 3, slot: 2 }, answer, now)).toBeNull();
+      outgoing = exchange.receive({ process: 2, slot: 2 }, answer, now);
+      expect(exchange.receive({ process: 2, slot: 2 }, answer, now)).toBeNull();
       between(page);
-      now = { ...now, monotonicMs: now.monotonicMs + 3 };
-      outgoing = exchange.tick(now);
     }
     to.raiseFloor(exchange.outcome?.floor ?? NO_BALLOT);
     return records;
@@ -243,7 +241,7 @@ describe('a transfer', () => {
     );
   });
 
-  it('asks again for what is lost, and pauses after a page for as long as that took', () => {
+  it('asks again for what is lost, and for the next page as soon as one has come', () => {
     const exchange = new RecordTransfer({
       request: 7,
       electorate: { sizes: [3], isVoter: () => true },
@@ -257,9 +255,25 @@ describe('a transfer', () => {
     expect(exchange.tick(at(9))).toBeNull();
     expect(exchange.tick(at(10))).toEqual(first);
     const page = { type: 'transferred', request: 7, floor: NO_BALLOT, records: [] } as const;
-    exchange.receive({ process: 2, slot: 2 }, { ...page, shard: 0, after: '', nextShard: 9, nextAfter: 'k' }, at(20));
+    const answer = { ...page, shard: 0, after: '', nextShard: 9, nextAfter: 'k' };
+    const next = exchange.receive({ process: 2, slot: 2 }, answer, at(20));
+    expect(next).toMatchObject({ message: { type: 'transfer', shard: 9, after: 'k' } });
     expect(exchange.share).toBeCloseTo(9 / SHARDS);
-    expect(exchange.tick(at(39))).toBeNull();
-    expect(exchange.tick(at(40))).toMatchObject({ message: { type: 'transfer', shard: 9, after: 'k' } });
+    // The time-out is that of the new question, not what was left of the one before.
+    expect(exchange.tick(at(29))).toBeNull();
+    expect(exchange.tick(at(30))).toEqual(next);
+  });
+
+  it('comes in pages so small that its source is not held up by one', () => {
+    const from = acceptor();
+    for (let index = 0; index < 400; index += 1) {
+      answerOf(from, prepare(`k${index}`, ballot(1)));
+      answerOf(from, accept(`k${index}`, proposal(ballot(1), 'v'.repeat(600))));
+    }
+    const page = answerOf(from, { type: 'transfer', request: 1, shard: 0, after: '' });
+    if (page.type !== 'transferred') throw new Error(page.type);
+    const bytes = page.records.reduce((sum, record) => sum + (record.proposal?.value?.byteLength ?? 0), 0);
+    expect(bytes).toBeGreaterThan(8 * 1024);
+    expect(bytes).toBeLessThanOrEqual(16 * 1024);
   });
 });

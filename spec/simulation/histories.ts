@@ -36,6 +36,11 @@ export class Histories {
     return [...this.#byKey.values()].reduce((sum, entries) => sum + entries.length, 0);
   }
 
+  /** Keys of values without an end. */
+  get endless(): string[] {
+    return [...this.#byKey].flatMap(([key, entries]) => (entries.some(({ input }) => isEndless(input)) ? key : []));
+  }
+
   length(key: string): number {
     return this.#byKey.get(key)?.length ?? 0;
   }
@@ -71,6 +76,10 @@ export class Histories {
     }
     return { broken, undecided };
   }
+}
+
+function isEndless({ verb, untilMs }: Input): boolean {
+  return untilMs === FOREVER && verb !== 'get' && verb !== 'remove';
 }
 
 function show({ input, output, invoked, returned }: Call<Input>): string {

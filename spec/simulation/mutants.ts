@@ -90,6 +90,34 @@ const RESIZED: Conditions = {
   badWeather: false,
 };
 
+/** Where values without an end are removed, and asked for when their tombstones may be gone. */
+const ENDLESS: Conditions = {
+  ...FORGETTING,
+  endless: 0.8,
+  sessionShare: 0,
+  verbs: { v: ['set', 'remove', 'get', 'get'] },
+  hotKeys: 8,
+  faults: [],
+  commitLoss: 0,
+};
+
+/** Tombstones without an end are looked at soon, and go at once: or a repair comes before what is looked for can show. */
+const SOON: readonly Edit[] = [
+  { file: 'paxos/acceptor', from: 'const REVISIT = 30;', to: 'const REVISIT = 0.3;' },
+  { file: 'paxos/acceptor', from: 'const COPY_MS = 10_000;', to: 'const COPY_MS = 0;' },
+];
+
+/** Where all processes are killed at once, again and again, and go on with what is on their disks. */
+const DURABLE: Conditions = {
+  topic: 'turnover',
+  clusterSize: 3,
+  hasDisks: true,
+  hasFixedSlots: false,
+  faults: ['kill all'],
+  faultMs: 3000,
+  hotKeys: 1,
+};
+
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
   {
@@ -534,6 +562,12 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'released-by-a-majority',
+    breaks: 'a tombstone without an end goes when all voters are past it',
+    conditions: ENDLESS,
+    edits: [...SOON, { file: 'paxos/unanimity', from: 'this.#answers.isComplete', to: 'this.#answers.isQuorum' }],
+  },
+  {
     name: 'floor-not-raised',
     breaks: 'what is forgotten leaves a floor under the key',
     conditions: { topic: 'mortal' },
@@ -886,6 +920,43 @@ export const mutants: readonly Mutant[] = [
         file: 'node/recoverer',
         from: 'isEnough: (slots) => isQuorum([before], [...slots, own])',
         to: 'isEnough: (slots) => slots.length > 0 || own <= before',
+      },
+    ],
+  },
+  {
+    name: 'answered-before-durable',
+    breaks: 'no answer leaves before what it tells of is on disk',
+    conditions: DURABLE,
+    edits: [{ file: 'node/voter', from: 'if (this.#held.length === 0 && this.#memory.isSettled)', to: 'if (true)' }],
+  },
+  {
+    name: 'promises-not-stored',
+    breaks: 'a promise is on disk before it is given',
+    conditions: {
+      ...DURABLE,
+      faults: ['kill'],
+      faultMs: 700,
+      sessionShare: 0,
+      verbs: { n: ['increment', 'increment', 'get'], l: ['append', 'append', 'get'] },
+      exactQuorums: 0.5,
+      minorityAccepts: 0.3,
+      delays: true,
+    },
+    edits: [
+      { file: 'storage/durable-table', from: 'sameBallot(before.promised, next.promised)', to: 'true' },
+      { file: 'storage/durable-table', from: 'before.horizon === next.horizon', to: 'true' },
+    ],
+  },
+  {
+    name: 'half-read-memory-has-a-place',
+    breaks: "a memory is a slot's when it is complete, and not before",
+    conditions: { ...DURABLE, faults: ['disk lost', 'isolate', 'isolate', 'kill', 'kill', 'kill'], faultMs: 1000 },
+    edits: [
+      { file: 'node/voter', from: 'slot: 0, generation: 0 }', to: '}' },
+      {
+        file: 'node/node',
+        from: 'this.#settings.cluster, view, votingSlot, number',
+        to: 'this.#settings.cluster, view, this.#membership.slot, number',
       },
     ],
   },

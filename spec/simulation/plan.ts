@@ -17,6 +17,8 @@ export interface Plan {
   readonly hasDisks: boolean;
   /** Whether some of the learners take slots that are open. */
   readonly hasStandbys: boolean;
+  /** Whether each process is given its slot; standbys those of others, so that two are given one. */
+  readonly hasFixedSlots: boolean;
   readonly clientsPerProcess: number;
   readonly maxClockSkewMs: number;
   readonly timeoutMs: number;
@@ -56,6 +58,8 @@ export interface Plan {
   readonly sessionLifeMs: number;
   /** Longest life that is given to a value. */
   readonly longestLifeMs: number;
+  /** Chance that it gets none, and lives until it is removed. */
+  readonly endless: number;
 }
 
 export type FaultKind =
@@ -178,6 +182,7 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         clusterSize: random.pick([3, 3, 3, 5, 4]),
         learners: random.pick([0, 1, 2]),
         hasStandbys: random.chance(0.7),
+        hasFixedSlots: random.chance(0.3),
         hasDisks: random.chance(0.4),
         workMs: random.pick([40_000, 80_000]),
         hotKeys: random.pick([1, 2, 20]),
@@ -218,6 +223,8 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
           ])
           .filter((size) => size <= most),
         hasStandbys: true,
+        // Nobody would take those that come.
+        hasFixedSlots: false,
         faults: [
           'resize',
           'resize',
@@ -307,6 +314,8 @@ export function planOf(random: Random, topic?: Topic): Plan {
     delays: false,
     stallChance: random.chance(0.3) ? 2e-4 : 0,
     isOneLate: random.chance(0.15),
+    hasFixedSlots: random.chance(0.1),
+    endless: random.pick([0, 0.05, 0.3]),
   };
   const chosen = topic ?? drawn;
   const { haste, ...kind } = kindOf(chosen, mixed, random);

@@ -24,7 +24,7 @@ export class RegisterClients {
 
   /** One client's one call, and the same again if nobody knows what became of it. */
   async step(server: Server, random: Random): Promise<void> {
-    const { verbs, lives, hotKeys, longestLifeMs } = this.#simulation.plan;
+    const { verbs, lives, hotKeys, longestLifeMs, endless } = this.#simulation.plan;
     const kind = random.pick(Object.keys(verbs)) ?? '';
     const drawn = random.pick(verbs[kind] ?? []) ?? 'get';
     const verb = drawn === 'set' && random.chance(0.3) ? 'put' : drawn;
@@ -34,7 +34,7 @@ export class RegisterClients {
     const [least, most] =
       lives[verb] ?? (isShort ? [100, Math.min(3000, longestLifeMs)] : [longestLifeMs / 4, longestLifeMs]);
     const lifeMs = random.between(least, most);
-    const call = this.#draw(server, key, verb, Math.floor(lifeMs));
+    const call = this.#draw(server, key, verb, random.chance(endless) ? FOREVER : Math.floor(lifeMs));
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const outcome = await this.#call(server, key, call);
       // A client that means well does the very same once more.
@@ -63,6 +63,17 @@ export class RegisterClients {
     return output;
   }
 
+  /** Removes what would live for ever. @returns keys that could not be removed */
+  async end(server: Server): Promise<string[]> {
+    const keys = this.#simulation.histories.endless;
+    const outcomes = await Promise.all(
+      keys.map(async (key) =>
+        (await this.#call(server, key, this.#draw(server, key, 'remove', 0))) === 'done' ? [] : key,
+      ),
+    );
+    return outcomes.flat();
+  }
+
   /** @returns whether it was done */
   async write(server: Server, key: string): Promise<boolean> {
     return (await this.#call(server, key, this.#draw(server, key, 'set', 1000))) === 'done';
@@ -75,7 +86,7 @@ export class RegisterClients {
       verb,
       text: isWriting && verb !== 'touch' ? `t${this.#token}` : '',
       expected: this.#seen.get(key) ?? 't0',
-      untilMs: isWriting ? server.node.nowMs() + lifeMs - EPOCH_MS : FOREVER,
+      untilMs: isWriting && lifeMs !== FOREVER ? server.node.nowMs() + lifeMs - EPOCH_MS : FOREVER,
     };
   }
 
@@ -89,9 +100,7 @@ export class RegisterClients {
     const { node, process } = server;
     const entry = histories.begin(key, input, process.nowMs);
     const answer = await server.call(`${input.verb} ${key} ${input.text}`, async () =>
-      input.verb === 'get'
-        ? decode((await node.read(key)).value)
-        : (await node.change(key, changeOf(input, input.untilMs + EPOCH_MS))).result,
+      input.verb === 'get' ? decode((await node.read(key)).value) : (await node.change(key, changeOf(input))).result,
     );
     if ('code' in answer) {
       if (answer.code === 'ERR_OUTCOME_UNKNOWN') return 'unknown';
@@ -114,7 +123,8 @@ export class RegisterClients {
   }
 }
 
-function changeOf({ verb, text, expected }: Input, until: number): Change<string> {
+function changeOf({ verb, text, expected, untilMs }: Input): Change<string> {
+  const until = untilMs === FOREVER ? FOREVER : untilMs + EPOCH_MS;
   switch (verb) {
     case 'set':
       return set(text, until);

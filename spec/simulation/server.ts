@@ -52,7 +52,7 @@ export class Server {
         timeout: plan.timeoutMs,
         maxClockSkewMs: plan.maxClockSkewMs,
         transport: network.transport(process),
-        slot: mayVote ? 'auto' : false,
+        slot: mayVote ? this.#wishOf(process, options) : false,
         storage: plan.hasDisks && mayVote ? simulation.disks.storageFor(process) : 'memory',
         ...options,
       },
@@ -79,6 +79,11 @@ export class Server {
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
     this.localStore.on('warning', () => undefined);
+  }
+
+  /** The slot that it is given: a standby has another's. */
+  #wishOf({ host }: Process, { clusterSize = 1 }: Pick<NodeOptions, 'clusterSize'>): NodeOptions['slot'] {
+    return this.#simulation.plan.hasFixedSlots ? ((host.id - 1) % clusterSize) + 1 : 'auto';
   }
 
   /**

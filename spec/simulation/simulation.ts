@@ -357,8 +357,13 @@ export class Simulation {
     this.#checkConvergence();
     await this.#checkAnswers();
     if (world.isHalted) return;
+    await this.#removeEndless();
+    if (world.isHalted) return;
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
-    await world.runUntil(world.nowMs + lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000);
+    // It is noticed, all are asked, and it is kept for a while still; what is half done is settled before.
+    const endlessMs = plan.endless > 0 ? 40 * plan.maxClockSkewMs + 20_000 + plan.clusterSize * 2000 : 0;
+    const mortalMs = lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000;
+    await world.runUntil(world.nowMs + Math.max(mortalMs, endlessMs));
     if (!world.isHalted) this.#checkMemory();
   }
 
@@ -520,6 +525,16 @@ export class Simulation {
       if (!(await this.#registers.write(server, key))) this.object(`${key} can't be written though all is well`);
     };
     this.world.at(this.world.nowMs, server.process, () => void Promise.all(this.#registers.keys.map(write)));
+    await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
+  }
+
+  /** So that what lives for ever is over, too. */
+  async #removeEndless(): Promise<void> {
+    const [server] = this.servers;
+    if (server === undefined || this.plan.endless === 0) return;
+    this.world.at(this.world.nowMs, server.process, async () => {
+      for (const key of await this.#registers.end(server)) this.object(`${key} can't be removed though all is well`);
+    });
     await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
   }
 

@@ -10,6 +10,7 @@ import {
   type Ballot,
   BallotSource,
   compareBallots,
+  FOREVER,
   isQuorum,
   NO_BALLOT,
   RecordTransfer,
@@ -79,6 +80,18 @@ export class Vectors {
     const { begin, copy } = Recoverer.prototype;
     const { raiseFloor: raiseVoters } = Voter.prototype;
     const { next } = BallotSource.prototype;
+    const getVector = Object.getOwnPropertyDescriptor(Membership.prototype, 'vector')?.get;
+    if (getVector === undefined) throw new Error('Membership.vector is no getter');
+    // Asked for at each question and answer, so the first of them finds it: a process that goes on with what was stored
+    // starts in nobody's event.
+    const property = { configurable: true, get: getVector };
+    Object.defineProperty(Membership.prototype, 'vector', {
+      ...property,
+      get(this: Membership) {
+        if (world.running !== null) vectors.#memberships.set(world.running, this);
+        return getVector.call(this);
+      },
+    });
     Membership.prototype.tick = function (this: Membership, now) {
       if (world.running !== null) vectors.#memberships.set(world.running, this);
       vectors.#checkHolders(this);
@@ -143,6 +156,7 @@ export class Vectors {
       Acceptor.prototype.install = install;
       Acceptor.prototype.raiseFloor = raiseFloor;
       Membership.prototype.tick = tick;
+      Object.defineProperty(Membership.prototype, 'vector', property);
     };
   }
 
@@ -255,7 +269,9 @@ function lackOf(acceptor: Acceptor, vector: number, reading: Reading): string | 
     const record = acceptor.record(key);
     if (record === undefined || compareBallots(record.promised, promised) < 0) return `without its promise of ${key}`;
     if (compareBallots(record.proposal?.accepted ?? NO_BALLOT, accepted) < 0) return `without its value of ${key}`;
-    if (record.horizon < horizon) return `without its horizon of ${key}`;
+    // All voters were past a tombstone without an end, perhaps, and it was given one.
+    const isReleased = horizon === FOREVER && record.proposal?.value === null;
+    if (record.horizon < horizon && !isReleased) return `without its horizon of ${key}`;
   }
   return null;
 }

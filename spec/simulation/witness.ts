@@ -1,5 +1,6 @@
 import { GuardedClock } from '../../lib/membership/index.js';
 import type { NodeStatus } from '../../lib/node/status.js';
+import { Voter } from '../../lib/node/voter.js';
 import {
   Acceptor,
   type AcceptorAnswer,
@@ -36,6 +37,8 @@ export class Witness {
   readonly #issued = new Set<string>();
   readonly #values = new Map<string, string>();
   readonly #bonds = new WeakMap<Acceptor, Map<string, Bond>>();
+  /** By slot, generation and key: what was told to others, whichever process has that memory by now. */
+  readonly #told = new Map<string, Bond>();
   readonly #names = new Map<Acceptor, string>();
   readonly #slots = new Map<Acceptor, number>();
   /** By value: for which slots it was accepted. */
@@ -55,6 +58,7 @@ export class Witness {
   install(): () => void {
     const witness = this;
     const { receive, install, absorb, raiseFloor } = Acceptor.prototype;
+    const { ask } = Voter.prototype;
     const { start, receive: receiveReport } = QuorumRead.prototype;
     const { receive: receiveAnswer } = ClassicRound.prototype;
     const { next } = BallotSource.prototype;
@@ -76,6 +80,12 @@ export class Witness {
     Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
       raiseFloor.call(this, floor);
       witness.#recovered(this);
+    };
+    Voter.prototype.ask = function (this: Voter, request, now, deliver) {
+      ask.call(this, request, now, (answer) => {
+        witness.#telling(request, answer);
+        deliver(answer);
+      });
     };
     QuorumRead.prototype.start = function (this: QuorumRead, now) {
       const outgoing = start.call(this, now);
@@ -109,6 +119,7 @@ export class Witness {
       ClassicRound.prototype.receive = receiveAnswer;
       QuorumRead.prototype.receive = receiveReport;
       QuorumRead.prototype.start = start;
+      Voter.prototype.ask = ask;
       Acceptor.prototype.raiseFloor = raiseFloor;
       Acceptor.prototype.receive = receive;
       Acceptor.prototype.install = install;
@@ -203,6 +214,28 @@ export class Witness {
     bond.accepted.add(name);
     bond.promised = higherBallot(bond.promised, proposal.accepted);
     this.#vote(acceptor, name);
+  }
+
+  /** A promise that was told binds whoever goes on with that memory after a crash. */
+  #telling(request: AcceptorRequest, answer: AcceptorAnswer): void {
+    const isPromise = request.type === 'prepare' && answer.type === 'promised';
+    const isAcceptance = request.type === 'accept' && answer.type === 'accepted';
+    const status = this.#running;
+    if ((!isPromise && !isAcceptance) || status === undefined || status.slot === 0) return;
+    const { key } = request;
+    const ballot = request.type === 'prepare' ? request.ballot : request.proposal.accepted;
+    const { slot, voters, incarnation } = status;
+    const place = `${incarnation}/${slot}/${voters[slot - 1]?.generation ?? 0}/${key}`;
+    const bond = this.#told.get(place) ?? { promised: NO_BALLOT, accepted: new Set() };
+    this.#told.set(place, bond);
+    const name = nameOf(ballot);
+    if (isAcceptance && !bond.accepted.has(name) && compareBallots(ballot, bond.promised) < 0) {
+      this.#object(
+        `${key}: slot ${slot} accepted ${formatBallot(ballot)}, and had told ${formatBallot(bond.promised)}`,
+      );
+    }
+    if (isAcceptance) bond.accepted.add(name);
+    bond.promised = higherBallot(bond.promised, ballot);
   }
 
   /** An acceptor is bound to what it takes over on behalf of its slot as if it had been asked itself. */

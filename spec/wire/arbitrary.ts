@@ -125,7 +125,7 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     reason: fc.constantFrom('stale', 'clock'),
     promised: ballot,
   }),
-  held: fc.record({ type: type('held'), request: number48, report, horizon: natural }),
+  held: fc.record({ type: type('held'), request: number48, report, horizon: natural, floor: ballot }),
   enumerated: fc.record({
     type: type('enumerated'),
     request: number48,

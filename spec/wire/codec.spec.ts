@@ -97,8 +97,9 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
         isHeld: true,
       },
       horizon: 6,
+      floor: ballot(8, 9),
     },
-    `94090192039d${ROUND_HEX}07a3372e31c0c0cb433fffffffffffff0301040190000006`,
+    `96090192039d${ROUND_HEX}07a3372e31c0c0cb433fffffffffffff03010401900000060809`,
   ],
   [
     {
@@ -204,12 +205,20 @@ describe('messages', () => {
 
   it('leave out what the asker holds', () => {
     const report = { proposal: PROPOSAL, committed: false, isHeld: true };
-    expect(decodeMessage(encodeMessage({ type: 'held', request: 1, report, horizon: 6 }))).toEqual({
-      type: 'held',
-      request: 1,
-      report: { ...report, proposal: { ...PROPOSAL, value: null, attributes: new Uint8Array(0) } },
-      horizon: 6,
-    });
+    expect(decodeMessage(encodeMessage({ type: 'held', request: 1, report, horizon: 6, floor: ballot(8, 9) }))).toEqual(
+      {
+        type: 'held',
+        request: 1,
+        report: { ...report, proposal: { ...PROPOSAL, value: null, attributes: new Uint8Array(0) } },
+        horizon: 6,
+        floor: ballot(8, 9),
+      },
+    );
+  });
+
+  it('of an earlier version, which does not tell the floor, tell none', () => {
+    const bytes = Buffer.from('940901c006', 'hex');
+    expect(decodeMessage(bytes)).toEqual({ type: 'held', request: 1, report: null, horizon: 6, floor: ballot(0, 0) });
   });
 
   it('are copied out of the datagram', () => {

@@ -1,0 +1,195 @@
+import { LeaseEndedError, LifetimeOverError, PaxosError } from '../errors.js';
+import type { OperationOptions, WatchableRegisters } from '../node/registers.js';
+import { type Change, NO_BYTES, type State, sameBallot } from '../paxos/index.js';
+import { isInLife, type Life } from './attributes.js';
+import { registerKey } from './key.js';
+import { refuse } from './options.js';
+import { encodeValue } from './value.js';
+
+/** Buckets of this package's own: no user's may begin so. */
+export const LEASES = '~lease';
+export const NODES = '~node';
+
+const MIN_TTL_MS = 500;
+const MAX_TTL_MS = 600_000;
+const DEFAULT_TTL_MS = 5000;
+
+export interface LeaseOptions extends OperationOptions {
+  /** Ms after which it ends if its holder does not renew it, 500..600 000; it is renewed at a third. Default 5000. */
+  readonly ttlMs?: number | undefined;
+}
+
+/**
+ * Something that lives as long as its holder keeps it alive, by a register that it renews; keys can live by it.
+ *
+ * It is lost when it could not be renewed in time, or was ended by another. Its holder finds out by its own clock, others by
+ * theirs: while clocks differ, others may take it for over a little earlier. Whoever acts on what a lease guards sends
+ * {@link Entry.revision} along, as a fencing token.
+ */
+export interface Lease extends AsyncDisposable, Disposable {
+  readonly id: string;
+  readonly ttlMs: number;
+  /** Aborted when it has ended; the reason is a {@link LeaseEndedError}. */
+  readonly signal: AbortSignal;
+  /** Ends it at once, everywhere. A second call gives the first one's promise. */
+  release(): Promise<void>;
+}
+
+/** What a lease needs of the node. */
+export type LeaseRegisters = Pick<WatchableRegisters, 'change' | 'read' | 'deadline' | 'nowMs' | 'after'>;
+
+/** A lease that this process holds. */
+export class HeldLease implements Lease {
+  readonly id: string;
+  readonly ttlMs: number;
+  /** By which keys hang on it. */
+  readonly life: Life;
+  readonly #registers: LeaseRegisters;
+  readonly #ended = new AbortController();
+  #untilMs: number;
+  #cancelRenewal: () => void = () => undefined;
+  #cancelEnd: () => void = () => undefined;
+  #released: Promise<void> | null = null;
+
+  private constructor(registers: LeaseRegisters, id: string, ttlMs: number, { birth, until }: State, key: string) {
+    this.#registers = registers;
+    this.id = id;
+    this.ttlMs = ttlMs;
+    this.life = { key, birth };
+    this.#untilMs = until;
+    this.#schedule(ttlMs / 3);
+    this.#watchEnd();
+  }
+
+  /**
+   * @param bucket {@link LEASES} or {@link NODES}
+   * @param holder for whoever looks at the register
+   * @throws ConfigError for a `ttlMs` that is not usable; as {@link WatchableRegisters.change} does
+   */
+  static async acquire(
+    registers: LeaseRegisters,
+    bucket: string,
+    id: string,
+    holder: string,
+    { ttlMs = DEFAULT_TTL_MS, timeoutMs }: LeaseOptions = {},
+  ): Promise<HeldLease> {
+    if (typeof ttlMs !== 'number' || !(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS))
+      throw refuse('ttlMs', ttlMs, `ms from ${MIN_TTL_MS} to ${MAX_TTL_MS}`);
+    const key = registerKey(bucket, id);
+    const untilMs = Math.ceil(registers.nowMs() + ttlMs);
+    const value = encodeValue({ holder, ttlMs });
+    const write = { value, attributes: NO_BYTES, until: untilMs };
+    const begin: Change<'begun' | 'over'> = {
+      bound: untilMs,
+      mayRemove: false,
+      seals: false,
+      apply: (current) => (untilMs <= current.nowMs ? { write: null, result: 'over' } : { write, result: 'begun' }),
+    };
+    const { result, state } = await registers.change(key, begin, timeoutMs === undefined ? {} : { timeoutMs });
+    if (result === 'over')
+      throw new LifetimeOverError(`The lease took longer to get than its ${ttlMs} ms to live: give it more.`);
+    return new HeldLease(registers, id, ttlMs, state, key);
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Begins to release it; what becomes of that is not waited for: unless it arrives, the lease ends by itself. */
+  [Symbol.dispose](): void {
+    this.release().catch(() => undefined);
+  }
+
+  async #release(): Promise<void> {
+    const hadEnded = this.signal.aborted;
+    this.#end(new LeaseEndedError(`Lease ${this.id} was released.`, false));
+    // What is lost is somebody else's business, or nobody's.
+    if (!hadEnded) await this.#registers.change(this.life.key, endChange(this.life), {});
+  }
+
+  #end(reason: LeaseEndedError): void {
+    this.#cancelRenewal();
+    this.#cancelEnd();
+    if (!this.signal.aborted) this.#ended.abort(reason);
+  }
+
+  #schedule(ms: number): void {
+    this.#cancelRenewal = this.#registers.after(ms, () => void this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    const untilMs = Math.ceil(this.#registers.nowMs() + this.ttlMs);
+    try {
+      const { result } = await this.#registers.change(this.life.key, renewChange(this.life, untilMs), {});
+      if (this.signal.aborted) return;
+      if (result === null) {
+        this.#end(new LeaseEndedError(`Lease ${this.id} was lost: it was ended, or its time was up.`, true));
+        return;
+      }
+      this.#untilMs = result;
+      this.#schedule(this.ttlMs / 3);
+    } catch (error) {
+      // It may have been renewed, or not: nothing is counted on, and it is tried again while there is time.
+      if (!(error instanceof PaxosError) || this.signal.aborted) return;
+      this.#schedule(this.ttlMs / 10);
+    }
+  }
+
+  /** By this process's clock, and whatever comes of what is under way. */
+  #watchEnd(): void {
+    const leftMs = this.#untilMs - this.#registers.nowMs();
+    if (leftMs <= 0) {
+      this.#end(
+        new LeaseEndedError(
+          `Lease ${this.id} was lost: it could not be renewed for ${this.ttlMs} ms. Look for a lost quorum, or for pauses of this process.`,
+          true,
+        ),
+      );
+      return;
+    }
+    this.#cancelEnd = this.#registers.after(Math.min(leftMs, this.ttlMs), () => this.#watchEnd());
+  }
+}
+
+/** @returns the life of a lease that somebody holds; `null` if it has ended */
+export async function lifeOfLease(registers: LeaseRegisters, id: string, left: OperationOptions): Promise<Life | null> {
+  const key = registerKey(LEASES, id);
+  const state = await registers.read(key, { ...left });
+  return state.value === null ? null : { key, birth: state.birth };
+}
+
+/** Moves the end of that very life; never begins another. Gives the end that it has then, `null` if it is over. */
+function renewChange(life: Life, untilMs: number): Change<number | null> {
+  return {
+    bound: untilMs,
+    mayRemove: false,
+    seals: false,
+    apply: (current) => {
+      if (!isInLife(current, life) || untilMs <= current.nowMs) return { write: null, result: null };
+      if (untilMs <= current.until) return { write: null, result: current.until };
+      const { value, attributes } = current;
+      return { write: { value, attributes, until: untilMs }, result: untilMs };
+    },
+  };
+}
+
+function endChange({ birth }: Life): Change<void> {
+  return {
+    bound: 0,
+    mayRemove: true,
+    seals: true,
+    apply: (current) => {
+      const isAnother = current.value !== null && !sameBallot(current.birth, birth);
+      return { write: isAnother ? null : { value: null, attributes: NO_BYTES, until: 0 }, result: undefined };
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import { LifetimeOverError, PaxosError } from '../errors.js';
+import type { OperationOptions } from '../node/registers.js';
+import type { Life } from './attributes.js';
+import { registerKey } from './key.js';
+import { HeldLease, NODES } from './lease.js';
+import type { KvNode } from './node.js';
+
+/** What processes are asked by for the life that keys can hang on. */
+const TOPIC = '~node';
+/** Ms after which a process that is gone without a word counts as down. */
+const TTL_MS = 10_000;
+
+/** One for each node, however many buckets it has. */
+const ofNodes = new WeakMap<KvNode, NodeLives>();
+
+/**
+ * Lives that last as long as a process is up: each is a lease that the process itself keeps, from when somebody first needs
+ * it. So it ends for all at one time, and a process that is only cut off for a moment is not down for some.
+ */
+export class NodeLives {
+  readonly #node: KvNode;
+  #own: Promise<HeldLease> | null = null;
+
+  static of(node: KvNode): NodeLives {
+    const known = ofNodes.get(node) ?? new NodeLives(node);
+    ofNodes.set(node, known);
+    return known;
+  }
+
+  private constructor(node: KvNode) {
+    this.#node = node;
+    node.answer(TOPIC, async () => {
+      const { birth } = (await this.#lease()).life;
+      return { round: birth.round, proposer: birth.proposer };
+    });
+    node.beforeClose(async () => {
+      await (await this.#own)?.release();
+    });
+  }
+
+  /**
+   * @param process `true` for this one
+   * @throws LifetimeOverError if it does not answer; as `Registers.change` does
+   */
+  async lifeOf(process: true | string, left: OperationOptions): Promise<Life> {
+    if (process === true || process === this.#node.status().process) return (await this.#lease()).life;
+    const { timeoutMs } = left;
+    const [answer] = await this.#node.ask<{ round: number; proposer: number }>(TOPIC, undefined, {
+      to: process,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
+    if (answer === undefined || answer.error !== undefined) {
+      const why = answer === undefined ? 'it is not known' : answer.error.message;
+      throw new LifetimeOverError(
+        `The key was not written: process ${process}, by which it was to live, is not there or has no key-value store (${why}).`,
+      );
+    }
+    return { key: registerKey(NODES, process), birth: answer.value };
+  }
+
+  /** This process's own; another one if that was lost, which ends what hung on it. */
+  async #lease(): Promise<HeldLease> {
+    for (;;) {
+      this.#own ??= this.#begin();
+      const lease = await this.#own;
+      if (!lease.signal.aborted) return lease;
+      this.#own = null;
+    }
+  }
+
+  #begin(): Promise<HeldLease> {
+    const { process, name } = this.#node.status();
+    const begun = HeldLease.acquire(this.#node, NODES, process, name, { ttlMs: TTL_MS });
+    begun.catch((error: unknown) => {
+      // The next one who needs it tries again.
+      if (this.#own === begun) this.#own = null;
+      if (!(error instanceof PaxosError)) throw error;
+    });
+    return begun;
+  }
+}
