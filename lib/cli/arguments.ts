@@ -9,7 +9,6 @@ export interface OptionSpec {
   readonly value?: string;
   /** May be given several times. */
   readonly isMany?: boolean;
-  /** A line, or several. */
   readonly help: string;
 }
 

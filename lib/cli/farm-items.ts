@@ -1,5 +1,6 @@
 /** Items in a farm that this process is in. */
 import { OverloadedError } from '../errors.js';
+import type { Key, Entry as KvEntry } from '../kv/index.js';
 import {
   type Condition,
   type Found,
@@ -16,14 +17,10 @@ import {
 
 /** A condition is looked at again so often while others write the key. */
 const MAX_TRIES = 32;
+/** Keys with changes that wait for who watches; of more he is told that he is too slow. */
+const MAX_WAITING = 10_000;
 
-export interface Entry {
-  readonly key: string | readonly (string | number)[];
-  readonly value: unknown;
-  readonly version: string;
-  readonly revision: bigint;
-}
-
+type Entry = Omit<KvEntry, 'created'>;
 type Expected = { readonly version: string } | { readonly absent: true };
 
 interface CallOptions {
@@ -33,20 +30,19 @@ interface CallOptions {
 /** What of `PaxosKV` is used here. */
 export interface KeyValues {
   find(key: string, options?: CallOptions): Promise<Entry | null>;
-  set(key: string, value: unknown, options?: CallOptions & { readonly until?: number }): Promise<Entry>;
+  set(key: string, value: unknown, options?: CallOptions & { readonly ttlMs?: number }): Promise<Entry>;
   compareAndSet(
     key: string,
     expected: Expected,
     value: unknown,
-    options?: CallOptions & { readonly until?: number },
+    options?: CallOptions & { readonly ttlMs?: number },
   ): Promise<{ readonly isSet: boolean; readonly entry: Entry | null }>;
   delete(key: string, options?: CallOptions & { readonly expected?: Expected }): Promise<boolean>;
-  keys(options?: { readonly prefix?: string; readonly limit?: number }): Promise<Entry['key'][]>;
-  lifetime(key: string): Promise<{ readonly until?: number | undefined } | null>;
+  keys(options?: { readonly prefix?: string; readonly limit?: number }): Promise<Key[]>;
   watch(
     target: string | { readonly prefix: string },
-    options?: { readonly signal?: AbortSignal; readonly initial?: boolean },
-  ): AsyncIterable<{ readonly kind: 'set' | 'removed'; readonly key: Entry['key']; readonly entry: Entry | null }>;
+    options?: { readonly signal?: AbortSignal; readonly limit?: number },
+  ): AsyncIterable<{ readonly kind: 'set' | 'removed'; readonly key: Key; readonly entry: Entry | null }>;
   now(): number;
 }
 
@@ -61,22 +57,20 @@ export class FarmItems implements Items {
   }
 
   async find(key: string): Promise<Found | null> {
-    const entry = await this.#kv.find(key, this.#deadline());
-    if (entry === null) return null;
-    const until = (await this.#kv.lifetime(key))?.until;
-    const ttlMs = until === undefined || !Number.isFinite(until) ? null : Math.max(0, until - this.#kv.now());
-    return foundOf(key, entry, ttlMs);
+    const entry = await this.#kv.find(key, { timeoutMs: this.#timeoutMs });
+    return entry === null ? null : this.#foundOf(key, entry);
   }
 
   async write(key: string, { type, body }: Item, { ttlMs, condition }: WriteOptions = {}): Promise<Written | null> {
-    const deadline = this.#deadline();
+    const left = this.#deadline();
     const value = { type, body };
-    const life = ttlMs === undefined ? {} : { until: this.#kv.now() + ttlMs };
-    if (condition === undefined) return await this.#kv.set(key, value, { ...deadline, ...life });
-    let entry = condition.kind === 'absent' ? null : await this.#kv.find(key, deadline);
+    // Without any it would go on living by what it did, where there is a condition.
+    const life = { ttlMs: ttlMs ?? Number.POSITIVE_INFINITY };
+    if (condition === undefined) return await this.#kv.set(key, value, { ...left(), ...life });
+    let entry = condition.kind === 'absent' ? null : await this.#kv.find(key, left());
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       if (!holds(condition, entry?.version ?? null)) return null;
-      const result = await this.#kv.compareAndSet(key, expectedOf(entry), value, { ...deadline, ...life });
+      const result = await this.#kv.compareAndSet(key, expectedOf(entry), value, { ...left(), ...life });
       if (result.isSet) return result.entry;
       entry = result.entry;
     }
@@ -84,13 +78,13 @@ export class FarmItems implements Items {
   }
 
   async remove(key: string, condition?: Condition): Promise<Removal> {
-    const deadline = this.#deadline();
-    if (condition === undefined) return (await this.#kv.delete(key, deadline)) ? 'removed' : 'absent';
+    const left = this.#deadline();
+    if (condition === undefined) return (await this.#kv.delete(key, left())) ? 'removed' : 'absent';
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-      const entry = await this.#kv.find(key, deadline);
+      const entry = await this.#kv.find(key, left());
       if (entry === null) return 'absent';
       if (!holds(condition, entry.version)) return 'other';
-      if (await this.#kv.delete(key, { ...deadline, expected: { version: entry.version } })) return 'removed';
+      if (await this.#kv.delete(key, { ...left(), expected: { version: entry.version } })) return 'removed';
     }
     throw contention(key);
   }
@@ -104,21 +98,22 @@ export class FarmItems implements Items {
   }
 
   async *watch(target: WatchTarget, signal: AbortSignal): AsyncGenerator<ItemChange> {
-    const changes = this.#kv.watch('key' in target ? target.key : target, { signal, initial: false });
+    const changes = this.#kv.watch('key' in target ? target.key : target, { signal, limit: MAX_WAITING });
     for await (const { kind, key, entry } of changes) {
       if (typeof key !== 'string') continue;
-      yield { kind, key, found: entry === null ? null : foundOf(key, entry, null) };
+      yield { kind, key, found: entry === null ? null : this.#foundOf(key, entry) };
     }
   }
 
-  /** What is left of the time, at each look. */
-  #deadline(): { readonly timeoutMs: number } {
+  #foundOf(key: string, { value, version, revision, until }: Entry): Found {
+    const ttlMs = until === null ? null : Math.max(0, until - this.#kv.now());
+    return { key, item: itemOf(value), version, revision, ttlMs };
+  }
+
+  /** @returns tells what is left of the time, which begins now */
+  #deadline(): () => { readonly timeoutMs: number } {
     const endMs = performance.now() + this.#timeoutMs;
-    return {
-      get timeoutMs() {
-        return Math.max(0, endMs - performance.now());
-      },
-    };
+    return () => ({ timeoutMs: Math.max(0, endMs - performance.now()) });
   }
 }
 
@@ -130,10 +125,6 @@ function contention(key: string): OverloadedError {
   return new OverloadedError(
     `Others wrote '${key.slice(0, 100)}' each time that it was to be written, ${MAX_TRIES} times. Nothing was written; try again, or write it from fewer places.`,
   );
-}
-
-function foundOf(key: string, { value, version, revision }: Entry, ttlMs: number | null): Found {
-  return { key, item: itemOf(value), version, revision, ttlMs };
 }
 
 /** What an app has put into the bucket by itself is given in the form that fits it best. */

@@ -2,6 +2,9 @@ import type { OptionSpecs } from './arguments.js';
 import { COMMON_OPTIONS, type Command } from './command.js';
 import { EXIT_HELP } from './exit-codes.js';
 
+/** Letters of a line. */
+const LINE = 118;
+
 export const PROGRAM = 'connect-paxos';
 
 export function programHelp(commands: readonly Command[]): string {
@@ -46,5 +49,17 @@ function optionRows(options: OptionSpecs): [string, string][] {
 function columns(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([left]) => left.trim().length));
   const indent = `\n${' '.repeat(width + 4)}`;
-  return rows.map(([left, right]) => `  ${left.trim().padEnd(width)}  ${right.replaceAll('\n', indent)}`).join('\n');
+  const right = (text: string): string => wrapped(text, LINE - width - 4).join(indent);
+  return rows.map(([left, text]) => `  ${left.trim().padEnd(width)}  ${right(text)}`).join('\n');
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last === '') lines[lines.length - 1] = word;
+    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

@@ -12,7 +12,7 @@ export const FARM_OPTIONS: OptionSpecs = {
   secret: {
     value: 'SECRET',
     isMany: true,
-    help: "seals the farm's traffic. Whoever lists this machine's processes can read it here:\nset CLUSTER_SECRET in the environment instead. Several: the first seals, all open",
+    help: "seals the farm's traffic. Whoever lists this machine's processes can read it here: set CLUSTER_SECRET in the environment instead. Several: the first seals, all open",
   },
   'secret-file': { value: 'PATH', help: 'a file with the secret, or with several, each on a line' },
   'no-secret': { help: 'no seal, on purpose: whoever reaches the network can read and write all' },
@@ -23,9 +23,11 @@ export const FARM_OPTIONS: OptionSpecs = {
   broadcast: { value: 'ADDRESS:PORT', help: "an IPv4 subnet's broadcast address, instead of multicast" },
   peers: {
     value: 'HOST:PORT,…',
-    help: 'all processes of the farm, this one included, instead of multicast',
+    help: 'all processes of the farm, instead of multicast; one of them is this one, and must be free here',
   },
   bind: { value: 'HOST:PORT', help: 'where this process listens, beside --peers' },
+  'max-datagram-size': { value: 'BYTES', help: 'of a datagram, 512 to 7800 (default 1400); larger values go by TCP' },
+  'stream-port': { value: 'PORT', help: 'TCP port of this process for larger values (default: any that is free)' },
   timeout: { value: 'MS', help: 'for one operation, retries included' },
   name: { value: 'NAME', help: 'what this process is called in messages (default HOST:PID)' },
 };
@@ -72,9 +74,16 @@ function transportOf(args: Arguments): NodeOptions['transport'] {
   }
   const broadcast = args.text('broadcast');
   const peers = args.text('peers');
-  if (broadcast !== undefined) return { broadcast };
-  if (peers !== undefined) return { peers: peers.split(',').map((peer) => peer.trim()), bind: args.text('bind') };
+  const common = {
+    maxDatagramSize: args.integer('max-datagram-size', 512, 7800),
+    streamPort: args.integer('stream-port', 0, 65_535),
+  };
+  if (broadcast !== undefined) return { broadcast, ...common };
+  if (peers !== undefined) {
+    return { peers: peers.split(',').map((peer) => peer.trim()), bind: args.text('bind'), ...common };
+  }
   return {
+    ...common,
     multicast: args.text('multicast'),
     interface: args.text('interface'),
     ttl: args.integer('multicast-ttl', 0, 255),

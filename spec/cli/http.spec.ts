@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { CommandError } from '../../lib/cli/exit-codes.js';
 import { FarmItems } from '../../lib/cli/farm-items.js';
 import { isLoopback, parseHttpAddress } from '../../lib/cli/http/address.js';
+import { createGuard } from '../../lib/cli/http/guard.js';
 import { HttpApi } from '../../lib/cli/http/server.js';
 import { HttpItems } from '../../lib/cli/http-items.js';
 import {
@@ -33,7 +34,7 @@ async function start({ token, host = '127.0.0.1' }: { token?: string; host?: str
   const values = new MemoryValues();
   const api = new HttpApi({
     address: { host, port: 0 },
-    token,
+    guard: createGuard({ host, port: 0 }, token),
     items: new FarmItems(values, 2000),
     maxValueSize: 1000,
     status: () => ({ isReady: true }),
@@ -267,6 +268,7 @@ describe('changes', () => {
       value: 'x',
       version: 'v2',
       revision: '2',
+      ttl: 10,
     });
     await ask(url, '/a', { method: 'DELETE' });
     expect(JSON.parse(await read())).toEqual({ kind: 'removed', key: 'a' });
@@ -333,14 +335,7 @@ describe('who may ask', () => {
   });
 
   it('must be said beyond loopback', () => {
-    const api = (host: string, token?: string): HttpApi =>
-      new HttpApi({
-        address: { host, port: 0 },
-        token,
-        items: new FarmItems(new MemoryValues(), 1000),
-        maxValueSize: 1,
-        status: () => ({ isReady: true }),
-      });
+    const api = (host: string, token?: string) => createGuard({ host, port: 0 }, token);
     expect(() => api('0.0.0.0')).toThrow(/Set CONNECT_PAXOS_TOKEN to 16 characters or more/);
     expect(() => api('::')).toThrow(ConfigError);
     expect(() => api('web-1')).toThrow(ConfigError);
@@ -373,7 +368,7 @@ describe('an address', () => {
     const port = Number(new URL(url).port);
     const second = new HttpApi({
       address: { host: '127.0.0.1', port },
-      token: undefined,
+      guard: () => undefined,
       items: new FarmItems(new MemoryValues(), 1000),
       maxValueSize: 1,
       status: () => ({ isReady: true }),

@@ -1,10 +1,12 @@
 /** Key-values in memory, in place of a farm's. */
-import type { Entry, KeyValues } from '../../lib/cli/farm-items.js';
+import type { KeyValues } from '../../lib/cli/farm-items.js';
+
+type Entry = NonNullable<Awaited<ReturnType<KeyValues['find']>>>;
 
 type Change = { readonly kind: 'set' | 'removed'; readonly key: string; readonly entry: Entry | null };
 
 export class MemoryValues implements KeyValues {
-  readonly #entries = new Map<string, Entry & { readonly until: number | undefined }>();
+  readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<(change: Change) => void>();
   #writes = 0n;
   /** What the next call fails with. */
@@ -18,10 +20,20 @@ export class MemoryValues implements KeyValues {
     return entry === undefined || (entry.until ?? Number.POSITIVE_INFINITY) <= Date.now() ? null : entry;
   }
 
-  async set(key: string, value: unknown, { until }: { readonly until?: number } = {}): Promise<Entry> {
+  async set(
+    key: string,
+    value: unknown,
+    { ttlMs = Number.POSITIVE_INFINITY }: { readonly ttlMs?: number } = {},
+  ): Promise<Entry> {
     this.#fail();
     this.#writes += 1n;
-    const entry = { key, value, version: `v${this.#writes}`, revision: this.#writes, until };
+    const entry = {
+      key,
+      value,
+      version: `v${this.#writes}`,
+      revision: this.#writes,
+      until: ttlMs === Number.POSITIVE_INFINITY ? null : Date.now() + ttlMs,
+    };
     this.#entries.set(key, entry);
     this.#tell({ kind: 'set', key, entry });
     return entry;
@@ -31,7 +43,7 @@ export class MemoryValues implements KeyValues {
     key: string,
     expected: { readonly version: string } | { readonly absent: true },
     value: unknown,
-    options: { readonly until?: number } = {},
+    options: { readonly ttlMs?: number } = {},
   ): Promise<{ readonly isSet: boolean; readonly entry: Entry | null }> {
     const interference = this.interference;
     this.interference = null;
@@ -63,10 +75,6 @@ export class MemoryValues implements KeyValues {
   } = {}): Promise<string[]> {
     this.#fail();
     return [...this.#entries.keys()].filter((key) => key.startsWith(prefix)).slice(0, limit);
-  }
-
-  async lifetime(key: string): Promise<{ readonly until?: number | undefined } | null> {
-    return this.#entries.get(key) ?? null;
   }
 
   async *watch(

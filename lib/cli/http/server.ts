@@ -7,7 +7,7 @@ import { ConfigError } from '../../errors.js';
 import type { Items } from '../items.js';
 import { type HttpAddress, urlOf } from './address.js';
 import { sendRefusal } from './answer.js';
-import { createGuard, type Guard } from './guard.js';
+import type { Guard } from './guard.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { answer, type RoutesSetup } from './routes.js';
 
@@ -27,8 +27,7 @@ const CLOSING_MS = 1000;
 
 export interface HttpSetup {
   readonly address: HttpAddress;
-  /** Bearer token; `undefined` for none. */
-  readonly token: string | undefined;
+  readonly guard: Guard;
   readonly items: Items;
   readonly maxValueSize: number;
   status(): { readonly isReady: boolean };
@@ -36,17 +35,14 @@ export interface HttpSetup {
 
 export class HttpApi {
   readonly #setup: HttpSetup;
-  readonly #guard: Guard;
   readonly #server: Server;
   readonly #streams = new Set<AbortController>();
   readonly #routes: RoutesSetup;
   #requests = 0;
   #isClosing = false;
 
-  /** @throws ConfigError for an address that needs a token, or a token that is none */
   constructor(setup: HttpSetup) {
     this.#setup = setup;
-    this.#guard = createGuard(setup.address, setup.token);
     this.#routes = {
       items: setup.items,
       maxValueSize: setup.maxValueSize,
@@ -94,7 +90,7 @@ export class HttpApi {
     response.on('error', (error) => debug('answering: %s', error.message));
     this.#requests += 1;
     try {
-      this.#guard(request.headers);
+      this.#setup.guard(request.headers);
       if (this.#requests - this.#streams.size > MAX_REQUESTS) throw tooMany('requests', MAX_REQUESTS);
       await answer(request, response, this.#routes);
     } catch (error) {
