@@ -4,6 +4,7 @@ import { PaxosNode } from '../node/node.js';
 import type { NodeOptions } from '../node/options.js';
 import type { Arguments } from './arguments.js';
 import type { Command, Context } from './command.js';
+import { answerDoctors } from './doctor/answer.js';
 import { EXIT, type ExitCode, UsageError } from './exit-codes.js';
 import { FarmItems } from './farm-items.js';
 import { type HttpAddress, parseHttpAddress } from './http/address.js';
@@ -64,6 +65,7 @@ async function runNode(args: Arguments, { output, environment, ending }: Context
   let api: HttpApi | null = null;
   try {
     tell(node, output);
+    answerDoctors(node);
     announceStart(node, output);
     if (door !== null) {
       kv = new PaxosKV({ node, bucket: BUCKET });

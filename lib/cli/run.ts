@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { parseArguments } from './arguments.js';
 import { COMMON_OPTIONS, type Command } from './command.js';
+import { doctor } from './doctor/command.js';
 import { EXIT, type ExitCode, exitCodeOf, UsageError } from './exit-codes.js';
 import { commandHelp, PROGRAM, programHelp } from './help.js';
 import { del, get, put, set } from './key-commands.js';
@@ -14,7 +15,7 @@ import { Output, type Sink } from './output.js';
 import { resize } from './resize-command.js';
 import { status } from './status-command.js';
 
-const COMMANDS: readonly Command[] = [node, get, set, put, del, keys, watch, status, resize];
+const COMMANDS: readonly Command[] = [node, get, set, put, del, keys, watch, status, resize, doctor];
 
 /** What is used of `process`. */
 export interface Surroundings {

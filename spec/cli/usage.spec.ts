@@ -5,7 +5,7 @@ import { endPrograms, run } from './programs.js';
 
 endPrograms();
 
-const COMMANDS = ['node', 'get', 'set', 'put', 'del', 'keys', 'watch', 'status', 'resize'];
+const COMMANDS = ['node', 'get', 'set', 'put', 'del', 'keys', 'watch', 'status', 'resize', 'doctor'];
 
 it('the help lists the commands, the environment and the exit codes', async () => {
   const { code, stdout, stderr } = await run(['--help']);
