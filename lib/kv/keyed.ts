@@ -32,6 +32,7 @@ export interface StepOf<R> {
 export interface KeyChange<R> {
   /** The latest end that it may give, but for those that it finds and keeps. */
   readonly bound: number;
+  /** Whether it removes, as far as is known beforehand: nothing is combined with what comes behind such a change. */
   readonly mayRemove: boolean;
   /** Whether nothing of writes whose fate nobody knows may appear after it. */
   readonly seals: boolean;
@@ -39,15 +40,12 @@ export interface KeyChange<R> {
   apply(held: Held | null, attributes: Attributes | null, nowMs: number): StepOf<R>;
 }
 
-/** No operation goes on for longer; a value with more to live than this does not end while one is under way. */
-export const LONGEST_OPERATION_MS = 60_000;
-
 type Result<R> =
   | { readonly kind: 'done'; readonly result: R }
   /** What is held hangs on lives that have not been looked at since it was written. */
   | { readonly kind: 'unsure'; readonly held: State; readonly attributes: Attributes }
-  /** It would give a key that was absent no end, and has not announced that. */
-  | { readonly kind: 'endless' }
+  /** It would give a key that was absent no end, or remove one, and has not announced that. */
+  | { readonly kind: 'unannounced'; readonly announced: { readonly bound: number } | { readonly mayRemove: true } }
   | { readonly kind: 'over' };
 
 /**
@@ -97,16 +95,16 @@ export class Keyed {
     const key = this.registerKey(id);
     const version = this.#nextVersion();
     let looked = '';
-    let { bound } = change;
+    let announced = change;
     for (;;) {
-      const registerChange = this.#registerChange(id, { ...change, bound }, version, looked);
+      const registerChange = this.#registerChange(id, announced, version, looked);
       const { result, state } = await this.#registers.change(key, registerChange, { ...left });
       if (result.kind === 'done') return { result: result.result, state };
       if (result.kind === 'over') {
         throw new LifetimeOverError('The key was not written: the end that it was given has passed.');
       }
-      if (result.kind === 'endless') {
-        bound = FOREVER;
+      if (result.kind === 'unannounced') {
+        announced = { ...announced, ...result.announced };
         continue;
       }
       const { attributes, held } = result;
@@ -128,7 +126,10 @@ export class Keyed {
         }
         const { step, result } = change.apply(held, attributes, current.nowMs);
         const isEndless = step.kind === 'write' && step.bounds === null && held === null;
-        if (isEndless && change.bound < FOREVER) return { write: null, result: { kind: 'endless' } };
+        if (isEndless && change.bound < FOREVER)
+          return { write: null, result: { kind: 'unannounced', announced: { bound: FOREVER } } };
+        if (step.kind === 'remove' && !change.mayRemove)
+          return { write: null, result: { kind: 'unannounced', announced: { mayRemove: true } } };
         return decisionOf(step, result, version, current, attributes);
       },
     };
