@@ -257,29 +257,45 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     return result;
   }
 
-  /** The keys of the bucket, over the whole farm, in no order. */
-  async keys(options: ListOptions = {}): Promise<Key[]> {
+  /** The keys of the bucket, over the whole farm, in no order: each was there at some time during the call. */
+  async keys({ prefix, limit, timeoutMs }: ListOptions = {}): Promise<Key[]> {
+    const left = this.#left(timeoutMs);
     const keys: Key[] = [];
-    for await (const { key } of this.entries(options)) keys.push(key);
+    for await (const [id] of this.#list(prefix, limit, () => left)) keys.push(keyOf(id) ?? id);
     return keys;
   }
 
-  /** The entries of the bucket, each as it is when it is read, in no order. */
+  /**
+   * The entries of the bucket, each as it is when it is read, in no order. What is written meanwhile may be among them, or
+   * not. `timeoutMs` is for each part of it: how long it takes altogether is up to the consumer.
+   */
   async *entries<T = unknown>({ prefix, limit, timeoutMs }: ListOptions = {}): AsyncGenerator<Entry<T>, void, void> {
+    for await (const [id, held] of this.#list(prefix, limit, () => this.#left(timeoutMs))) {
+      yield entryOf(id, held) as Entry<T>;
+    }
+  }
+
+  async *#list(
+    prefix: Key | undefined,
+    limit: number | undefined,
+    leftNow: () => OperationOptions,
+  ): AsyncGenerator<readonly [string, Held], void, void> {
+    this.#refuseIfClosed();
     const most = limit ?? Number.POSITIVE_INFINITY;
     if (typeof most !== 'number' || !(most >= 1)) throw refuse('limit', limit, 'a number from 1 on');
     const begin = prefix === undefined ? '' : idPrefixOf(prefix);
-    const options = timeoutMs === undefined ? {} : { timeoutMs };
-    const all = await this.#node.ids(this.#bucket, options);
+    const all = await this.#node.ids(this.#bucket, { ...leftNow() });
     const ids = all.filter((id) => id.startsWith(begin) && keyOf(id) !== null);
     let count = 0;
     for (let at = 0; at < ids.length && count < most; at += CONCURRENCY) {
+      this.#refuseIfClosed();
+      const left = leftNow();
       const some = ids.slice(at, at + CONCURRENCY);
-      const read = some.map(async (id) => [id, await this.#keyed.read(id, options, 'quorum')] as const);
+      const read = some.map(async (id) => [id, await this.#keyed.read(id, left, 'quorum')] as const);
       for (const [id, held] of await Promise.all(read)) {
         if (held === null || count >= most) continue;
         count += 1;
-        yield entryOf(id, held) as Entry<T>;
+        yield [id, held];
       }
     }
   }
@@ -316,9 +332,9 @@ export class PaxosKV extends EventEmitter<KvEvents> {
 
   /** Another bucket of the same node; the same object each time. */
   bucket(name: string): PaxosKV {
-    const known = this.#buckets.get(name);
-    if (known !== undefined) return known;
     this.#refuseIfClosed();
+    const known = this.#buckets.get(name);
+    if (known !== undefined && known.#closed === null) return known;
     const reads = this.#consistency;
     const made = new PaxosKV({ node: this.#node, bucket: name, reads });
     this.#buckets.set(name, made);
@@ -469,26 +485,25 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
     const onMember = (event: MemberEvent): void => void this.emit('member', event);
-    const onWarning = (warning: NodeWarning): void => {
-      // Nobody listens: what a person should know goes where Node's own warnings go.
-      if (this.emit('warning', warning) || !this.#isOwnNode) return;
-      process.emitWarning(warning.message, { type: 'ConnectPaxosWarning', code: warning.code });
-    };
-    // All keys are watched only while somebody listens.
+    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
     const emitter: EventEmitter = this as EventEmitter;
     emitter.on('newListener', (event) => {
-      if (String(event) !== 'change' || this.#unwatch !== null || this.#closed !== null) return;
-      this.#unwatch = this.#watching.listen((id, held) => void this.emit('change', changeOf(id, held)));
+      if (this.#closed !== null) return;
+      // All keys are watched only while somebody listens.
+      if (event === 'change')
+        this.#unwatch ??= this.#watching.listen((id, held) => void this.emit('change', changeOf(id, held)));
+      // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
     });
     emitter.on('removeListener', (event) => {
-      if (String(event) !== 'change' || this.listenerCount('change') > 0) return;
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.off('warning', onWarning);
+      if (event !== 'change' || this.listenerCount('change') > 0) return;
       this.#unwatch?.();
       this.#unwatch = null;
     });
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('member', onMember);
-    node.on('warning', onWarning);
     const forget = node.beforeClose(async () => {
       this.#sweep.stop();
       this.#watching.close();
