@@ -437,16 +437,13 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     if (untilMs <= this.now())
       throw new LifetimeOverError(`The key was not written: the end that it was given, ${untilMs}, has passed.`);
     const { key, keys = [], node, lease } = options;
-    const wanted: Promise<Life>[] = [...(key === undefined ? [] : [key]), ...keys].map((each) =>
-      this.#lifeOfKey(each, left),
-    );
+    if (!Array.isArray(keys)) throw refuse('keys', keys, 'an array of keys');
+    const all: readonly Key[] = key === undefined ? keys : [key, ...keys];
+    const count = all.length + (node === undefined ? 0 : 1) + (lease === undefined ? 0 : 1);
+    if (count > MAX_LIVES) throw refuse('keys', count, `at most ${MAX_LIVES} in all, node and lease included`);
+    const wanted = all.map((each) => this.#lifeOfKey(each, left));
     if (node !== undefined) wanted.push(this.#nodeLives.lifeOf(node, left));
     if (lease !== undefined) wanted.push(this.#lifeOfLease(lease, left));
-    if (wanted.length > MAX_LIVES) {
-      // They are not waited for.
-      for (const each of wanted) each.catch(() => undefined);
-      throw refuse('keys', wanted.length, `at most ${MAX_LIVES} in all, node and lease included`);
-    }
     return { untilMs, lives: await Promise.all(wanted) };
   }
 

@@ -4,6 +4,7 @@ import type { Life } from './attributes.js';
 import { registerKey } from './key.js';
 import { HeldLease, NODES } from './lease.js';
 import type { KvNode } from './node.js';
+import { refuse } from './options.js';
 
 /** What processes are asked by for the life that keys can hang on. */
 const TOPIC = '~node';
@@ -43,6 +44,8 @@ export class NodeLives {
    * @throws LifetimeOverError if it does not answer; as `Registers.change` does
    */
   async lifeOf(process: true | string, left: OperationOptions): Promise<Life> {
+    if (process !== true && (typeof process !== 'string' || process === ''))
+      throw refuse('node', process, 'true for this process, or what Member.process says of another');
     if (process === true || process === this.#node.status().process) return (await this.#lease()).life;
     const { timeoutMs } = left;
     const [answer] = await this.#node.ask<{ round: number; proposer: number }>(TOPIC, undefined, {

@@ -15,17 +15,19 @@ describe('Attributes', () => {
   it('come back as they were', () => {
     const life = fc.record({ key: fc.string(), birth: ballot });
     fc.assert(
-      fc.property(fc.string(), fc.array(life, { maxLength: 8 }), (version, lives) => {
-        expect(decodeAttributes(encodeAttributes({ version, lives }))).toEqual({ version, lives });
+      fc.property(fc.string(), fc.array(life, { maxLength: 8 }), fc.string(), (version, lives, other) => {
+        const given = lives.length === 0 ? version : other;
+        expect(decodeAttributes(encodeAttributes({ version, lives, given }))).toEqual({ version, lives, given });
       }),
     );
   });
 
   it('may be followed by what a later version adds', () => {
     const life = ['kv/sa', 5, 6];
-    expect(decodeAttributes(encodeValue([1, 'p.1', [life], 'more']))).toEqual({
+    expect(decodeAttributes(encodeValue([1, 'p.1', [life], 'p.0', 'more']))).toEqual({
       version: 'p.1',
       lives: [{ key: 'kv/sa', birth: { round: 5, proposer: 6 } }],
+      given: 'p.0',
     });
   });
 

@@ -331,7 +331,7 @@ describe('keys and entries', () => {
   it('give keys whose values can not be read, with one time-out for all', async () => {
     const write = {
       value: Uint8Array.of(0xc1),
-      attributes: encodeAttributes({ version: 'p', lives: [] }),
+      attributes: encodeAttributes({ version: 'p', lives: [], given: 'p' }),
       until: FOREVER,
     };
     const change = { bound: FOREVER, mayRemove: false, seals: false, apply: () => ({ write, result: null }) };
