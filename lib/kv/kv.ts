@@ -146,6 +146,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     this.#sweep = new Sweep({
       registers: this.#node,
       bucket,
+      seemAlive: (lives) => this.#keyed.lives.seemAlive(lives, {}),
       read: (id) => this.#keyed.read(id, {}, 'quorum'),
     });
     this.#buckets = new Map([[bucket, this]]);
@@ -459,7 +460,9 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   async #lifeOfLease(lease: Lease | string, left: OperationOptions): Promise<Life> {
     const id = typeof lease === 'string' ? lease : lease?.id;
     if (typeof id !== 'string') throw refuse('lease', lease, 'a lease, or its id');
-    const life = await lifeOfLease(this.#node, id, left);
+    // For its holder it has ended when its signal says so, whatever its register has.
+    const hasEnded = typeof lease !== 'string' && lease.signal?.aborted === true;
+    const life = hasEnded ? null : await lifeOfLease(this.#node, id, left);
     if (life !== null) return life;
     throw new LifetimeOverError(`The key was not written: lease ${id}, by which it was to live, has ended.`);
   }

@@ -1,5 +1,11 @@
 import { expect } from '@jest/globals';
-import { ClosedError, NoHandlerError, NoQuorumError, type PaxosErrorCode } from '../../lib/errors.js';
+import {
+  ClosedError,
+  HandlerFailedError,
+  NoHandlerError,
+  NoQuorumError,
+  type PaxosErrorCode,
+} from '../../lib/errors.js';
 import type { KvNode } from '../../lib/kv/index.js';
 import { PaxosKV } from '../../lib/kv/index.js';
 import type { AnswerHandler } from '../../lib/node/answering.js';
@@ -142,7 +148,11 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
   async #answer(topic: string, payload: unknown, member: Member): Promise<unknown> {
     const handler = this.#handlers.get(topic);
     if (handler === undefined) return { member, error: new NoHandlerError('it has no handler') };
-    return { member, value: decodeValue(encodeValue(await handler(payload, member))) };
+    try {
+      return { member, value: decodeValue(encodeValue(await handler(payload, member))) };
+    } catch (error) {
+      return { member, error: new HandlerFailedError(String(error)) };
+    }
   }
 
   #states(bucket: string): OwnState[] {
