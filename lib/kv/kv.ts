@@ -308,7 +308,12 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     return held === null ? null : this.#lifetimeOf(id, held);
   }
 
-  /** A lease that this process holds until it is released, or lost: {@link Lease}. Keys can live by it. */
+  /**
+   * A lease that this process holds until it is released, or lost: {@link Lease}. Keys can live by it. It goes on when the store
+   * is closed, and is released when the node is.
+   *
+   * @throws LifetimeOverError if it took longer to get than it has to live
+   */
   lease(options: LeaseOptions = {}): Promise<Lease> {
     const { name } = this.#node.status();
     return this.#open(() => HeldLease.acquire(this.#node, LEASES, versionsOf(this.#node)(), name, options));
