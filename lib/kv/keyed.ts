@@ -35,15 +35,11 @@ export interface StepOf<R> {
 export interface KeyChange<R> {
   /** The latest end that it may give, but for those that it finds and keeps. */
   readonly bound: number;
-  readonly mayRemove: boolean;
   /** Whether nothing of writes whose fate nobody knows may appear after it. */
   readonly seals: boolean;
   /** Must be a function of what it is given, and do nothing else: it may run several times. */
   apply(held: Held | null, attributes: Attributes | null, nowMs: number): StepOf<R>;
 }
-
-/** No operation goes on for longer; a value with more to live than this does not end while one is under way. */
-export const LONGEST_OPERATION_MS = 60_000;
 
 type Result<R> =
   | { readonly kind: 'done'; readonly result: R }
@@ -51,6 +47,8 @@ type Result<R> =
   | { readonly kind: 'unsure'; readonly held: State; readonly attributes: Attributes }
   /** It would give a key that was absent no end, and has not announced that. */
   | { readonly kind: 'endless' }
+  /** It would remove what is there, and has not announced that. */
+  | { readonly kind: 'removing' }
   | { readonly kind: 'over' };
 
 /**
@@ -114,8 +112,10 @@ export class Keyed {
     const version = this.#nextVersion();
     let looked = '';
     let { bound } = change;
+    // Only few do, and those that do not go together in one round with others of this process.
+    let mayRemove = change.seals;
     for (;;) {
-      const registerChange = this.#registerChange(id, { ...change, bound }, version, looked);
+      const registerChange = this.#registerChange(id, { ...change, bound }, version, looked, mayRemove);
       const { result, state } = await this.#registers.change(key, registerChange, { ...left });
       if (result.kind === 'done') return { result: result.result, state };
       if (result.kind === 'over') {
@@ -125,6 +125,10 @@ export class Keyed {
         bound = FOREVER;
         continue;
       }
+      if (result.kind === 'removing') {
+        mayRemove = true;
+        continue;
+      }
       const { attributes, held } = result;
       const { given, lives } = attributes;
       if (await this.lives.areAlive(lives, left)) looked = given;
@@ -132,10 +136,16 @@ export class Keyed {
     }
   }
 
-  #registerChange<R>(id: string, change: KeyChange<R>, version: string, looked: string): Change<Result<R>> {
+  #registerChange<R>(
+    id: string,
+    change: KeyChange<R>,
+    version: string,
+    looked: string,
+    mayRemove: boolean,
+  ): Change<Result<R>> {
     return {
       bound: change.bound,
-      mayRemove: change.mayRemove,
+      mayRemove,
       seals: change.seals,
       apply: (current) => {
         const held = isHeld(current) ? current : null;
@@ -146,6 +156,7 @@ export class Keyed {
         const { step, result } = change.apply(held, attributes, current.nowMs);
         const isEndless = step.kind === 'write' && step.bounds === null && held === null;
         if (isEndless && change.bound < FOREVER) return { write: null, result: { kind: 'endless' } };
+        if (step.kind === 'remove' && held !== null && !mayRemove) return { write: null, result: { kind: 'removing' } };
         return decisionOf(step, result, version, current, attributes);
       },
     };

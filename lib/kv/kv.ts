@@ -182,7 +182,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const bytes = encodeValue(value);
     const left = this.#left(options.timeoutMs);
     const bounds = await this.#boundsOf(options, left);
-    const { result } = await this.#keyed.change(id, putChange(bytes, bounds, this.now()), left);
+    const { result } = await this.#keyed.change(id, putChange(bytes, bounds), left);
     return result === null ? value : (heldValue(id, result.value) as T);
   }
 
@@ -196,7 +196,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const bytes = encodeValue(value);
     const left = this.#left(options.timeoutMs);
     const bounds = await this.#boundsOf(options, left);
-    const { state } = await this.#keyed.change(id, setChange(bytes, bounds, this.now()), left);
+    const { state } = await this.#keyed.change(id, setChange(bytes, bounds), left);
     return writtenEntry<T>(id, state);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareChange, deleteChange, putChange, setChange, updateChange } from '../../lib/kv/changes.js';
-import { type Held, LONGEST_OPERATION_MS } from '../../lib/kv/keyed.js';
+import type { Held } from '../../lib/kv/keyed.js';
 import { encodeValue } from '../../lib/kv/value.js';
 import { ABSENT, FOREVER } from '../../lib/paxos/index.js';
 
@@ -13,8 +13,8 @@ const bounds = (untilMs: number): { untilMs: number; lives: [] } => ({ untilMs, 
 describe('What a change announces', () => {
   it('is the end that it gives', () => {
     for (const untilMs of [NOW + 5, FOREVER]) {
-      expect(setChange(value, bounds(untilMs), NOW).bound).toBe(untilMs);
-      expect(putChange(value, bounds(untilMs), NOW).bound).toBe(untilMs);
+      expect(setChange(value, bounds(untilMs)).bound).toBe(untilMs);
+      expect(putChange(value, bounds(untilMs)).bound).toBe(untilMs);
       expect(updateChange(() => value, bounds(untilMs)).bound).toBe(untilMs);
       expect(compareChange({ kind: 'absent' }, value, bounds(untilMs)).bound).toBe(untilMs);
     }
@@ -26,26 +26,18 @@ describe('What a change announces', () => {
     expect(deleteChange(null).bound).toBe(0);
   });
 
-  it('is that it may remove, where what it writes may end while it is under way', () => {
-    expect(setChange(value, bounds(NOW + LONGEST_OPERATION_MS), NOW).mayRemove).toBe(true);
-    expect(setChange(value, bounds(NOW + LONGEST_OPERATION_MS + 1), NOW).mayRemove).toBe(false);
-    expect(setChange(value, bounds(FOREVER), NOW).mayRemove).toBe(false);
-    expect(updateChange(() => value, null).mayRemove).toBe(true);
-    expect(deleteChange({ kind: 'version', version: 'p.1' }).mayRemove).toBe(true);
-  });
-
   it('is that nothing may come after it, only where it removes whatever is there', () => {
     expect(deleteChange(null).seals).toBe(true);
     expect(deleteChange({ kind: 'version', version: 'p.1' }).seals).toBe(false);
-    expect(setChange(value, bounds(FOREVER), NOW).seals).toBe(false);
+    expect(setChange(value, bounds(FOREVER)).seals).toBe(false);
   });
 });
 
 describe('What a change does', () => {
   it('depends on what is there alone, and is the same each time', () => {
     const all = [
-      setChange(value, bounds(FOREVER), NOW),
-      putChange(value, bounds(FOREVER), NOW),
+      setChange(value, bounds(FOREVER)),
+      putChange(value, bounds(FOREVER)),
       updateChange((found) => (found === null ? 'keep' : value), null),
       compareChange({ kind: 'version', version: 'p.1' }, value, null),
       deleteChange({ kind: 'value', value: encodeValue('old') }),

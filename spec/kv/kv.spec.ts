@@ -185,6 +185,24 @@ describe('update', () => {
     expect(await kv.update('a', () => REMOVE)).toBeNull();
   });
 
+  it('announces that it removes only once it is to: those that do not can share a round', async () => {
+    const announced: boolean[] = [];
+    const change = node.change.bind(node);
+    node.change = (key, what, options) => {
+      announced.push(what.mayRemove);
+      return change(key, what, options);
+    };
+    await kv.set('a', 1, { ttlMs: 1000 });
+    await kv.update('a', () => 2);
+    await kv.compareAndSet('a', { value: 2 }, 3);
+    expect(announced).toEqual([false, false, false]);
+    await kv.update('a', () => REMOVE);
+    expect(announced.slice(3)).toEqual([false, true]);
+    await kv.update('a', () => REMOVE);
+    await kv.delete('a');
+    expect(announced.slice(5)).toEqual([false, true]);
+  });
+
   it('writes undefined as any other value', async () => {
     await kv.update('a', () => undefined);
     expect(await kv.find('a')).toMatchObject({ value: undefined });

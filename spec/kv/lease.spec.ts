@@ -242,8 +242,8 @@ describe('A lease is lost', () => {
     expect(node.asked.length).toBe(asked);
   });
 
-  it('for good: one that began after it is another', async () => {
-    const lease = await kv.lease({ ttlMs: 3000 });
+  /** As if it had ended, and another had begun under its id. */
+  async function replace(lease: Lease): Promise<void> {
     const { value, attributes, until } = farm.read(registerOf(lease));
     const change = (write: { value: Uint8Array | null; attributes: Uint8Array; until: number }): Promise<unknown> =>
       otherNode.change(registerOf(lease), {
@@ -254,6 +254,14 @@ describe('A lease is lost', () => {
       });
     await change({ value: null, attributes, until: 0 });
     await change({ value, attributes, until });
+  }
+
+  it('for good: one that began after it is another', async () => {
+    const [lease, second] = await Promise.all([kv.lease({ ttlMs: 3000 }), kv.lease({ ttlMs: 3000 })]);
+    await replace(lease);
+    await replace(second);
+    await second.release();
+    expect(isHeld(second)).toBe(true);
     await pass(1000);
     expectLost(lease, /was ended/);
     expect(isHeld(lease)).toBe(true);

@@ -114,7 +114,7 @@ describe('An end', () => {
     await kv.compareAndSet('a', { value: 2 }, 3);
     await kv.delete('a');
     const changes = node.asked.filter(({ kind }) => kind === 'change');
-    expect(changes).toHaveLength(5);
+    expect(changes).toHaveLength(6);
     for (const { bound } of changes) expect(bound).toBe(0);
   });
 
