@@ -21,7 +21,6 @@ const KEEP: Step = { kind: 'keep' };
 export function setChange(value: Uint8Array, bounds: Bounds): KeyChange<null> {
   return {
     bound: bounds.untilMs,
-    mayRemove: false,
     seals: false,
     apply: () => ({ step: { kind: 'write', value, bounds }, result: null }),
   };
@@ -31,7 +30,6 @@ export function setChange(value: Uint8Array, bounds: Bounds): KeyChange<null> {
 export function putChange(value: Uint8Array, bounds: Bounds): KeyChange<Held | null> {
   return {
     bound: bounds.untilMs,
-    mayRemove: false,
     seals: false,
     apply: (held) =>
       held === null ? { step: { kind: 'write', value, bounds }, result: null } : { step: KEEP, result: held },
@@ -45,7 +43,6 @@ export function updateChange(
 ): KeyChange<'written' | 'removed' | 'kept'> {
   return {
     bound: bounds?.untilMs ?? 0,
-    mayRemove: false,
     seals: false,
     apply: (held, attributes) => {
       const made = make(held && attributes && { held, attributes });
@@ -60,7 +57,6 @@ export function updateChange(
 export function compareChange(expected: ExpectedBytes, value: Uint8Array, bounds: Bounds | null): KeyChange<boolean> {
   return {
     bound: bounds?.untilMs ?? 0,
-    mayRemove: false,
     seals: false,
     apply: (held, attributes) =>
       isAsExpected(expected, held, attributes)
@@ -73,7 +69,6 @@ export function compareChange(expected: ExpectedBytes, value: Uint8Array, bounds
 export function deleteChange(expected: ExpectedBytes | null): KeyChange<boolean> {
   return {
     bound: 0,
-    mayRemove: true,
     seals: expected === null,
     apply: (held, attributes) => {
       if (expected !== null && (held === null || !isAsExpected(expected, held, attributes)))
