@@ -224,6 +224,18 @@ describe('A lease is lost', () => {
     expect(lease.signal.aborted).toBe(false);
   });
 
+  it('for its holder, though it may be there yet for others: nothing is hung on it by its handle', async () => {
+    const lease = await kv.lease({ ttlMs: 600 });
+    node.gate = ({ kind, key }) => {
+      if (kind === 'change' && key.startsWith('~')) node.faults.push('landed');
+    };
+    await pass(600);
+    expectLost(lease, /could not be renewed/);
+    expect(isHeld(lease)).toBe(true);
+    await expect(kv.set('a', 1, { lease })).rejects.toThrow(withCode('ERR_LIFETIME_OVER', /has ended/));
+    await other.set('a', 1, { lease: lease.id });
+  });
+
   it('when another ends it', async () => {
     const lease = await kv.lease({ ttlMs: 3000 });
     const end = { value: null, attributes: new Uint8Array(), until: 0 };

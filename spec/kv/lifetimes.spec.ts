@@ -273,6 +273,19 @@ describe('A key that lives by others', () => {
     expect(isTomb('kv/sa')).toBe(true);
   });
 
+  it('leaves no rejection to nobody where several of them are not there', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', onUnhandled);
+    const keys = ['x', 'y', 'z'];
+    await expect(kv.set('a', 1, { keys, lease: 'none', node: 'p99' })).rejects.toThrow(withCode('ERR_LIFETIME_OVER'));
+    node.faults.push('no-quorum');
+    await expect(kv.set('a', 1, { keys, node: true })).rejects.toThrow();
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+  });
+
   it('lives by eight at most', async () => {
     const keys = Array.from({ length: 9 }, (_, n) => `p${n}`);
     for (const key of keys) await kv.set(key, 1);
