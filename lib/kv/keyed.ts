@@ -79,6 +79,8 @@ export class Keyed {
       if (!isHeld(state)) return null;
       const { version, lives } = attributesOf(id, state);
       if (lives.length === 0 || (await this.lives.areAlive(lives, left, consistency))) return state;
+      // By what this process's memory has: that may be of an earlier life. What is alive is not ended by a rumour.
+      if (consistency === 'local') return this.read(id, left, 'quorum');
       // Its own end is agreed on before anybody is told of it.
       if (await this.lives.bury({ key, birth: state.birth, version }, left)) return null;
     }
@@ -151,7 +153,13 @@ function decisionOf<R>(
       const kept = { untilMs: attributes === null ? FOREVER : current.until, lives: attributes?.lives ?? [] };
       const { untilMs, lives } = step.bounds ?? kept;
       if (untilMs <= current.nowMs) return { write: null, result: { kind: 'over' } };
-      const written = { value: step.value, attributes: encodeAttributes({ version, lives }), until: untilMs };
+      // A revision of its own, whatever was there.
+      const written = {
+        value: step.value,
+        attributes: encodeAttributes({ version, lives }),
+        until: untilMs,
+        isData: true,
+      };
       return { write: written, result: { kind: 'done', result } };
     }
   }

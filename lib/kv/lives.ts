@@ -15,6 +15,8 @@ export interface Version extends Life {
 /** What is known while one question is answered. */
 interface Walk {
   readonly seen: Set<string>;
+  /** Those found over: that they stay. */
+  readonly over: Set<string>;
   readonly left: OperationOptions;
   readonly consistency: Consistency;
 }
@@ -34,12 +36,13 @@ export class Lives {
   }
 
   /**
-   * Whether all of them are alive. To be asked after that was read which lives by them.
+   * Whether all of them are alive. To be asked after that was read which lives by them. By this process's own memory only
+   * that they are is certain enough to answer with; that they are not may be old news, and ends nothing.
    *
    * @throws TooManyLivesError if that takes more than 64 registers; and as {@link Registers.read} does
    */
   areAlive(lives: readonly Life[], left: OperationOptions, consistency: Consistency = 'quorum'): Promise<boolean> {
-    return this.#areAlive(lives, { seen: new Set(), left, consistency });
+    return this.#areAlive(lives, { seen: new Set(), over: new Set(), left, consistency });
   }
 
   async #areAlive(lives: readonly Life[], walk: Walk): Promise<boolean> {
@@ -49,6 +52,8 @@ export class Lives {
 
   async #isAlive(life: Life, walk: Walk): Promise<boolean> {
     const name = `${life.birth.round}.${life.birth.proposer} ${life.key}`;
+    // Found so before what lives by it was written once more.
+    if (walk.over.has(name)) return false;
     // On a way around: it is alive unless something else on that way is over.
     if (walk.seen.has(name)) return true;
     if (walk.seen.size >= MAX_LOOKED_AT) {
@@ -57,11 +62,19 @@ export class Lives {
       );
     }
     walk.seen.add(name);
+    const isAlive = await this.#look(life, walk);
+    if (!isAlive) walk.over.add(name);
+    return isAlive;
+  }
+
+  async #look(life: Life, walk: Walk): Promise<boolean> {
     for (;;) {
       const state = await this.#registers.read(life.key, { ...walk.left, consistency: walk.consistency });
       if (!isInLife(state, life)) return false;
       const { version, lives } = ofRegister(life.key, state);
       if (lives.length === 0 || (await this.#areAlive(lives, walk))) return true;
+      // What this process's own memory says is a rumour.
+      if (walk.consistency === 'local') return false;
       if (await this.bury({ ...life, version }, walk.left)) return false;
       // It was written meanwhile, and may live by something else.
     }
