@@ -62,9 +62,11 @@ export class NodeLives {
   async #lease(): Promise<HeldLease> {
     for (;;) {
       this.#own ??= this.#begin();
-      const lease = await this.#own;
+      const own = this.#own;
+      const lease = await own;
       if (!lease.signal.aborted) return lease;
-      this.#own = null;
+      // Somebody else who waited for it may have begun the next by now.
+      if (this.#own === own) this.#own = null;
     }
   }
 
