@@ -16,6 +16,8 @@ const MAX_LEASES = 8;
 /** How long it takes until whoever watches has looked at all keys, in ms; and how often that is waited for. */
 const RECONCILIATION_MS = 6000;
 const LOOKS = 4;
+/** A slow consumer takes so long, in ms. */
+const PATIENCE_MS = 3000;
 
 const VERBS: Readonly<Record<string, readonly KvVerb[]>> = {
   n: ['increment', 'increment', 'find'],
@@ -146,6 +148,7 @@ export class KvClients {
       watcher.end();
     }
     await Promise.all(servers.map(({ kv }) => kv?.close()));
+    await servers[0]?.sleep(PATIENCE_MS);
     for (const watcher of this.#watchers) {
       if (watcher.server.isLive && !watcher.hasEnded) this.#simulation.object('a watch has not ended');
     }
@@ -200,7 +203,9 @@ export class KvClients {
     // Those that keep what is there get nothing else half of the time.
     const keeps = verb !== 'set' && verb !== 'put' && random.chance(0.5);
     const lifetime = isWriting && !keeps ? await this.#drawLifetime(server, random, name) : null;
-    const input = inputOf(verb, text, expected, isWriting && !keeps ? NO_END : null);
+    // Only `set` and `put` take no word of it for no end.
+    const isGiving = !keeps && (verb === 'set' || verb === 'put' || Object.keys(lifetime?.options ?? {}).length > 0);
+    const input = inputOf(verb, text, expected, isWriting && isGiving ? NO_END : null);
     await this.#call(server, name, verb, input, lifetime);
     // Whether it is still the same life by which it is to live now.
     for (const parent of lifetime?.parents ?? []) {

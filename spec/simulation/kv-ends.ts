@@ -147,5 +147,6 @@ function mayRemove({ input, output, returned }: KvCall, { bornMs }: Life): boole
 
 /** Whether that call, made after somebody had seen the life, found it over. */
 function showsOther({ shown, invoked }: KvCall, { created, seenMs }: Life): boolean {
-  return shown !== null && invoked >= seenMs && (shown === 'absent' || shown.created !== created);
+  // At one and the same time it may have come first: with one voter a call takes none.
+  return shown !== null && invoked > seenMs && (shown === 'absent' || shown.created !== created);
 }

@@ -124,7 +124,7 @@ function modelOf(calls: readonly KvCall[], ends: Ends): Model<KvInput> {
       const window = windows.get(state.split(' ')[1] ?? '');
       if (window === undefined) return apply(state, call as KvCall);
       const mayBeOver = window.mayFromMs <= call.returned;
-      const mustBeOver = window.mustByMs <= call.invoked;
+      const mustBeOver = window.mustByMs < call.invoked;
       return [...(mustBeOver ? [] : apply(state, call as KvCall)), ...(mayBeOver ? apply('', call as KvCall) : [])];
     },
   };
