@@ -1,24 +1,26 @@
 import { TooManyLivesError } from '../errors.js';
 import type { Consistency, OperationOptions, Registers } from '../node/registers.js';
 import { type Change, NO_BYTES, type State, sameBallot } from '../paxos/index.js';
-import { isInLife, type Life } from './attributes.js';
+import { type Attributes, isInLife, type Life } from './attributes.js';
 import { attributesOf } from './entry.js';
 
 /** Registers looked at for one key, at most: what it lives by, what that lives by, and so on. */
 const MAX_LOOKED_AT = 64;
 
-/** Names one version of a register's value. */
-export interface Version extends Life {
-  readonly version: string;
+/** A key with what it was given to live by: that, in that life, and no longer once it is given something else. */
+export interface Hanging extends Life {
+  /** See {@link Attributes.given}. */
+  readonly given: string;
 }
 
 /** What is known while one question is answered. */
 interface Walk {
+  /** Lives met, whatever came of them. */
   readonly seen: Set<string>;
-  /** Those found over: that they stay. */
-  readonly over: Set<string>;
   readonly left: OperationOptions;
   readonly consistency: Consistency;
+  /** Whether something was over, and what hung on it had been given something else by then. */
+  isOutdated: boolean;
 }
 
 /**
@@ -36,13 +38,21 @@ export class Lives {
   }
 
   /**
-   * Whether all of them are alive. To be asked after that was read which lives by them. By this process's own memory only
-   * that they are is certain enough to answer with; that they are not may be old news, and ends nothing.
+   * Whether all of them are alive. To be asked after that was read which lives by them.
    *
    * @throws TooManyLivesError if that takes more than 64 registers; and as {@link Registers.read} does
    */
-  areAlive(lives: readonly Life[], left: OperationOptions, consistency: Consistency = 'quorum'): Promise<boolean> {
-    return this.#areAlive(lives, { seen: new Set(), over: new Set(), left, consistency });
+  async areAlive(lives: readonly Life[], left: OperationOptions): Promise<boolean> {
+    for (;;) {
+      const walk: Walk = { seen: new Set(), left, consistency: 'quorum', isOutdated: false };
+      if (!(await this.#areAlive(lives, walk))) return false;
+      if (!walk.isOutdated) return true;
+    }
+  }
+
+  /** Whether all of them seem to be alive, by this process's own memory. That may be old: nothing is buried for it. */
+  seemAlive(lives: readonly Life[], left: OperationOptions): Promise<boolean> {
+    return this.#areAlive(lives, { seen: new Set(), left, consistency: 'local', isOutdated: false });
   }
 
   async #areAlive(lives: readonly Life[], walk: Walk): Promise<boolean> {
@@ -52,9 +62,7 @@ export class Lives {
 
   async #isAlive(life: Life, walk: Walk): Promise<boolean> {
     const name = `${life.birth.round}.${life.birth.proposer} ${life.key}`;
-    // Found so before what lives by it was written once more.
-    if (walk.over.has(name)) return false;
-    // On a way around: it is alive unless something else on that way is over.
+    // Met before, perhaps on a way around. If it is over, whatever met it first is, or all is looked at again.
     if (walk.seen.has(name)) return true;
     if (walk.seen.size >= MAX_LOOKED_AT) {
       throw new TooManyLivesError(
@@ -62,49 +70,40 @@ export class Lives {
       );
     }
     walk.seen.add(name);
-    const isAlive = await this.#look(life, walk);
-    if (!isAlive) walk.over.add(name);
-    return isAlive;
-  }
-
-  async #look(life: Life, walk: Walk): Promise<boolean> {
-    for (;;) {
-      const state = await this.#registers.read(life.key, { ...walk.left, consistency: walk.consistency });
-      if (!isInLife(state, life)) return false;
-      const { version, lives } = ofRegister(life.key, state);
-      if (lives.length === 0 || (await this.#areAlive(lives, walk))) return true;
-      // What this process's own memory says is a rumour.
-      if (walk.consistency === 'local') return false;
-      if (await this.bury({ ...life, version }, walk.left)) return false;
-      // It was written meanwhile, and may live by something else.
-    }
+    const state = await this.#registers.read(life.key, { ...walk.left, consistency: walk.consistency });
+    if (!isInLife(state, life)) return false;
+    const { given, lives } = ofRegister(life.key, state);
+    if (lives.length === 0 || (await this.#areAlive(lives, walk))) return true;
+    if (walk.consistency === 'local' || (await this.bury({ ...life, given }, walk.left))) return false;
+    walk.isOutdated = true;
+    return true;
   }
 
   /**
-   * Makes a tombstone of what is over, if it is still what was found so.
+   * Makes a tombstone of what is over, if it still lives by what was found so.
    *
    * @returns whether that is over now, by this or by another
    */
-  async bury(version: Version, left: OperationOptions): Promise<boolean> {
-    const { result } = await this.#registers.change(version.key, buryChange(version), { ...left });
+  async bury(hanging: Hanging, left: OperationOptions): Promise<boolean> {
+    const { result } = await this.#registers.change(hanging.key, buryChange(hanging), { ...left });
     return result;
   }
 }
 
 /** Leases have nothing beside their value. */
-function ofRegister(key: string, state: State): { readonly version: string; readonly lives: readonly Life[] } {
-  if (state.attributes.length === 0) return { version: '', lives: [] };
+function ofRegister(key: string, state: State): Pick<Attributes, 'given' | 'lives'> {
+  if (state.attributes.length === 0) return { given: '', lives: [] };
   return attributesOf(key.slice(key.indexOf('/') + 1), state);
 }
 
-function buryChange({ key, birth, version }: Version): Change<boolean> {
+function buryChange({ key, birth, given }: Hanging): Change<boolean> {
   return {
     bound: 0,
     mayRemove: true,
     seals: false,
     apply: (current) => {
       if (current.value === null || !sameBallot(current.birth, birth)) return { write: null, result: true };
-      if (ofRegister(key, current).version !== version) return { write: null, result: false };
+      if (ofRegister(key, current).given !== given) return { write: null, result: false };
       return { write: { value: null, attributes: NO_BYTES, until: 0 }, result: true };
     },
   };

@@ -24,7 +24,7 @@ async function set(id: string, ...parents: readonly string[]): Promise<Held> {
   const lives = await Promise.all(
     parents.map(async (parent) => ({ key: keyed.registerKey(parent), birth: (await read(parent)).birth })),
   );
-  await keyed.change(id, setChange(VALUE, { untilMs: FOREVER, lives }, registers.nowMs()), {});
+  await keyed.change(id, setChange(VALUE, { untilMs: FOREVER, lives }), {});
   return read(id);
 }
 

@@ -125,6 +125,7 @@ export class Simulation {
       this.world,
       (what) => this.object(what),
       (process) => this.servers.find((server) => server.process.name === process)?.node.status(),
+      this.plan.hasDisks,
     );
     this.disks = new Disks(this.world, () => this.isCalm);
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);

@@ -1,0 +1,108 @@
+/** Key-value stores on nodes that talk to each other. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { PaxosKV } from '../../lib/kv/index.js';
+import type { PaxosNode } from '../../lib/node/node.js';
+import { Farm, until } from '../node/farm.js';
+import { withCode } from './memory-node.js';
+
+let farm: Farm;
+let nodes: PaxosNode[];
+let stores: PaxosKV[];
+let first: PaxosKV;
+let second: PaxosKV;
+let third: PaxosKV;
+
+beforeEach(async () => {
+  farm = new Farm();
+  nodes = await farm.start(3);
+  stores = nodes.map((node) => new PaxosKV({ node }));
+  [first, second, third] = stores as [PaxosKV, PaxosKV, PaxosKV];
+});
+afterEach(async () => {
+  await Promise.all(stores.map((kv) => kv.close()));
+  await farm.close();
+});
+
+/** Loses so many of a hundred datagrams, and doubles some. */
+function lose(percent: number): void {
+  let state = 12_345;
+  farm.hub.fate = () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    const roll = (state / 2 ** 31) * 100;
+    return { delaysMs: roll < percent ? [] : roll > 98 ? [0, 3] : [0] };
+  };
+}
+
+describe('A farm', () => {
+  it('gives all who put a key at a time the same value', async () => {
+    for (let n = 0; n < 20; n += 1) {
+      const values = await Promise.all(stores.map((kv, index) => kv.put(['job', n], index)));
+      expect(new Set(values).size).toBe(1);
+      expect(await first.get(['job', n])).toBe(values[0]);
+    }
+  });
+
+  it('counts a hundred updates of three processes at a time, while datagrams are lost', async () => {
+    lose(5);
+    const updates = Array.from({ length: 100 }, (_, index) =>
+      (stores[index % 3] as PaxosKV).update<number>('n', (n = 0) => n + 1, { timeoutMs: 4000 }),
+    );
+    await Promise.all(updates);
+    expect(await third.get('n')).toBe(100);
+  });
+
+  it('does so where the key lives by something', async () => {
+    lose(5);
+    await first.set('n', 0, { node: true });
+    const updates = Array.from({ length: 60 }, (_, index) =>
+      (stores[index % 3] as PaxosKV).update<number>('n', (n = 0) => n + 1, { timeoutMs: 4000 }),
+    );
+    await Promise.all(updates);
+    expect(await third.get('n')).toBe(60);
+  });
+
+  it('lets revisions rise, whoever writes', async () => {
+    let last = 0n;
+    for (let n = 0; n < 12; n += 1) {
+      const { revision } = await (stores[n % 3] as PaxosKV).set('a', n);
+      expect(revision).toBeGreaterThan(last);
+      last = revision;
+    }
+  });
+
+  it('lists what all have written', async () => {
+    await Promise.all(stores.map((kv, index) => kv.set(['by', index], index)));
+    expect(new Set(await second.keys({ prefix: ['by'] }))).toEqual(new Set([0, 1, 2].map((index) => ['by', index])));
+  });
+
+  it('has what hangs on a lease go, unasked, when its holder is killed', async () => {
+    const lease = await first.lease({ ttlMs: 500 });
+    await first.set('a', 1, { lease });
+    await second.set('b', 1, { lease: lease.id });
+    expect(await third.get('a')).toBe(1);
+    farm.kill(nodes[0] as PaxosNode);
+    await until(async () => (await second.keys()).length === 0);
+    await until(() => lease.signal.aborted);
+    expect(lease.signal.reason).toMatchObject({ isLost: true });
+  });
+
+  it('has what hangs on a process go at once when it closes', async () => {
+    const { process } = first.status();
+    await first.set('a', 1, { node: true });
+    await second.set('b', 1, { node: process });
+    await second.set('c', 1, { key: 'b' });
+    expect((await third.keys()).length).toBe(3);
+    await nodes[0]?.close();
+    expect(await third.keys()).toEqual([]);
+    await expect(second.set('a', 1, { node: process })).rejects.toThrow(withCode('ERR_LIFETIME_OVER'));
+    await expect(first.get('a')).rejects.toThrow(withCode('ERR_CLOSED'));
+  });
+
+  it('sweeps what nobody asks for', async () => {
+    await first.set('p', 1);
+    for (let n = 0; n < 20; n += 1) await first.set(n.toString(), n, { key: 'p' });
+    await second.delete('p');
+    // Ids are those whose own registers hold something.
+    await until(async () => (await nodes[2]?.ids('kv'))?.length === 0);
+  });
+});
