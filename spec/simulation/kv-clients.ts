@@ -5,7 +5,7 @@ import { appended, incremented, type KvCall, KvHistories, type KvInput, type KvV
 import { HeldBySim, NodeBySim } from './kv-leases.js';
 import { Watcher, type WatchersSetup } from './kv-watchers.js';
 import type { Random } from './random.js';
-import type { Server } from './server.js';
+import { listenersOf, type Server } from './server.js';
 import type { Simulation } from './simulation.js';
 import { EPOCH_MS } from './world.js';
 
@@ -61,6 +61,8 @@ export class KvClients {
   readonly #versions = new Map<string, string>();
   /** By version: the call that wrote it, where that is known. */
   readonly #writers = new Map<string, KvCall>();
+  /** By key and revision: the version that was read. */
+  readonly #byRevision = new Map<string, string>();
   /** By text: the only call that wrote it; `null` where there are several. */
   readonly #texts = new Map<string, KvCall | null>();
   /** By key: an entry that was seen last, and the latest revision that a call was answered with. */
@@ -151,6 +153,9 @@ export class KvClients {
     await servers[0]?.sleep(PATIENCE_MS);
     for (const watcher of this.#watchers) {
       if (watcher.server.isLive && !watcher.hasEnded) this.#simulation.object('a watch has not ended');
+    }
+    for (const { node, process, listeners } of servers) {
+      if (listenersOf(node) !== listeners) this.#simulation.object(`${process.name} is still listened to`);
     }
   }
 
@@ -302,7 +307,7 @@ export class KvClients {
     if (entry === null) call.shown = 'absent';
     if (entry != null) {
       call.shown = entry;
-      this.#saw(name, entry, hasWritten ? call : null);
+      this.#saw(name, entry, hasWritten ? call : null, verb === 'find');
       if (entry.revision < least)
         this.#simulation.object(
           `${name} goes back from revision ${least} to ${entry.revision}, found by ${server.process.name}`,
@@ -382,12 +387,19 @@ export class KvClients {
     });
   }
 
-  #saw(name: string, entry: Entry<string>, writer: KvCall | null): void {
+  #saw(name: string, entry: Entry<string>, writer: KvCall | null, isRead = true): void {
     const { version, value } = entry;
     const known = this.#versions.get(version);
     if (known !== undefined && known !== `${name} ${value}`)
       this.#simulation.object(`version ${version} is ${known}, and ${name} ${value}`);
     this.#versions.set(version, `${name} ${value}`);
+    // Writes of one process that went out together share a revision: only the last of them is seen by others.
+    if (isRead) {
+      const other = this.#byRevision.get(`${name} ${entry.revision}`) ?? version;
+      if (other !== version)
+        this.#simulation.object(`${name} has revision ${entry.revision} with ${other} and ${version}`);
+      this.#byRevision.set(`${name} ${entry.revision}`, version);
+    }
     const author = writer ?? this.#texts.get(value.slice(Math.max(value.lastIndexOf('#'), value.lastIndexOf(',')) + 1));
     if (author === undefined) this.#simulation.object(`${name} holds ${value}, which nobody wrote`);
     if (author != null && !this.#writers.has(version)) this.#writers.set(version, author);

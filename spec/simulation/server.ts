@@ -30,6 +30,8 @@ export class Server {
   readonly localStore: PaxosStore;
   /** `null` where the run is about something else. */
   readonly kv: PaxosKV | null;
+  /** Those of the node's events, but for the key-value store's. */
+  readonly listeners: number;
   readonly #simulation: Simulation;
   /** Operations of its clients that have not been answered, by what they are. */
   readonly pending = new Set<string>();
@@ -79,6 +81,7 @@ export class Server {
     };
     this.store = new PaxosStore(rules);
     this.localStore = new PaxosStore({ ...rules, reads: 'local' });
+    this.listeners = listenersOf(this.node);
     this.kv = plan.kvShare > 0 ? new PaxosKV({ node: this.node }) : null;
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
@@ -178,6 +181,11 @@ export class Server {
       this.#simulation.world.at(Math.max(atMs, this.process.nowMs), this.process, resolve);
     });
   }
+}
+
+/** How many listen to a node. */
+export function listenersOf(node: PaxosNode): number {
+  return node.eventNames().reduce((sum, event) => sum + node.listenerCount(event as 'connect'), 0);
 }
 
 /** JSON knows no bigints. */
