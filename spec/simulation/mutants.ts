@@ -121,6 +121,27 @@ const DURABLE: Conditions = {
 /** Where keys hang on others, on leases and on processes. */
 const KEYS: Conditions = { topic: 'keys', kvShare: 1, kvHanging: 0.9, kvWatchers: 0, kvKeys: 2 };
 
+/** Where many want the same few keys, and take long. */
+const HASTY: Conditions = {
+  ...KEYS,
+  kvKeys: 1,
+  thinkMs: 40,
+  delays: true,
+  badWeather: false,
+  faults: [],
+  longestLifeMs: 4000,
+};
+
+/** Where those who hold leases are cut off for longer than these last. */
+const CUT_OFF: Conditions = {
+  ...KEYS,
+  clusterSize: 3,
+  faults: ['isolate', 'isolate', 'mute', 'deafen'],
+  faultMs: 1500,
+  workMs: 40_000,
+  badWeather: false,
+};
+
 /** Where somebody watches on each server, and word of changes is lost. */
 const WATCHED: Conditions = { ...KEYS, kvHanging: 0.3, kvWatchers: 0.7, commitLoss: 0.5 };
 
@@ -1050,7 +1071,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'kv-not-buried',
     breaks: 'what is over by what it lives by is buried before anybody is told',
-    conditions: KEYS,
+    conditions: HASTY,
     edits: [
       {
         file: 'kv/keyed',
@@ -1084,27 +1105,10 @@ export const mutants: readonly Mutant[] = [
     edits: [{ file: 'kv/lives', from: 'verdicts.every(', to: 'verdicts.some(' }],
   },
   {
-    name: 'kv-local-news-bury',
-    breaks: "a process's own memory ends nothing",
-    conditions: KEYS,
-    edits: [
-      {
-        file: 'kv/lives',
-        from: "if (walk.consistency === 'local' || (await",
-        to: 'if ((await',
-      },
-      {
-        file: 'kv/keyed',
-        from: '// That may be old. What ends a key has to be certain.',
-        to: 'await this.lives.bury({ key, birth: state.birth, given: attributesOf(id, state).given }, left);',
-      },
-    ],
-  },
-  {
     name: 'kv-lifetime-not-kept',
     breaks: 'a write without a lifetime keeps the one that is there',
     conditions: KEYS,
-    edits: [{ file: 'kv/keyed', from: 'step.bounds === null && attributes !== null', to: 'false' }],
+    edits: [{ file: 'kv/keyed', from: '{ ...attributes, untilMs', to: '{ ...attributes, lives: [], untilMs' }],
   },
   {
     name: 'kv-put-overwrites',
@@ -1127,7 +1131,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'lease-counted-before-renewed',
     breaks: 'a holder counts only on a renewal that is agreed on',
-    conditions: KEYS,
+    conditions: CUT_OFF,
     edits: [
       {
         file: 'kv/lease',

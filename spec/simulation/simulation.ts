@@ -473,7 +473,9 @@ export class Simulation {
     for (const server of [...this.servers]) {
       for (const label of server.pending) this.object(`${label} was never answered`);
       // It may be settling something of its own accord just now, and again later.
-      for (let looks = 3; looks > 0 && this.#operationsOf(server) > 0; looks -= 1) {
+      // Leases are renewed, and all keys are looked at by who watches, all the time.
+      const most = this.plan.kvShare > 0 ? 15 : 3;
+      for (let looks = most; looks > 0 && this.#operationsOf(server) > 0; looks -= 1) {
         await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
       }
       const left = this.#operationsOf(server);
