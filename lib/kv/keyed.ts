@@ -181,7 +181,9 @@ function decisionOf<R>(
           ? { ...attributes, untilMs: current.until }
           : { ...(step.bounds ?? ENDLESS), given: version };
       if (untilMs <= current.nowMs) return { write: null, result: { kind: 'over' } };
-      const written = { value: step.value, attributes: encodeAttributes({ version, lives, given }), until: untilMs };
+      const beside = encodeAttributes({ version, lives, given });
+      // A revision of its own, whatever was there.
+      const written = { value: step.value, attributes: beside, until: untilMs, isData: true };
       return { write: written, result: { kind: 'done', result } };
     }
   }

@@ -74,8 +74,10 @@ export class Watching<H extends State> {
   readonly #queues = new Set<Queue<unknown>>();
   readonly #known = new Map<string, Known>();
   /** By when they end, in ticks. */
-  readonly #ends = new Map<number, string[]>();
+  readonly #ends = new Map<number, Set<string>>();
   readonly #dirty = new Set<string>();
+  /** Those that could not be read: they wait for the next tick, or a refusal that comes at once would have them read for ever. */
+  readonly #failed = new Set<string>();
   readonly #reading = new Set<string>();
   /** Who has to be told of a key's present state, changed or not. */
   readonly #owed = new Map<string, Set<Subscriber<H>>>();
@@ -160,11 +162,19 @@ export class Watching<H extends State> {
       this.#isWhole = false;
       for (const id of [...this.#known.keys()]) if (!this.#isWatched(id)) this.#known.delete(id);
     }
+    if ('id' in subscriber.scope) this.#forgetUnwatched(subscriber.scope.id);
     if (this.#subscribers.size > 0) return;
     this.#stop?.();
     this.#stop = null;
     this.#ends.clear();
     this.#dirty.clear();
+    this.#failed.clear();
+  }
+
+  /** What was known for somebody who watched that key alone, and now is to nobody: it would be old news to the next. */
+  #forgetUnwatched(id: string): void {
+    const isAbsent = this.#known.get(id)?.mark === ABSENT_MARK;
+    if (!this.#isWatched(id) || (isAbsent && !this.#isWatchedByItself(id))) this.#known.delete(id);
   }
 
   /** Whether somebody watches more than single keys. */
@@ -205,6 +215,8 @@ export class Watching<H extends State> {
       this.#ends.delete(slot);
       for (const id of ids) this.#mark(id);
     }
+    for (const id of this.#failed) this.#mark(id);
+    this.#failed.clear();
     if (node.nowMs() >= this.#nextReconciliationMs) this.#reconcileSoon();
     else if (this.#isReconciliationDue) void this.#reconcile();
     this.#pump();
@@ -246,12 +258,13 @@ export class Watching<H extends State> {
       if (error instanceof PaxosError && error.code !== 'ERR_UNREADABLE' && this.#isWatched(id)) this.#retry(id);
     } finally {
       this.#reading.delete(id);
-      if (this.#dirty.has(id)) this.#pump();
+      // There is room for another one, if not for this.
+      this.#pump();
     }
   }
 
   #retry(id: string): void {
-    if (this.#dirty.size < MAX_DIRTY) this.#dirty.add(id);
+    if (this.#failed.size < MAX_DIRTY) this.#failed.add(id);
     else this.#isReconciliationDue = true;
   }
 
@@ -280,8 +293,8 @@ export class Watching<H extends State> {
   #fileEnd(id: string, untilMs: number): void {
     const slot = Math.floor(untilMs / TICK_MS) + 1;
     const ids = this.#ends.get(slot);
-    if (ids === undefined) this.#ends.set(slot, [id]);
-    else ids.push(id);
+    if (ids === undefined) this.#ends.set(slot, new Set([id]));
+    else ids.add(id);
   }
 
   #reconcileSoon(): void {
