@@ -97,19 +97,27 @@ export class Watching<H extends State> {
     const { signal, initial = false, limit = DEFAULT_LIMIT } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
       throw refuse('limit', limit, `a whole number from 1 to ${MAX_LIMIT}`);
-    const queue = new Queue<T>(limit, (callback) => this.#setup.node.after(HOLD_MS, callback, true));
+    const onAbort = (): void => queue.end();
+    let leave = (): void => undefined;
+    const queue: Queue<T> = new Queue<T>({
+      limit,
+      hold: (callback) => this.#setup.node.after(HOLD_MS, callback, true),
+      onTaken: () => undefined,
+      onEnd: () => {
+        signal?.removeEventListener('abort', onAbort);
+        leave();
+      },
+    });
+    if (signal?.aborted === true) queue.end();
+    if (signal?.aborted === true) return queue;
+    signal?.addEventListener('abort', onAbort);
     const subscriber: Subscriber<H> = { scope, listener: (id, held) => queue.put(id, () => changeOf(id, held)) };
-    const begun = this.#subscribe(subscriber, initial);
-    const onAbort = (): void => queue.end(null);
-    queue.onEnd = () => {
+    leave = () => {
       this.#queues.delete(queue as Queue<unknown>);
       this.#unsubscribe(subscriber);
-      signal?.removeEventListener('abort', onAbort);
     };
     this.#queues.add(queue as Queue<unknown>);
-    queue.begun = begun;
-    signal?.addEventListener('abort', onAbort);
-    if (signal?.aborted === true) queue.end(null);
+    void this.#subscribe(subscriber, initial).then(() => queue.begin());
     return queue;
   }
 
@@ -122,7 +130,7 @@ export class Watching<H extends State> {
 
   /** Ends all watches. */
   close(): void {
-    for (const queue of [...this.#queues]) queue.end(null);
+    for (const queue of [...this.#queues]) queue.end();
     for (const subscriber of [...this.#subscribers]) this.#unsubscribe(subscriber);
   }
 
