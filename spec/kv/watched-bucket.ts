@@ -217,6 +217,7 @@ export class Follower {
   readonly queue: Queue<Told>;
   readonly ended: Promise<void>;
   isReady = false;
+  hasEnded = false;
 
   constructor(queue: Queue<Told>) {
     this.queue = queue;
@@ -236,7 +237,11 @@ export class Follower {
   }
 
   async #follow(): Promise<void> {
-    for await (const each of this.queue) this.told.push(each);
+    try {
+      for await (const each of this.queue) this.told.push(each);
+    } finally {
+      this.hasEnded = true;
+    }
   }
 }
 
