@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { ClosedError, ConfigError, LifetimeOverError } from '../errors.js';
+import { ClosedError, ConfigError, LifetimeOverError, PaxosError } from '../errors.js';
 import type { AnswerHandler } from '../node/answering.js';
 import type { Answer, AskOptions } from '../node/asking.js';
 import type { Member, MemberEvent } from '../node/members.js';
@@ -7,7 +7,7 @@ import type { ResizeOptions } from '../node/node.js';
 import type { NodeOptions } from '../node/options.js';
 import type { Consistency, OperationOptions } from '../node/registers.js';
 import type { NodeStatus } from '../node/status.js';
-import type { NodeWarning } from '../node/warnings.js';
+import { type NodeWarning, Warnings } from '../node/warnings.js';
 import { FOREVER, type State } from '../paxos/index.js';
 import { type Life, MAX_LIVES } from './attributes.js';
 import { compareChange, deleteChange, type ExpectedBytes, putChange, setChange, updateChange } from './changes.js';
@@ -72,7 +72,11 @@ export interface KvEvents {
   disconnect: [];
   member: [MemberEvent];
   warning: [NodeWarning];
-  /** A key of this bucket has changed, whoever did it; see {@link PaxosKV.watch} for what is promised. */
+  /**
+   * A key of this bucket has changed, whoever did it; see {@link PaxosKV.watch} for what is promised. A listener that throws
+   * is an uncaught exception, as with every emitter, and holds up nobody else. Of a change that can't be read there is a
+   * `warning` in its place, `unreadable-change`, at most once a minute.
+   */
   change: [Change];
 }
 
@@ -111,6 +115,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   readonly #watching: Watching<Held>;
   readonly #sweep: Sweep;
   readonly #buckets: Map<string, PaxosKV>;
+  readonly #warnings: Warnings;
   readonly #release: () => void;
   #unwatch: (() => void) | null = null;
   #closed: Promise<void> | null = null;
@@ -150,6 +155,12 @@ export class PaxosKV extends EventEmitter<KvEvents> {
       read: (id) => this.#keyed.read(id, {}, 'quorum'),
     });
     this.#buckets = new Map([[bucket, this]]);
+    this.#warnings = new Warnings(
+      () => this.now(),
+      (warning) => {
+        if (!this.emit('warning', warning)) warnProcess(warning);
+      },
+    );
     this.#release = this.#listen();
   }
 
@@ -324,13 +335,22 @@ export class PaxosKV extends EventEmitter<KvEvents> {
    *
    * What is reported of a key is what a quorum held, newer each time; a state that was soon followed by another may be left
    * out, the latest never is: what was missed, by lost datagrams or a partition, is found within seconds of being in contact
-   * again. Ends by `return`, `signal`, or {@link close}.
+   * again. Nothing is reported twice in a row; but what was written just before it has begun may be reported, too. A key that
+   * ends, by its time or by what it lives by, is reported as `removed`. Ends by `return`, `signal`, {@link close}, and when
+   * the node is closed.
    *
    * @throws WatchOverflowError from `next`, if more than `limit` keys wait for a consumer that is too slow
+   * @throws UnreadableValueError from `next`, if what a key holds can't be read
+   *
+   * @example
+   * for await (const { kind, key, entry } of kv.watch({ prefix: ['users'] }, { initial: true })) {
+   *   if (kind === 'set') users.set(key, entry.value);
+   *   else users.delete(key);
+   * }
    */
   watch<T = unknown>(target: Key | { readonly prefix: Key }, options: WatchOptions = {}): Watch<Change<T>> {
     this.#refuseIfClosed();
-    const isPrefix = typeof target === 'object' && 'prefix' in target;
+    const isPrefix = typeof target === 'object' && target !== null && 'prefix' in target;
     const id = isPrefix ? idPrefixOf(target.prefix) : this.#idOf(target);
     const scope = isPrefix ? { prefix: id } : { id };
     return this.#watching.watch(scope, options, (changed, held) => changeOf<T>(changed, held));
@@ -484,6 +504,19 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     };
   }
 
+  /** What can't be read is no change that could be told: it is warned of, since there is nobody to be given an error. */
+  #announce(id: string, look: () => Held | null): void {
+    let change: Change;
+    try {
+      change = changeOf(id, look());
+    } catch (error) {
+      if (!(error instanceof PaxosError)) throw error;
+      this.#warnings.warn('unreadable-change', `A key has changed, and is not announced: ${error.message}`);
+      return;
+    }
+    this.emit('change', change);
+  }
+
   /** @returns ends it */
   #listen(): () => void {
     const node = this.#node;
@@ -495,8 +528,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     emitter.on('newListener', (event) => {
       if (this.#closed !== null) return;
       // All keys are watched only while somebody listens.
-      if (event === 'change')
-        this.#unwatch ??= this.#watching.listen((id, held) => void this.emit('change', changeOf(id, held)));
+      if (event === 'change') this.#unwatch ??= this.#watching.listen((id, look) => this.#announce(id, look));
       // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
       if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
     });
@@ -522,6 +554,10 @@ export class PaxosKV extends EventEmitter<KvEvents> {
       node.off('warning', onWarning);
     };
   }
+}
+
+function warnProcess({ code, message }: NodeWarning): void {
+  process.emitWarning(message, { type: 'ConnectPaxosWarning', code });
 }
 
 function versionsOf(node: KvNode): () => string {

@@ -1,7 +1,8 @@
 /** A watch while its keys can't be read, and after it has ended. */
 import { expect, test } from '@jest/globals';
 import { NoQuorumError } from '../../lib/errors.js';
-import { Watching, type WatchingNode } from '../../lib/kv/watching.js';
+import type { WatchingNode } from '../../lib/kv/tracker.js';
+import { Watching } from '../../lib/kv/watching.js';
 import { FOREVER, NO_BYTES, type State } from '../../lib/paxos/index.js';
 
 class NodeInMemory implements WatchingNode {

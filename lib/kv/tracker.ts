@@ -1,0 +1,272 @@
+import { PaxosError } from '../errors.js';
+import type { Head, WatchableRegisters } from '../node/registers.js';
+import { formatBallot, type State } from '../paxos/index.js';
+import { Ends } from './ends.js';
+import { ABSENT, KnownKeys, UNREADABLE } from './known.js';
+import { type Subscriber, Subscribers } from './subscribers.js';
+
+export interface WatchingNode extends Pick<WatchableRegisters, 'watch' | 'heads' | 'after' | 'nowMs'> {
+  on(event: 'connect', listener: () => void): unknown;
+  off(event: 'connect', listener: () => void): unknown;
+}
+
+export interface WatchingSetup<H> {
+  readonly node: WatchingNode;
+  readonly bucket: string;
+  /** What the key holds, by a quorum; `null` for nothing. */
+  readonly read: (id: string) => Promise<H | null>;
+}
+
+/** Between two looks at all keys, at least; and no more than a twentieth of the time is spent on them. */
+const RECONCILE_MS = 5000;
+const RECONCILE_SHARE = 20;
+/** Looks at what ends, and retries of what failed. */
+const TICK_MS = 250;
+const MAX_READING = 16;
+/** Keys heard of that wait to be read, at most: others are found when all are looked at. */
+const MAX_DIRTY = 10_000;
+
+/** What a read gave. */
+interface Found<H> {
+  readonly mark: string;
+  readonly held: H | null;
+  readonly look: () => H | null;
+}
+
+/** Keys to be read for one subscriber, whether they have changed or not. */
+interface Owed {
+  readonly ids: Set<string>;
+  reading: number;
+}
+
+/**
+ * What those who watch a bucket on one node know of its keys (docs/protocol.md, "Watching"). What is heard of, or seen to
+ * differ when all heads are compared with those of before, is read, and told if it is news. Lives as long as somebody
+ * watches.
+ */
+export class Tracker<H extends State> {
+  readonly #setup: WatchingSetup<H>;
+  readonly #subscribers = new Subscribers<H>();
+  readonly #owed = new Map<Subscriber<H>, Owed>();
+  readonly #known = new KnownKeys<H>(this.#subscribers);
+  readonly #ends: Ends;
+  readonly #dirty = new Set<string>();
+  readonly #reading = new Set<string>();
+  readonly #release: () => void;
+  /** A read has failed: it is up to the next tick to go on. */
+  #isPaused = false;
+  #isStopped = false;
+  #isReconciling = false;
+  #isReconciliationDue = false;
+  #nextReconciliationMs = 0;
+
+  constructor(setup: WatchingSetup<H>) {
+    this.#setup = setup;
+    const { node, bucket } = setup;
+    this.#ends = new Ends(node.nowMs());
+    const onConnect = (): void => this.#reconcileSoon();
+    const tick = (): void => {
+      cancel = node.after(TICK_MS, tick);
+      this.#tick();
+    };
+    let cancel = node.after(TICK_MS, tick);
+    const unwatch = node.watch(bucket, ({ id }) => this.#heard(id));
+    node.on('connect', onConnect);
+    this.#release = () => {
+      cancel();
+      unwatch();
+      node.off('connect', onConnect);
+    };
+  }
+
+  get isIdle(): boolean {
+    return this.#subscribers.isEmpty;
+  }
+
+  add(subscriber: Subscriber<H>): void {
+    this.#subscribers.add(subscriber);
+    const { scope } = subscriber;
+    if ('id' in scope) this.#owe(subscriber, [scope.id]);
+    else this.#reconcileSoon();
+  }
+
+  delete(subscriber: Subscriber<H>): void {
+    this.#subscribers.delete(subscriber);
+    this.#owed.delete(subscriber);
+    const { scope } = subscriber;
+    const ids = 'id' in scope ? [scope.id] : [...this.#known.ids, ...this.#dirty];
+    for (const id of ids) if (!this.#subscribers.has(id)) this.#forget(id);
+  }
+
+  /** What is under way comes to nothing. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#release();
+  }
+
+  /** The key may have changed. */
+  #heard(id: string): void {
+    if (!this.#subscribers.has(id) || this.#dirty.size >= MAX_DIRTY) return;
+    this.#dirty.add(id);
+    this.#pump();
+  }
+
+  #owe(subscriber: Subscriber<H>, ids: readonly string[]): void {
+    this.#owed.set(subscriber, { ids: new Set(ids), reading: 0 });
+    this.#pump();
+  }
+
+  #forget(id: string): void {
+    this.#known.forget(id);
+    this.#dirty.delete(id);
+    this.#ends.delete(id);
+  }
+
+  #tick(): void {
+    const { node } = this.#setup;
+    this.#isPaused = false;
+    for (const id of this.#ends.take(node.nowMs())) this.#heard(id);
+    if (this.#isReconciliationDue || node.nowMs() >= this.#nextReconciliationMs) this.#reconcileSoon();
+    this.#pump();
+  }
+
+  // Reading.
+
+  /** Begins the reads that can be begun. One of a key at a time: so what is told of it never goes back. */
+  #pump(): void {
+    for (const id of this.#dirty) {
+      if (!this.#mayRead) return;
+      if (!this.#reading.has(id)) void this.#read(id);
+    }
+    for (const [subscriber, owed] of this.#owed) {
+      for (const id of owed.ids) {
+        if (!this.#mayRead) return;
+        if (owed.reading >= subscriber.room()) break;
+        if (!this.#reading.has(id)) void this.#read(id);
+      }
+    }
+  }
+
+  /** There is room for what was kept back. */
+  more(): void {
+    if (this.#owed.size > 0) this.#pump();
+  }
+
+  get #mayRead(): boolean {
+    return this.#reading.size < MAX_READING && !this.#isPaused && !this.#isStopped;
+  }
+
+  async #read(id: string): Promise<void> {
+    const isHeardOf = this.#dirty.delete(id);
+    const owing = [...this.#owed].filter(([, owed]) => owed.ids.delete(id));
+    for (const [, owed] of owing) owed.reading += 1;
+    this.#reading.add(id);
+    const found = await this.#find(id);
+    this.#reading.delete(id);
+    for (const [, owed] of owing) owed.reading -= 1;
+    if (this.#isStopped) return;
+    if (found !== null) {
+      this.#found(id, found, isHeardOf, new Set(owing.map(([subscriber]) => subscriber)));
+    } else if (this.#subscribers.has(id)) {
+      if (isHeardOf) this.#dirty.add(id);
+      for (const [, owed] of owing) owed.ids.add(id);
+      this.#isPaused = true;
+    }
+    for (const [subscriber, owed] of owing) {
+      if (owed.ids.size === 0 && owed.reading === 0) this.#owed.delete(subscriber);
+    }
+    this.#pump();
+  }
+
+  /** @returns `null`: not now; no quorum, mostly */
+  async #find(id: string): Promise<Found<H> | null> {
+    try {
+      const held = await this.#setup.read(id);
+      return { mark: held === null ? ABSENT : markOf(held), held, look: () => held };
+    } catch (error) {
+      if (error instanceof PaxosError && !LASTING.has(error.code)) return null;
+      const look = (): never => {
+        throw error;
+      };
+      return { mark: UNREADABLE, held: null, look };
+    }
+  }
+
+  #found(id: string, { mark, held, look }: Found<H>, isHeardOf: boolean, owing: ReadonlySet<Subscriber<H>>): void {
+    const toTell = this.#known.found(id, { mark, isHeardOf, owing });
+    if (held === null) this.#ends.delete(id);
+    else if (this.#subscribers.has(id)) this.#ends.set(id, held.until);
+    for (const each of owing) if ('id' in each.scope) this.#subscribers.begin(each);
+    for (const each of toTell) {
+      // It may be owed what it is told now.
+      this.#owed.get(each)?.ids.delete(id);
+      each.tell(id, look);
+    }
+  }
+
+  // Looking at all keys.
+
+  #reconcileSoon(): void {
+    this.#isReconciliationDue = true;
+    void this.#reconcile();
+  }
+
+  async #reconcile(): Promise<void> {
+    const { node, bucket } = this.#setup;
+    while (this.#isReconciliationDue && !this.#isReconciling && !this.#isStopped) {
+      this.#isReconciliationDue = false;
+      const starting = this.#subscribers.ofPrefixes;
+      if (starting.length === 0) {
+        // Few keys, mostly: they are read.
+        for (const id of this.#subscribers.ids) this.#dirty.add(id);
+        this.#nextReconciliationMs = node.nowMs() + RECONCILE_MS;
+        break;
+      }
+      const beganMs = node.nowMs();
+      this.#isReconciling = true;
+      this.#nextReconciliationMs = Number.POSITIVE_INFINITY;
+      const heads = await this.#heads(bucket);
+      this.#isReconciling = false;
+      const tookMs = node.nowMs() - beganMs;
+      this.#nextReconciliationMs = node.nowMs() + Math.max(RECONCILE_MS, RECONCILE_SHARE * tookMs);
+      if (this.#isStopped) return;
+      if (heads === null) {
+        // At the next tick.
+        this.#isReconciliationDue = true;
+        return;
+      }
+      for (const id of this.#known.compare(heads)) this.#dirty.add(id);
+      for (const each of starting) this.#beginWithAll(each);
+    }
+    this.#pump();
+  }
+
+  async #heads(bucket: string): Promise<readonly Head[] | null> {
+    try {
+      return await this.#setup.node.heads(bucket);
+    } catch (error) {
+      if (error instanceof PaxosError) return null;
+      throw error;
+    }
+  }
+
+  #beginWithAll(subscriber: Subscriber<H>): void {
+    if (this.#subscribers.hasBegun(subscriber)) return;
+    this.#subscribers.begin(subscriber);
+    const { scope, wantsInitial } = subscriber;
+    if (!wantsInitial || !('prefix' in scope) || !this.#subscribers.hasBegun(subscriber)) return;
+    this.#owe(
+      subscriber,
+      this.#known.ids.filter((id) => id.startsWith(scope.prefix)),
+    );
+  }
+}
+
+/** Of a key, and for as long as it is as it is: to try again is of no use. */
+const LASTING: ReadonlySet<string> = new Set(['ERR_UNREADABLE', 'ERR_TOO_MANY_LIVES']);
+
+/** What tells one state of a key from another that followed or preceded it. */
+function markOf({ dataBallot, birth, attributes, until }: State): string {
+  const beside = Buffer.from(attributes.buffer, attributes.byteOffset, attributes.length).toString('latin1');
+  return `${formatBallot(dataBallot)} ${formatBallot(birth)} ${until} ${beside}`;
+}

@@ -1,0 +1,187 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { OverloadedError } from '../../lib/errors.js';
+import { type Follower, noQuorum, WatchedBucket, type Word } from './watched-bucket.js';
+
+/** In which all that was missed is found, once nothing fails. */
+const CALM_MS = 12_000;
+const IDS = ['a', 'ab', 'abc', 'b'];
+const SCOPES = [{ prefix: '' }, { prefix: 'ab' }, { id: 'a' }, { id: 'ab' }, { id: 'b' }];
+
+type Step =
+  | { readonly kind: 'set'; readonly id: string; readonly lifeMs: number | null; readonly word: Word }
+  | { readonly kind: 'delete'; readonly id: string; readonly word: Word }
+  | { readonly kind: 'again'; readonly id: string }
+  | { readonly kind: 'say'; readonly id: string; readonly word: Word }
+  | { readonly kind: 'fail'; readonly what: 'reads' | 'heads' | 'both' | 'nothing'; readonly isAtOnce: boolean }
+  | { readonly kind: 'slow'; readonly readMs: number; readonly headsMs: number }
+  | { readonly kind: 'connect' }
+  | { readonly kind: 'watch'; readonly scope: number; readonly initial: boolean }
+  | { readonly kind: 'end'; readonly watch: number }
+  | { readonly kind: 'pass'; readonly ms: number };
+
+const id = fc.constantFrom(...IDS);
+const word: fc.Arbitrary<Word> = fc.oneof(
+  fc.constant([]),
+  fc.constant([0]),
+  fc.array(fc.integer({ min: 0, max: 8000 }), { maxLength: 3 }),
+);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('set' as const),
+      id,
+      lifeMs: fc.option(fc.integer({ min: 1, max: 20_000 }), { freq: 3 }),
+      word,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), id, word }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('again' as const), id }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('say' as const), id, word }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('fail' as const),
+      what: fc.constantFrom('reads' as const, 'heads' as const, 'both' as const, 'nothing' as const),
+      isAtOnce: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('slow' as const),
+      readMs: fc.integer({ min: 0, max: 400 }),
+      headsMs: fc.integer({ min: 0, max: 400 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('connect' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('watch' as const),
+      scope: fc.nat({ max: SCOPES.length - 1 }),
+      initial: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), watch: fc.nat({ max: 5 }) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('pass' as const),
+      ms: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 300, max: 7000 })),
+    }),
+  },
+);
+
+interface Watched {
+  readonly follower: Follower;
+  readonly covers: (id: string) => boolean;
+  readonly initial: boolean;
+  /** What was there, as versions, at the times at which it may have begun. */
+  readonly beginnings: Map<string, string | null>[];
+}
+
+function versions(bucket: WatchedBucket): Map<string, string | null> {
+  return new Map(IDS.map((each) => [each, versionOf(bucket, each)]));
+}
+
+function versionOf(bucket: WatchedBucket, each: string): string | null {
+  const held = bucket.held(each);
+  return held && `${held.dataBallot.round}`;
+}
+
+async function perform(steps: readonly Step[]): Promise<void> {
+  const bucket = new WatchedBucket();
+  const watches: Watched[] = [];
+  let count = 0;
+  const watch = (scope: (typeof SCOPES)[number], initial: boolean): void => {
+    const covers = (each: string): boolean => ('id' in scope ? each === scope.id : each.startsWith(scope.prefix));
+    watches.push({ follower: bucket.follow(scope, { initial }), covers, initial, beginnings: [versions(bucket)] });
+  };
+  watch({ prefix: '' }, true);
+  for (const each of steps) {
+    switch (each.kind) {
+      case 'set': {
+        count += 1;
+        const until = each.lifeMs === null ? {} : { until: bucket.nowMs + each.lifeMs };
+        bucket.set(each.id, `${count}`, { ...until, word: each.word });
+        break;
+      }
+      case 'delete':
+        bucket.delete(each.id, each.word);
+        break;
+      case 'again':
+        bucket.again(each.id);
+        break;
+      case 'say':
+        bucket.say(each.id, each.word);
+        break;
+      case 'fail': {
+        const fate = { error: each.isAtOnce ? new OverloadedError('busy') : noQuorum() };
+        const delayMs = each.isAtOnce ? 0 : 900;
+        const fails = (what: string): boolean => each.what === 'both' || each.what === what;
+        bucket.readFate = () => (fails('reads') ? { ...fate, delayMs } : {});
+        bucket.headsFate = () => (fails('heads') ? { ...fate, delayMs } : {});
+        break;
+      }
+      case 'slow':
+        bucket.readFate = () => ({ delayMs: each.readMs });
+        bucket.headsFate = () => ({ delayMs: each.headsMs });
+        break;
+      case 'connect':
+        bucket.connect();
+        break;
+      case 'watch':
+        if (watches.length < 6) watch(SCOPES[each.scope] ?? { prefix: '' }, each.initial);
+        break;
+      case 'end':
+        await watches[each.watch]?.follower.queue.return();
+        break;
+      case 'pass':
+        await bucket.pass(each.ms);
+        break;
+    }
+    for (const { follower, beginnings } of watches) if (!follower.isReady) beginnings.push(versions(bucket));
+  }
+  bucket.readFate = () => ({});
+  bucket.headsFate = () => ({});
+  await bucket.pass(20_000 + CALM_MS);
+  expect(bucket.isLooping).toBe(false);
+  for (const each of watches) check(bucket, each);
+  // Nothing is told any more where nothing changes.
+  for (const { follower } of watches) follower.told.length = 0;
+  await bucket.pass(30_000);
+  for (const { follower } of watches) expect(follower.told).toEqual([]);
+  bucket.watching.close();
+  expect(bucket.isFree).toBe(true);
+}
+
+function check(bucket: WatchedBucket, { follower, covers, initial, beginnings }: Watched): void {
+  const lastOf = new Map<string, bigint | null>();
+  let highest = new Map<string, bigint>();
+  for (const { id: each, revision } of follower.told) {
+    expect(covers(each)).toBe(true);
+    expect(revision === null ? true : revision > (highest.get(each) ?? -1n)).toBe(true);
+    // Removed once, and after it was there.
+    if (revision === null) expect(lastOf.get(each)).not.toBeNull();
+    if (revision !== null) highest = highest.set(each, revision);
+    lastOf.set(each, revision);
+  }
+  if (!follower.isReady || follower.hasEnded) return;
+  for (const each of IDS.filter(covers)) {
+    const truth = bucket.textOf(each);
+    const last = follower.told.filter(({ id: told }) => told === each).at(-1);
+    if (last !== undefined) expect([each, last.text]).toEqual([each, truth]);
+    // Nothing was told: it is as it was when the watch began, and of what was there a watch with initial is told.
+    else if (initial) expect([each, truth]).toEqual([each, null]);
+    else expect(beginnings.map((beginning) => beginning.get(each))).toContain(versionOf(bucket, each));
+  }
+}
+
+describe('Watching', () => {
+  it('tells each watch the truth in the end, and nothing that is older than what it has told', async () => {
+    const runs = Number(process.env.NUM_RUNS ?? 400);
+    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), perform), { numRuns: runs });
+  });
+});
