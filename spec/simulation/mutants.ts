@@ -583,8 +583,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;',
-        to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + 2 * this.#skewMs;',
+        from: 'const visibleUntilMs = endMs === 0 ? 0 : endMs + 2 * this.#skewMs;',
+        to: 'const visibleUntilMs = endMs === 0 || record.proposal === null ? 0 : endMs + 2 * this.#skewMs;',
       },
     ],
   },
@@ -1151,15 +1151,19 @@ export const mutants: readonly Mutant[] = [
     breaks: 'all keys are looked at at intervals, since word of a change may be lost',
     conditions: WATCHED,
     edits: [
-      { file: 'kv/watching', from: 'if (isChanged && this.#isWatched(id))', to: 'if (false)' },
-      { file: 'kv/watching', from: 'if (!first.has(id))', to: 'if (false)' },
+      {
+        file: 'kv/known',
+        from: 'else if (known === undefined || mark === null || known.head !== mark)',
+        to: 'else if (false)',
+      },
+      { file: 'kv/tracker', from: 'for (const id of this.#subscribers.ids)', to: 'for (const id of [])' },
     ],
   },
   {
     name: 'watch-of-what-is-heard',
     breaks: 'that a key is gone is found though nobody says so',
     conditions: WATCHED,
-    edits: [{ file: 'kv/watching', from: 'if (there.has(id) || mark === ABSENT_MARK)', to: 'if (true)' }],
+    edits: [{ file: 'kv/known', from: '...this.ids.filter((id) => !there.has(id))', to: '' }],
   },
 ];
 
