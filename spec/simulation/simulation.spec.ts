@@ -16,7 +16,7 @@ test('the same seed gives the same run, byte for byte; another one, another', as
 }, 60_000);
 
 test('with keys, leases and watches too', async () => {
-  const conditions: Conditions = { topic: 'keys' };
+  const conditions: Conditions = { topic: 'keys', kvWatchers: 0.7, clusterSize: 3, workMs: 4000 };
   const [once, again] = [await new Simulation(7, { conditions }).run(), await new Simulation(7, { conditions }).run()];
   expect(once.violations).toEqual([]);
   expect(again.hash).toBe(once.hash);
