@@ -68,6 +68,15 @@ describe('A farm', () => {
       expect(revision).toBeGreaterThan(last);
       last = revision;
     }
+    // Whatever is written: who takes over what another held may write the same.
+    for (let n = 0; n < 6; n += 1) {
+      const kv = stores[n % 3] as PaxosKV;
+      const { version = '' } = (await kv.find('a')) ?? {};
+      const { isSet, entry } = await kv.compareAndSet('a', { version }, 'held');
+      expect(isSet).toBe(true);
+      expect(entry?.revision).toBeGreaterThan(last);
+      last = entry?.revision ?? last;
+    }
   });
 
   it('lists what all have written', async () => {
