@@ -101,6 +101,7 @@ async function perform(steps: readonly Step[]): Promise<void> {
   };
   watch({ prefix: '' }, true);
   for (const each of steps) {
+    const beginning = watches.filter(({ follower }) => !follower.isReady);
     switch (each.kind) {
       case 'set': {
         count += 1;
@@ -142,11 +143,14 @@ async function perform(steps: readonly Step[]): Promise<void> {
         await bucket.pass(each.ms);
         break;
     }
-    for (const { follower, beginnings } of watches) if (!follower.isReady) beginnings.push(versions(bucket));
+    // Also of those that have begun in this step: a life may have ended before they did.
+    for (const { beginnings } of beginning) beginnings.push(versions(bucket));
   }
   bucket.readFate = () => ({});
   bucket.headsFate = () => ({});
+  const beginning = watches.filter(({ follower }) => !follower.isReady);
   await bucket.pass(20_000 + CALM_MS);
+  for (const { beginnings } of beginning) beginnings.push(versions(bucket));
   expect(bucket.isLooping).toBe(false);
   for (const each of watches) check(bucket, each);
   // Nothing is told any more where nothing changes.
