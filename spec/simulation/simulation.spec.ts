@@ -23,16 +23,12 @@ test('with keys, leases and watches too', async () => {
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
 }, 60_000);
 
-test.each([20, 30, 40])(
-  'seed %d and the two after it break nothing',
-  async (first) => {
-    for (let seed = first; seed < first + 3; seed += 1) {
-      const { violations } = await run(seed);
-      expect({ seed, violations }).toEqual({ seed, violations: [] });
-    }
-  },
-  60_000,
-);
+test('a few seeds break nothing', async () => {
+  for (const seed of [30, 31, 32]) {
+    const { violations } = await run(seed);
+    expect({ seed, violations }).toEqual({ seed, violations: [] });
+  }
+}, 60_000);
 
 describe('is caught within a few seeds:', () => {
   let remove = (): void => undefined;
