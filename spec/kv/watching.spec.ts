@@ -466,6 +466,19 @@ describe('Watching', () => {
       expect(second.take()).toEqual([]);
     });
 
+    it('a later one with initial is not told again of what an earlier one had read', async () => {
+      bucket.follow(ALL);
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      bucket.readFate = () => ({ delayMs: 200 });
+      bucket.set('a', 'two');
+      await bucket.pass(100);
+      const second = bucket.follow(ALL, { initial: true });
+      await bucket.pass(FOUND_MS);
+      expect(second.take()).toEqual(['a=two']);
+    });
+
     it('a later one is told nothing of what nobody watched before it', async () => {
       const first = bucket.follow({ prefix: 'a' });
       await bucket.pass(300);
@@ -521,6 +534,18 @@ describe('Watching', () => {
       await all.queue.return();
       await bucket.pass(20_000);
       expect(watch.take()).toEqual([]);
+    });
+
+    it('a listener is not called once it has been taken away', async () => {
+      const stops: (() => void)[] = [];
+      const listener = jest.fn(() => {
+        for (const stop of stops) stop();
+      });
+      stops.push(bucket.watching.listen(listener), bucket.watching.listen(listener));
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      expect(listener).toHaveBeenCalledTimes(1);
     });
 
     it('a listener that throws is no matter of the others', async () => {
@@ -607,6 +632,9 @@ describe('Watching', () => {
     await Promise.all(watches.map(({ ended }) => ended));
     expect(bucket.isFree).toBe(true);
     stop();
+    expect(() => bucket.follow(ALL)).toThrow(ClosedError);
+    bucket.watching.listen(() => undefined)();
+    expect(bucket.isFree).toBe(true);
   });
 
   it.each([0, -1, 1.5, 1_000_001, Number.NaN, '10'])('refuses %p as limit', (limit) => {
