@@ -111,6 +111,22 @@ describe('Watching', () => {
       expect(watch.take()).toEqual(['a1-']);
     });
 
+    it.each([-3_600_000, 3_600_000])('goes on when the clock is set by %d ms', async (byMs) => {
+      const watch = bucket.follow(scope);
+      await settled();
+      bucket.set('a1', 'short', { until: bucket.nowMs + 60_000 });
+      await settled();
+      bucket.setClock(byMs);
+      bucket.set('a1', 'lasts', { word: [] });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take().at(-1)).toBe('a1=lasts');
+      bucket.set('a1', 'short', { until: bucket.nowMs + 1000 });
+      await bucket.pass(1500);
+      expect(watch.take().at(-1)).toBe(byMs < 0 ? 'a1=short' : 'a1-');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(byMs < 0 ? ['a1-'] : []);
+    });
+
     it('with initial, reports first what is there', async () => {
       bucket.set('a1', 'here');
       const watch = bucket.follow(scope, { initial: true });
