@@ -14,4 +14,6 @@ export default {
     ],
   },
   testTimeout: 30_000,
+  // Most of the time is waiting for other processes: a core for each of two suites is enough.
+  maxWorkers: '100%',
 };

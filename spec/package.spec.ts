@@ -27,7 +27,9 @@ describe('the package', () => {
     });
     const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
     const paths = files.map(({ path }) => path);
-    expect(paths).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'README.md', 'LICENSE']));
+    expect(paths).toEqual(
+      expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'README.md', 'LICENSE']),
+    );
     expect(paths).toEqual(expect.arrayContaining(['dist/core.js', 'dist/core.d.ts', 'docs/examples/register.mjs']));
     expect(paths.filter((path) => /^(spec|demo|bench|lib)\//.test(path))).toEqual([]);
   });

@@ -14,6 +14,8 @@ export interface Attributes {
   readonly version: string;
   /** What it lives by, beside its `until`. */
   readonly lives: readonly Life[];
+  /** The version with which it was given those. Writes that keep what it lives by keep this, too. */
+  readonly given: string;
 }
 
 /** Lives that a key may hang on. */
@@ -22,9 +24,10 @@ export const MAX_LIVES = 8;
 /** What the list begins with. Later formats may append to it; what must not be ignored needs another number. */
 const FORMAT = 1;
 
-export function encodeAttributes({ version, lives }: Attributes): Uint8Array {
+export function encodeAttributes({ version, lives, given }: Attributes): Uint8Array {
+  if (lives.length === 0) return encodeValue([FORMAT, version]);
   const fields = lives.map(({ key, birth }) => [key, birth.round, birth.proposer]);
-  return encodeValue(fields.length === 0 ? [FORMAT, version] : [FORMAT, version, fields]);
+  return encodeValue(given === version ? [FORMAT, version, fields] : [FORMAT, version, fields, given]);
 }
 
 /** @throws Error for bytes that are none */
@@ -33,8 +36,10 @@ export function decodeAttributes(bytes: Uint8Array): Attributes {
   if (!Array.isArray(fields) || fields[0] !== FORMAT || typeof fields[1] !== 'string') {
     throw new Error('it was written by something else, or by a later version of this package');
   }
-  const lives: unknown = fields[2] ?? [];
-  return { version: fields[1], lives: (Array.isArray(lives) ? lives : []).map(lifeOf) };
+  const [, version, lives = [], given = version] = fields;
+  if (!Array.isArray(lives) || typeof given !== 'string')
+    throw new Error('what it lives by was written by something else');
+  return { version, lives: lives.map(lifeOf), given };
 }
 
 function lifeOf(fields: unknown): Life {

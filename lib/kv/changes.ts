@@ -1,7 +1,6 @@
 /** What the operations of a key-value store do to a key: pure functions of what they were called with and what is there. */
 import type { Attributes } from './attributes.js';
 import type { Bounds, Held, KeyChange, Step } from './keyed.js';
-import { LONGEST_OPERATION_MS } from './keyed.js';
 
 /** What is expected of a key, its value as bytes. */
 export type ExpectedBytes =
@@ -19,17 +18,19 @@ const REMOVE: Step = { kind: 'remove' };
 const KEEP: Step = { kind: 'keep' };
 
 /** Writes, whatever is there. */
-export function setChange(value: Uint8Array, bounds: Bounds, nowMs: number): KeyChange<null> {
+export function setChange(value: Uint8Array, bounds: Bounds): KeyChange<null> {
   return {
-    ...boundsOf(bounds, nowMs),
+    bound: bounds.untilMs,
+    seals: false,
     apply: () => ({ step: { kind: 'write', value, bounds }, result: null }),
   };
 }
 
 /** Writes once: keeps what is there. Gives that, or `null`. */
-export function putChange(value: Uint8Array, bounds: Bounds, nowMs: number): KeyChange<Held | null> {
+export function putChange(value: Uint8Array, bounds: Bounds): KeyChange<Held | null> {
   return {
-    ...boundsOf(bounds, nowMs),
+    bound: bounds.untilMs,
+    seals: false,
     apply: (held) =>
       held === null ? { step: { kind: 'write', value, bounds }, result: null } : { step: KEEP, result: held },
   };
@@ -42,7 +43,6 @@ export function updateChange(
 ): KeyChange<'written' | 'removed' | 'kept'> {
   return {
     bound: bounds?.untilMs ?? 0,
-    mayRemove: true,
     seals: false,
     apply: (held, attributes) => {
       const made = make(held && attributes && { held, attributes });
@@ -57,7 +57,6 @@ export function updateChange(
 export function compareChange(expected: ExpectedBytes, value: Uint8Array, bounds: Bounds | null): KeyChange<boolean> {
   return {
     bound: bounds?.untilMs ?? 0,
-    mayRemove: false,
     seals: false,
     apply: (held, attributes) =>
       isAsExpected(expected, held, attributes)
@@ -70,7 +69,6 @@ export function compareChange(expected: ExpectedBytes, value: Uint8Array, bounds
 export function deleteChange(expected: ExpectedBytes | null): KeyChange<boolean> {
   return {
     bound: 0,
-    mayRemove: true,
     seals: expected === null,
     apply: (held, attributes) => {
       if (expected !== null && (held === null || !isAsExpected(expected, held, attributes)))
@@ -89,9 +87,4 @@ function isAsExpected(expected: ExpectedBytes, held: Held | null, attributes: At
     case 'value':
       return held !== null && Buffer.compare(held.value, expected.value) === 0;
   }
-}
-
-function boundsOf({ untilMs }: Bounds, nowMs: number): Pick<KeyChange<never>, 'bound' | 'mayRemove' | 'seals'> {
-  // One that may end while the operation is under way ends the value that it replaces.
-  return { bound: untilMs, mayRemove: untilMs - nowMs <= LONGEST_OPERATION_MS, seals: false };
 }

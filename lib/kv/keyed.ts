@@ -16,6 +16,9 @@ export interface Bounds {
   readonly lives: readonly Life[];
 }
 
+/** What a key lives by that was given nothing. */
+const ENDLESS: Bounds = { untilMs: FOREVER, lives: [] };
+
 /** What a change makes of a key. */
 export type Step =
   /** @property bounds `null`: those that it has */
@@ -32,22 +35,20 @@ export interface StepOf<R> {
 export interface KeyChange<R> {
   /** The latest end that it may give, but for those that it finds and keeps. */
   readonly bound: number;
-  readonly mayRemove: boolean;
   /** Whether nothing of writes whose fate nobody knows may appear after it. */
   readonly seals: boolean;
   /** Must be a function of what it is given, and do nothing else: it may run several times. */
   apply(held: Held | null, attributes: Attributes | null, nowMs: number): StepOf<R>;
 }
 
-/** No operation goes on for longer; a value with more to live than this does not end while one is under way. */
-export const LONGEST_OPERATION_MS = 60_000;
-
 type Result<R> =
   | { readonly kind: 'done'; readonly result: R }
-  /** What is held hangs on lives that have not been looked at since it was written. */
+  /** What is held hangs on lives that have not been looked at since it was given those. */
   | { readonly kind: 'unsure'; readonly held: State; readonly attributes: Attributes }
   /** It would give a key that was absent no end, and has not announced that. */
   | { readonly kind: 'endless' }
+  /** It would remove what is there, and has not announced that. */
+  | { readonly kind: 'removing' }
   | { readonly kind: 'over' };
 
 /**
@@ -71,16 +72,28 @@ export class Keyed {
     return registerKey(this.#bucket, id);
   }
 
-  /** What the key holds; `null` if it is absent, or over. What it lives by is read after it: that it is alive then shows that it was before. */
+  /**
+   * What the key holds; `null` if it is absent, or over. What it lives by is read after it: that it is alive then shows that
+   * it was before.
+   *
+   * @param consistency `'local'`: by this process's own memory, if it holds the key by that
+   */
   async read(id: string, left: OperationOptions, consistency: Consistency): Promise<Held | null> {
     const key = this.registerKey(id);
-    for (;;) {
+    if (consistency === 'local') {
       const state = await this.#registers.read(key, { ...left, consistency });
       if (!isHeld(state)) return null;
-      const { version, lives } = attributesOf(id, state);
-      if (lives.length === 0 || (await this.lives.areAlive(lives, left, consistency))) return state;
+      const { lives } = attributesOf(id, state);
+      if (lives.length === 0 || (await this.lives.seemAlive(lives, left))) return state;
+      // That may be old. What ends a key has to be certain.
+    }
+    for (;;) {
+      const state = await this.#registers.read(key, { ...left });
+      if (!isHeld(state)) return null;
+      const { given, lives } = attributesOf(id, state);
+      if (lives.length === 0 || (await this.lives.areAlive(key, lives, left))) return state;
       // Its own end is agreed on before anybody is told of it.
-      if (await this.lives.bury({ key, birth: state.birth, version }, left)) return null;
+      if (await this.lives.bury({ key, birth: state.birth, given }, left)) return null;
     }
   }
 
@@ -88,8 +101,9 @@ export class Keyed {
    * Changes the key, exactly once.
    *
    * What it holds may be over by what it lives by. Nobody can see that and write in one step, so it is looked at between:
-   * the change does nothing where it finds a version of which that was not looked at; then it was alive after it was written,
-   * and whoever has seen its end since has buried it, so this change does not find that version any more.
+   * the change does nothing where it finds something that lives by what was not looked at since it was given that. Else that
+   * was alive during this call, and whoever has seen its end since has buried the key, so that this change does not find
+   * that life any more.
    *
    * @throws LifetimeOverError if the end that it gives is past; as {@link Registers.change} does
    */
@@ -98,8 +112,10 @@ export class Keyed {
     const version = this.#nextVersion();
     let looked = '';
     let { bound } = change;
+    // Only few do, and those that do not go together in one round with others of this process.
+    let mayRemove = change.seals;
     for (;;) {
-      const registerChange = this.#registerChange(id, { ...change, bound }, version, looked);
+      const registerChange = this.#registerChange(id, { ...change, bound }, version, looked, mayRemove);
       const { result, state } = await this.#registers.change(key, registerChange, { ...left });
       if (result.kind === 'done') return { result: result.result, state };
       if (result.kind === 'over') {
@@ -109,26 +125,38 @@ export class Keyed {
         bound = FOREVER;
         continue;
       }
+      if (result.kind === 'removing') {
+        mayRemove = true;
+        continue;
+      }
       const { attributes, held } = result;
-      if (await this.lives.areAlive(attributes.lives, left)) looked = attributes.version;
-      else await this.lives.bury({ key, birth: held.birth, version: attributes.version }, left);
+      const { given, lives } = attributes;
+      if (await this.lives.areAlive(key, lives, left)) looked = given;
+      else await this.lives.bury({ key, birth: held.birth, given }, left);
     }
   }
 
-  #registerChange<R>(id: string, change: KeyChange<R>, version: string, looked: string): Change<Result<R>> {
+  #registerChange<R>(
+    id: string,
+    change: KeyChange<R>,
+    version: string,
+    looked: string,
+    mayRemove: boolean,
+  ): Change<Result<R>> {
     return {
       bound: change.bound,
-      mayRemove: change.mayRemove,
+      mayRemove,
       seals: change.seals,
       apply: (current) => {
         const held = isHeld(current) ? current : null;
         const attributes = held && attributesOf(id, held);
-        if (attributes !== null && attributes.lives.length > 0 && attributes.version !== looked) {
+        if (attributes !== null && attributes.lives.length > 0 && attributes.given !== looked) {
           return { write: null, result: { kind: 'unsure', held: current, attributes } };
         }
         const { step, result } = change.apply(held, attributes, current.nowMs);
         const isEndless = step.kind === 'write' && step.bounds === null && held === null;
         if (isEndless && change.bound < FOREVER) return { write: null, result: { kind: 'endless' } };
+        if (step.kind === 'remove' && held !== null && !mayRemove) return { write: null, result: { kind: 'removing' } };
         return decisionOf(step, result, version, current, attributes);
       },
     };
@@ -148,10 +176,14 @@ function decisionOf<R>(
     case 'remove':
       return { write: { value: null, attributes: NO_BYTES, until: 0 }, result: { kind: 'done', result } };
     case 'write': {
-      const kept = { untilMs: attributes === null ? FOREVER : current.until, lives: attributes?.lives ?? [] };
-      const { untilMs, lives } = step.bounds ?? kept;
+      const { untilMs, lives, given } =
+        step.bounds === null && attributes !== null
+          ? { ...attributes, untilMs: current.until }
+          : { ...(step.bounds ?? ENDLESS), given: version };
       if (untilMs <= current.nowMs) return { write: null, result: { kind: 'over' } };
-      const written = { value: step.value, attributes: encodeAttributes({ version, lives }), until: untilMs };
+      const beside = encodeAttributes({ version, lives, given });
+      // A revision of its own, whatever was there.
+      const written = { value: step.value, attributes: beside, until: untilMs, isData: true };
       return { write: written, result: { kind: 'done', result } };
     }
   }

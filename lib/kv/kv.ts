@@ -151,6 +151,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     this.#sweep = new Sweep({
       registers: this.#node,
       bucket,
+      seemAlive: (lives) => this.#keyed.lives.seemAlive(lives, {}),
       read: (id) => this.#keyed.read(id, {}, 'quorum'),
     });
     this.#buckets = new Map([[bucket, this]]);
@@ -192,7 +193,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const bytes = encodeValue(value);
     const left = this.#left(options.timeoutMs);
     const bounds = await this.#boundsOf(options, left);
-    const { result } = await this.#keyed.change(id, putChange(bytes, bounds, this.now()), left);
+    const { result } = await this.#keyed.change(id, putChange(bytes, bounds), left);
     return result === null ? value : (heldValue(id, result.value) as T);
   }
 
@@ -206,7 +207,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const bytes = encodeValue(value);
     const left = this.#left(options.timeoutMs);
     const bounds = await this.#boundsOf(options, left);
-    const { state } = await this.#keyed.change(id, setChange(bytes, bounds, this.now()), left);
+    const { state } = await this.#keyed.change(id, setChange(bytes, bounds), left);
     return writtenEntry<T>(id, state);
   }
 
@@ -268,29 +269,45 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     return result;
   }
 
-  /** The keys of the bucket, over the whole farm, in no order. */
-  async keys(options: ListOptions = {}): Promise<Key[]> {
+  /** The keys of the bucket, over the whole farm, in no order: each was there at some time during the call. */
+  async keys({ prefix, limit, timeoutMs }: ListOptions = {}): Promise<Key[]> {
+    const left = this.#left(timeoutMs);
     const keys: Key[] = [];
-    for await (const { key } of this.entries(options)) keys.push(key);
+    for await (const [id] of this.#list(prefix, limit, () => left)) keys.push(keyOf(id) ?? id);
     return keys;
   }
 
-  /** The entries of the bucket, each as it is when it is read, in no order. */
+  /**
+   * The entries of the bucket, each as it is when it is read, in no order. What is written meanwhile may be among them, or
+   * not. `timeoutMs` is for each part of it: how long it takes altogether is up to the consumer.
+   */
   async *entries<T = unknown>({ prefix, limit, timeoutMs }: ListOptions = {}): AsyncGenerator<Entry<T>, void, void> {
+    for await (const [id, held] of this.#list(prefix, limit, () => this.#left(timeoutMs))) {
+      yield entryOf(id, held) as Entry<T>;
+    }
+  }
+
+  async *#list(
+    prefix: Key | undefined,
+    limit: number | undefined,
+    leftNow: () => OperationOptions,
+  ): AsyncGenerator<readonly [string, Held], void, void> {
+    this.#refuseIfClosed();
     const most = limit ?? Number.POSITIVE_INFINITY;
     if (typeof most !== 'number' || !(most >= 1)) throw refuse('limit', limit, 'a number from 1 on');
     const begin = prefix === undefined ? '' : idPrefixOf(prefix);
-    const options = timeoutMs === undefined ? {} : { timeoutMs };
-    const all = await this.#node.ids(this.#bucket, options);
+    const all = await this.#node.ids(this.#bucket, { ...leftNow() });
     const ids = all.filter((id) => id.startsWith(begin) && keyOf(id) !== null);
     let count = 0;
     for (let at = 0; at < ids.length && count < most; at += CONCURRENCY) {
+      this.#refuseIfClosed();
+      const left = leftNow();
       const some = ids.slice(at, at + CONCURRENCY);
-      const read = some.map(async (id) => [id, await this.#keyed.read(id, options, 'quorum')] as const);
+      const read = some.map(async (id) => [id, await this.#keyed.read(id, left, 'quorum')] as const);
       for (const [id, held] of await Promise.all(read)) {
         if (held === null || count >= most) continue;
         count += 1;
-        yield entryOf(id, held) as Entry<T>;
+        yield [id, held];
       }
     }
   }
@@ -302,7 +319,12 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     return held === null ? null : this.#lifetimeOf(id, held);
   }
 
-  /** A lease that this process holds until it is released, or lost: {@link Lease}. Keys can live by it. */
+  /**
+   * A lease that this process holds until it is released, or lost: {@link Lease}. Keys can live by it. It goes on when the store
+   * is closed, and is released when the node is.
+   *
+   * @throws LifetimeOverError if it took longer to get than it has to live
+   */
   lease(options: LeaseOptions = {}): Promise<Lease> {
     const { name } = this.#node.status();
     return this.#open(() => HeldLease.acquire(this.#node, LEASES, versionsOf(this.#node)(), name, options));
@@ -337,9 +359,9 @@ export class PaxosKV extends EventEmitter<KvEvents> {
 
   /** Another bucket of the same node; the same object each time. */
   bucket(name: string): PaxosKV {
-    const known = this.#buckets.get(name);
-    if (known !== undefined) return known;
     this.#refuseIfClosed();
+    const known = this.#buckets.get(name);
+    if (known !== undefined && known.#closed === null) return known;
     const reads = this.#consistency;
     const made = new PaxosKV({ node: this.#node, bucket: name, reads });
     this.#buckets.set(name, made);
@@ -442,16 +464,13 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     if (untilMs <= this.now())
       throw new LifetimeOverError(`The key was not written: the end that it was given, ${untilMs}, has passed.`);
     const { key, keys = [], node, lease } = options;
-    const wanted: Promise<Life>[] = [...(key === undefined ? [] : [key]), ...keys].map((each) =>
-      this.#lifeOfKey(each, left),
-    );
+    if (!Array.isArray(keys)) throw refuse('keys', keys, 'an array of keys');
+    const all: readonly Key[] = key === undefined ? keys : [key, ...keys];
+    const count = all.length + (node === undefined ? 0 : 1) + (lease === undefined ? 0 : 1);
+    if (count > MAX_LIVES) throw refuse('keys', count, `at most ${MAX_LIVES} in all, node and lease included`);
+    const wanted = all.map((each) => this.#lifeOfKey(each, left));
     if (node !== undefined) wanted.push(this.#nodeLives.lifeOf(node, left));
     if (lease !== undefined) wanted.push(this.#lifeOfLease(lease, left));
-    if (wanted.length > MAX_LIVES) {
-      // They are not waited for.
-      for (const each of wanted) each.catch(() => undefined);
-      throw refuse('keys', wanted.length, `at most ${MAX_LIVES} in all, node and lease included`);
-    }
     return { untilMs, lives: await Promise.all(wanted) };
   }
 
@@ -467,7 +486,9 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   async #lifeOfLease(lease: Lease | string, left: OperationOptions): Promise<Life> {
     const id = typeof lease === 'string' ? lease : lease?.id;
     if (typeof id !== 'string') throw refuse('lease', lease, 'a lease, or its id');
-    const life = await lifeOfLease(this.#node, id, left);
+    // For its holder it has ended when its signal says so, whatever its register has.
+    const hasEnded = typeof lease !== 'string' && lease.signal?.aborted === true;
+    const life = hasEnded ? null : await lifeOfLease(this.#node, id, left);
     if (life !== null) return life;
     throw new LifetimeOverError(`The key was not written: lease ${id}, by which it was to live, has ended.`);
   }
@@ -503,26 +524,24 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
     const onMember = (event: MemberEvent): void => void this.emit('member', event);
-    const onWarning = (warning: NodeWarning): void => {
-      // Nobody listens: what a person should know goes where Node's own warnings go.
-      if (this.emit('warning', warning) || !this.#isOwnNode) return;
-      warnProcess(warning);
-    };
-    // All keys are watched only while somebody listens.
+    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
     const emitter: EventEmitter = this as EventEmitter;
     emitter.on('newListener', (event) => {
-      if (String(event) !== 'change' || this.#unwatch !== null || this.#closed !== null) return;
-      this.#unwatch = this.#watching.listen((id, look) => this.#announce(id, look));
+      if (this.#closed !== null) return;
+      // All keys are watched only while somebody listens.
+      if (event === 'change') this.#unwatch ??= this.#watching.listen((id, look) => this.#announce(id, look));
+      // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
     });
     emitter.on('removeListener', (event) => {
-      if (String(event) !== 'change' || this.listenerCount('change') > 0) return;
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.off('warning', onWarning);
+      if (event !== 'change' || this.listenerCount('change') > 0) return;
       this.#unwatch?.();
       this.#unwatch = null;
     });
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('member', onMember);
-    node.on('warning', onWarning);
     const forget = node.beforeClose(async () => {
       this.#sweep.stop();
       this.#watching.close();

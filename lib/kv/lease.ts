@@ -1,8 +1,9 @@
-import { LeaseEndedError, LifetimeOverError, PaxosError } from '../errors.js';
-import type { OperationOptions, WatchableRegisters } from '../node/registers.js';
+import { ClosedError, LeaseEndedError, LifetimeOverError } from '../errors.js';
+import type { OperationOptions, Registers } from '../node/registers.js';
 import { type Change, NO_BYTES, type State, sameBallot } from '../paxos/index.js';
 import { isInLife, type Life } from './attributes.js';
 import { registerKey } from './key.js';
+import type { KvNode } from './node.js';
 import { refuse } from './options.js';
 import { encodeValue } from './value.js';
 
@@ -22,7 +23,8 @@ export interface LeaseOptions extends OperationOptions {
 /**
  * Something that lives as long as its holder keeps it alive, by a register that it renews; keys can live by it.
  *
- * It is lost when it could not be renewed in time, or was ended by another. Its holder finds out by its own clock, others by
+ * It ends when it is released, which closing the node does too; and it is lost when it could not be renewed in time, or was
+ * ended by another. Its holder finds out by its own clock, others by
  * theirs: while clocks differ, others may take it for over a little earlier. Whoever acts on what a lease guards sends
  * {@link Entry.revision} along, as a fencing token.
  */
@@ -36,7 +38,7 @@ export interface Lease extends AsyncDisposable, Disposable {
 }
 
 /** What a lease needs of the node. */
-export type LeaseRegisters = Pick<WatchableRegisters, 'change' | 'read' | 'deadline' | 'nowMs' | 'after'>;
+export type LeaseNode = Pick<KvNode, 'change' | 'nowMs' | 'after' | 'beforeClose'>;
 
 /** A lease that this process holds. */
 export class HeldLease implements Lease {
@@ -44,30 +46,32 @@ export class HeldLease implements Lease {
   readonly ttlMs: number;
   /** By which keys hang on it. */
   readonly life: Life;
-  readonly #registers: LeaseRegisters;
+  readonly #node: LeaseNode;
   readonly #ended = new AbortController();
   #untilMs: number;
   #cancelRenewal: () => void = () => undefined;
   #cancelEnd: () => void = () => undefined;
+  readonly #forget: () => void;
   #released: Promise<void> | null = null;
 
-  private constructor(registers: LeaseRegisters, id: string, ttlMs: number, { birth, until }: State, key: string) {
-    this.#registers = registers;
+  private constructor(node: LeaseNode, id: string, ttlMs: number, { birth, until }: State, key: string) {
+    this.#node = node;
     this.id = id;
     this.ttlMs = ttlMs;
     this.life = { key, birth };
     this.#untilMs = until;
-    this.#schedule(ttlMs / 3);
+    this.#forget = node.beforeClose(() => this.release());
+    this.#scheduleRenewal();
     this.#watchEnd();
   }
 
   /**
    * @param bucket {@link LEASES} or {@link NODES}
    * @param holder for whoever looks at the register
-   * @throws ConfigError for a `ttlMs` that is not usable; as {@link WatchableRegisters.change} does
+   * @throws ConfigError for a `ttlMs` that is not usable; as {@link Registers.change} does
    */
   static async acquire(
-    registers: LeaseRegisters,
+    node: LeaseNode,
     bucket: string,
     id: string,
     holder: string,
@@ -76,7 +80,7 @@ export class HeldLease implements Lease {
     if (typeof ttlMs !== 'number' || !(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS))
       throw refuse('ttlMs', ttlMs, `ms from ${MIN_TTL_MS} to ${MAX_TTL_MS}`);
     const key = registerKey(bucket, id);
-    const untilMs = Math.ceil(registers.nowMs() + ttlMs);
+    const untilMs = Math.ceil(node.nowMs() + ttlMs);
     const value = encodeValue({ holder, ttlMs });
     const write = { value, attributes: NO_BYTES, until: untilMs };
     const begin: Change<'begun' | 'over'> = {
@@ -85,10 +89,10 @@ export class HeldLease implements Lease {
       seals: false,
       apply: (current) => (untilMs <= current.nowMs ? { write: null, result: 'over' } : { write, result: 'begun' }),
     };
-    const { result, state } = await registers.change(key, begin, timeoutMs === undefined ? {} : { timeoutMs });
+    const { result, state } = await node.change(key, begin, timeoutMs === undefined ? {} : { timeoutMs });
     if (result === 'over')
       throw new LifetimeOverError(`The lease took longer to get than its ${ttlMs} ms to live: give it more.`);
-    return new HeldLease(registers, id, ttlMs, state, key);
+    return new HeldLease(node, id, ttlMs, state, key);
   }
 
   get signal(): AbortSignal {
@@ -113,40 +117,47 @@ export class HeldLease implements Lease {
     const hadEnded = this.signal.aborted;
     this.#end(new LeaseEndedError(`Lease ${this.id} was released.`, false));
     // What is lost is somebody else's business, or nobody's.
-    if (!hadEnded) await this.#registers.change(this.life.key, endChange(this.life), {});
+    if (!hadEnded) await this.#node.change(this.life.key, endChange(this.life), {});
   }
 
   #end(reason: LeaseEndedError): void {
     this.#cancelRenewal();
     this.#cancelEnd();
+    this.#forget();
     if (!this.signal.aborted) this.#ended.abort(reason);
   }
 
+  /** When a third of its time has passed since the last renewal was begun: that may have taken long. */
+  #scheduleRenewal(): void {
+    const dueMs = this.#untilMs - (2 * this.ttlMs) / 3 - this.#node.nowMs();
+    this.#schedule(Math.min(Math.max(dueMs, 0), this.ttlMs / 3));
+  }
+
   #schedule(ms: number): void {
-    this.#cancelRenewal = this.#registers.after(ms, () => void this.#renew());
+    this.#cancelRenewal = this.#node.after(ms, () => void this.#renew());
   }
 
   async #renew(): Promise<void> {
-    const untilMs = Math.ceil(this.#registers.nowMs() + this.ttlMs);
+    const untilMs = Math.ceil(this.#node.nowMs() + this.ttlMs);
     try {
-      const { result } = await this.#registers.change(this.life.key, renewChange(this.life, untilMs), {});
+      const { result } = await this.#node.change(this.life.key, renewChange(this.life, untilMs), {});
       if (this.signal.aborted) return;
       if (result === null) {
         this.#end(new LeaseEndedError(`Lease ${this.id} was lost: it was ended, or its time was up.`, true));
         return;
       }
       this.#untilMs = result;
-      this.#schedule(this.ttlMs / 3);
+      this.#scheduleRenewal();
     } catch (error) {
       // It may have been renewed, or not: nothing is counted on, and it is tried again while there is time.
-      if (!(error instanceof PaxosError) || this.signal.aborted) return;
+      if (error instanceof ClosedError || this.signal.aborted) return;
       this.#schedule(this.ttlMs / 10);
     }
   }
 
   /** By this process's clock, and whatever comes of what is under way. */
   #watchEnd(): void {
-    const leftMs = this.#untilMs - this.#registers.nowMs();
+    const leftMs = this.#untilMs - this.#node.nowMs();
     if (leftMs <= 0) {
       this.#end(
         new LeaseEndedError(
@@ -156,12 +167,16 @@ export class HeldLease implements Lease {
       );
       return;
     }
-    this.#cancelEnd = this.#registers.after(Math.min(leftMs, this.ttlMs), () => this.#watchEnd());
+    this.#cancelEnd = this.#node.after(Math.min(leftMs, this.ttlMs), () => this.#watchEnd());
   }
 }
 
 /** @returns the life of a lease that somebody holds; `null` if it has ended */
-export async function lifeOfLease(registers: LeaseRegisters, id: string, left: OperationOptions): Promise<Life | null> {
+export async function lifeOfLease(
+  registers: Pick<Registers, 'read'>,
+  id: string,
+  left: OperationOptions,
+): Promise<Life | null> {
   const key = registerKey(LEASES, id);
   const state = await registers.read(key, { ...left });
   return state.value === null ? null : { key, birth: state.birth };

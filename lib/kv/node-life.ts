@@ -1,9 +1,10 @@
-import { LifetimeOverError, PaxosError } from '../errors.js';
+import { ClosedError, LifetimeOverError, NoQuorumError } from '../errors.js';
 import type { OperationOptions } from '../node/registers.js';
 import type { Life } from './attributes.js';
 import { registerKey } from './key.js';
 import { HeldLease, NODES } from './lease.js';
 import type { KvNode } from './node.js';
+import { refuse } from './options.js';
 
 /** What processes are asked by for the life that keys can hang on. */
 const TOPIC = '~node';
@@ -20,6 +21,7 @@ const ofNodes = new WeakMap<KvNode, NodeLives>();
 export class NodeLives {
   readonly #node: KvNode;
   #own: Promise<HeldLease> | null = null;
+  #isLeaving = false;
 
   static of(node: KvNode): NodeLives {
     const known = ofNodes.get(node) ?? new NodeLives(node);
@@ -34,16 +36,22 @@ export class NodeLives {
       return { round: birth.round, proposer: birth.proposer };
     });
     node.beforeClose(async () => {
+      this.#isLeaving = true;
+      // One that is only being begun, too.
       await (await this.#own)?.release();
     });
   }
 
   /**
    * @param process `true` for this one
+   * @param left what the call may take yet
    * @throws LifetimeOverError if it does not answer; as `Registers.change` does
    */
   async lifeOf(process: true | string, left: OperationOptions): Promise<Life> {
-    if (process === true || process === this.#node.status().process) return (await this.#lease()).life;
+    if (process !== true && (typeof process !== 'string' || process === ''))
+      throw refuse('node', process, 'true for this process, or what Member.process says of another');
+    if (process === true || process === this.#node.status().process)
+      return (await this.#within(left, this.#lease())).life;
     const { timeoutMs } = left;
     const [answer] = await this.#node.ask<{ round: number; proposer: number }>(TOPIC, undefined, {
       to: process,
@@ -58,23 +66,42 @@ export class NodeLives {
     return { key: registerKey(NODES, process), birth: answer.value };
   }
 
-  /** This process's own; another one if that was lost, which ends what hung on it. */
+  /** The lease is begun for all who need it, and so goes on being begun when the time of one of them is up. */
+  #within(left: OperationOptions, lease: Promise<HeldLease>): Promise<HeldLease> {
+    const { timeoutMs } = left;
+    if (timeoutMs === undefined) return lease;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#node.after(timeoutMs, () =>
+        reject(
+          new NoQuorumError(
+            'The key was not written: the life of this process, by which it was to live, could not be begun in time. Look for a lost quorum, or give the call more time.',
+          ),
+        ),
+      );
+      lease.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  /** This process's own; begun anew if it was lost. */
   async #lease(): Promise<HeldLease> {
     for (;;) {
+      if (this.#isLeaving)
+        throw new ClosedError('The node is being closed: nothing can live by this process any more.');
       this.#own ??= this.#begin();
-      const lease = await this.#own;
+      const own = this.#own;
+      const lease = await own;
       if (!lease.signal.aborted) return lease;
-      this.#own = null;
+      // Of several who find that, the first begins another.
+      if (this.#own === own) this.#own = null;
     }
   }
 
   #begin(): Promise<HeldLease> {
     const { process, name } = this.#node.status();
     const begun = HeldLease.acquire(this.#node, NODES, process, name, { ttlMs: TTL_MS });
-    begun.catch((error: unknown) => {
-      // The next one who needs it tries again.
+    begun.catch(() => {
+      // Whoever waits for it is told; the next one who needs it tries again.
       if (this.#own === begun) this.#own = null;
-      if (!(error instanceof PaxosError)) throw error;
     });
     return begun;
   }

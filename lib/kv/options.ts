@@ -5,7 +5,11 @@ import type { Key } from './key.js';
 import { isWellFormed } from './key.js';
 import type { Lease } from './lease.js';
 
-/** What a key is to live by. Of several the first to end removes it. With none it has no end. */
+/**
+ * What a key is to live by: up to eight keys, processes and leases, and an end. Of several the first to end removes it. With
+ * none it has no end. All has to be there when the call looks at it, else it rejects with `LifetimeOverError` and nothing is
+ * written; what ends between that and the write takes the key with it.
+ */
 export interface LifetimeOptions {
   /** Ms since 1970 at which it ends, by the farm's clock ({@link PaxosKV.now}). */
   readonly until?: number | undefined;
@@ -15,7 +19,10 @@ export interface LifetimeOptions {
   readonly key?: Key | undefined;
   /** As long as each of those keys. */
   readonly keys?: readonly Key[] | undefined;
-  /** As long as that process is up: `true` for this one, else a `Member.process`. */
+  /**
+   * As long as that process is up: `true` for this one, else a `Member.process`, which has to have a key-value store. It ends
+   * when that closes its node, or ten seconds after it fell silent.
+   */
   readonly node?: true | string | undefined;
   /** As long as that lease is held: a handle, or its id. */
   readonly lease?: Lease | string | undefined;
@@ -32,7 +39,7 @@ export type WriteOptions = LifetimeOptions & OperationOptions;
 export type Expected =
   /** The version that {@link Entry.version} named. */
   | { readonly version: string }
-  /** A value, compared with what is held by all that is in it. */
+  /** A value, compared with what is held by all that is in it: types too, and the order of an object's properties. */
   | { readonly value: unknown }
   /** Nothing. */
   | { readonly absent: true };

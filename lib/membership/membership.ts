@@ -4,7 +4,17 @@ import { type Claim, Claims } from './claims.js';
 import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
 import { type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
-import { type Config, configOf, type Holder, isOlder, mergeViews, slotOf, type View, vectorOf } from './view.js';
+import {
+  type Config,
+  configOf,
+  type Holder,
+  isOlder,
+  mergeViews,
+  slotOf,
+  stepView,
+  type View,
+  vectorOf,
+} from './view.js';
 
 /** What a step of the membership wants done. */
 export type Directive =
@@ -326,8 +336,9 @@ export class Membership {
   /** It was agreed on what the farm's config is now: the one proposed, or another one of that version. */
   configured(config: Config, now: MembershipInstant): Directive[] {
     this.#resizing.ended();
-    if (this.#view === null) return [];
-    return this.#merge({ ...this.#view, config, holders: [] }, now);
+    // Of a later one those tell who know what became of the slots on the way there.
+    const view = this.#view && stepView(this.#view, config);
+    return view === null ? [] : this.#merge(view, now);
   }
 
   /** The proposal under way was refused, or may yet be chosen: it is made again, and then it is known. */

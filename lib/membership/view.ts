@@ -42,18 +42,29 @@ export function isOlder(a: View, b: View): boolean {
 
 /**
  * What two processes of one formation know of it, together: the newest config, and of each slot that is in it the newest
- * generation. Slots only gain holders, so the result does not depend on who learns what first.
+ * generation. Within one config slots only gain holders, so the result does not depend on who learns what first.
+ *
+ * A slot that is vacant under the newer config stays so: it was given up, perhaps, and has come back, and whoever held it
+ * before, and has missed that, has not the memory that goes with it now.
  */
 export function mergeViews(a: View, b: View): View {
-  const isNewer = configOf(b).version > configOf(a).version;
-  const { slots } = configOf(isNewer ? b : a);
-  const holders = Array.from({ length: slots }, (_, index) => {
-    const mine = a.holders[index] ?? null;
-    const theirs = b.holders[index] ?? null;
-    return (theirs?.generation ?? 0) > (mine?.generation ?? 0) ? theirs : mine;
+  const [versionOfA, versionOfB] = [configOf(a).version, configOf(b).version];
+  const [older, newer] = versionOfB > versionOfA ? [a, b] : [b, a];
+  const isOfOne = versionOfA === versionOfB;
+  const holders = Array.from({ length: configOf(newer).slots }, (_, index) => {
+    const held = newer.holders[index] ?? null;
+    const known = older.holders[index] ?? null;
+    if (held === null && !isOfOne) return null;
+    return (known?.generation ?? 0) > (held?.generation ?? 0) ? known : held;
   });
-  if (isNewer && b.config !== undefined) return { ...a, holders, config: b.config };
-  return holders.every((holder, index) => holder === a.holders[index]) ? a : { ...a, holders };
+  const isSame = newer === a && holders.every((holder, index) => holder === a.holders[index]);
+  return isSame ? a : { ...newer, holders };
+}
+
+/** What is known once the step that follows a view's config has been agreed on; `null` if that is a later one. */
+export function stepView(view: View, config: Config): View | null {
+  if (config.version !== configOf(view).version + 1) return null;
+  return { ...view, config, holders: Array.from({ length: config.slots }, (_, index) => view.holders[index] ?? null) };
 }
 
 /**

@@ -428,9 +428,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return this.#runtime.setTimer(delayMs, isHolding, callback);
   }
 
-  async heads(bucket: string, { timeoutMs = this.#settings.timeoutMs }: OperationOptions = {}): Promise<Head[]> {
+  async heads(bucket: string, { timeoutMs }: OperationOptions = {}): Promise<Head[]> {
+    // A large bucket takes more than an operation does; nobody but a watcher waits for it.
+    const withinMs = timeoutMs ?? longestTimeoutMs(this.#settings.maxClockSkewMs);
     const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
+    const { settled, unsettled } = await this.#enumerate(prefix, withinMs);
     const nowMs = this.nowMs();
     const heads = settled
       .filter(({ until }) => until > nowMs)

@@ -20,6 +20,8 @@ export interface Write {
    * over, by a clock that is trusted, destroys.
    */
   readonly until: number;
+  /** Whether it counts as a write of data, in {@link State.dataBallot}, though the bytes are those that are there. Default `false`. */
+  readonly isData?: boolean;
   /**
    * Of what is copied from another farm: the life that it belongs to, and its place in that life's order. Else the
    * operation's own ballot is both, as the rules of {@link State} have it.

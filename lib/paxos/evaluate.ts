@@ -88,7 +88,7 @@ function written(before: State, write: Write, bound: number, ballot: Ballot, now
     throw new RangeError(`a change wrote until ${write.until}: it takes whole ms, not beyond its bound ${bound}`);
   }
   const isNew = before.value === null;
-  const isSameData = before.value !== null && sameBytes(before.value, write.value);
+  const isSameData = before.value !== null && write.isData !== true && sameBytes(before.value, write.value);
   return {
     value: write.value,
     attributes: write.attributes,

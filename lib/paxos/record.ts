@@ -24,7 +24,7 @@ export interface State {
   readonly until: number;
   /** Ballot of the last step from absent to present: two lives of one key are told apart by it. */
   readonly birth: Ballot;
-  /** Ballot of the last change of `value`; changes of `attributes` and `until` leave it alone. */
+  /** Ballot of the last change of `value`, or write that counts as one; changes of `attributes` and `until` leave it alone. */
   readonly dataBallot: Ballot;
 }
 

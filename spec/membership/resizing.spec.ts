@@ -6,6 +6,7 @@ import {
   configTowards,
   mergeViews,
   stageOf,
+  stepView,
   targetOf,
   type View,
   vectorOf,
@@ -79,6 +80,28 @@ describe('views of a farm whose size is changed', () => {
     const again: View = { ...three, holders: [...three.holders, null], config: { version: 3, sizes: [3], slots: 4 } };
     expect(mergeViews(three, again)).toEqual(again);
     expect(mergeViews(again, three)).toBe(again);
+  });
+
+  it('do not bring back a holder who has missed that its slot was given up', () => {
+    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3 } };
+    const after: View = {
+      ...before,
+      config: { version: 3, sizes: [1], slots: 2 },
+      holders: [before.holders[0] ?? null, null],
+    };
+    expect(mergeViews(after, before)).toBe(after);
+    expect(mergeViews(before, after)).toEqual(after);
+    // Whoever has it since then is in it, whoever learns what first.
+    const taken: View = { ...after, holders: [before.holders[0] ?? null, { process: 9, generation: 2, name: 'nine' }] };
+    expect(mergeViews(before, taken)).toEqual(taken);
+    expect(mergeViews(after, taken)).toEqual(taken);
+  });
+
+  it('follow the config step by step: of a later one others tell', () => {
+    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3 } };
+    const next = { version: 2, sizes: [1], slots: 1 } as const;
+    expect(stepView(before, next)).toEqual({ ...before, config: next, holders: before.holders.slice(0, 1) });
+    expect(stepView(before, { version: 3, sizes: [1], slots: 2 })).toBeNull();
   });
 
   it('have vectors of their own', () => {

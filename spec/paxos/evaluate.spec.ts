@@ -42,10 +42,18 @@ function outcome(found: Proposal | null, change: Change<unknown>, at: Instant): 
   return `${isWrite ? 'write' : 'keep'} ${shown}`;
 }
 
+/** A write that is one whatever was there. */
+function rewrite(text: string): Change<null> {
+  const value = encode(text);
+  const write = { value, attributes: NO_BYTES, until: FOREVER, isData: true };
+  return { bound: FOREVER, mayRemove: false, seals: false, apply: () => ({ write, result: null }) };
+}
+
 test.each<[string, Proposal | null, Change<unknown>, Instant, string]>([
   ['the first write', null, set('a'), now, 'write a until ever, born now, data of now'],
   ['a write over a value', holds('a', 2000), set('b', 3000), now, 'write b until 3000, born before, data of now'],
   ['the same bytes', holds('a', 2000), set('a', 3000), now, 'write a until 3000, born before, data of before'],
+  ['the same bytes, as data', holds('a', 2000), rewrite('a'), now, 'write a until ever, born before, data of now'],
   ['a touch', holds('a', 2000), touch(3000), now, 'write a until 3000, born before, data of before'],
   ['a touch that shortens', holds('a', 3000), touch(2000), now, 'write a until 2000, born before, data of before'],
   ['a touch of nothing', null, touch(3000), now, 'keep absent'],

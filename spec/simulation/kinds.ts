@@ -13,6 +13,10 @@ const KINDS: readonly (readonly [pattern: RegExp, kind: string])[] = [
   [/: promised below /, 'promised below a promise'],
   [/: accepted .* below /, 'accepted below a promise'],
   [/ still holds /, 'memory is left'],
+  [/^lease ended too early/, 'a lease ended too early'],
+  [/^lease outlives/, 'a lease outlives its end'],
+  [/ goes back from revision /, 'a revision went back'],
+  [/ was told (nothing|set|removed)/, 'a change was not told'],
   [/ was never answered$/, 'a call was never answered'],
 ];
 

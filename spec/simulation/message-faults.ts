@@ -157,6 +157,7 @@ export class MessageFaults {
   }
 
   #isDeaf(process: Process, request: { readonly key: string }): boolean {
+    if (this.#deafUntilMs.size === 0) return false;
     const untilMs = this.#deafUntilMs.get(`${process.port} ${request.key}`);
     if (untilMs === undefined || untilMs <= this.#simulation.world.nowMs) return false;
     this.#simulation.world.count('register cut off');

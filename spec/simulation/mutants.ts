@@ -118,6 +118,33 @@ const DURABLE: Conditions = {
   hotKeys: 1,
 };
 
+/** Where keys hang on others, on leases and on processes. */
+const KEYS: Conditions = { topic: 'keys', kvShare: 1, kvHanging: 0.9, kvWatchers: 0, kvKeys: 2 };
+
+/** Where many want the same few keys, and take long. */
+const HASTY: Conditions = {
+  ...KEYS,
+  kvKeys: 1,
+  thinkMs: 40,
+  delays: true,
+  badWeather: false,
+  faults: [],
+  longestLifeMs: 4000,
+};
+
+/** Where those who hold leases are cut off for longer than these last. */
+const CUT_OFF: Conditions = {
+  ...KEYS,
+  clusterSize: 3,
+  faults: ['isolate', 'isolate', 'mute', 'deafen'],
+  faultMs: 1500,
+  workMs: 40_000,
+  badWeather: false,
+};
+
+/** Where somebody watches on each server, and word of changes is lost. */
+const WATCHED: Conditions = { ...KEYS, kvHanging: 0.3, kvWatchers: 0.7, commitLoss: 0.5 };
+
 export const mutants: readonly Mutant[] = [
   // ---- quorums and answers
   {
@@ -556,8 +583,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'const visibleUntilMs = record.horizon === 0 ? 0 : record.horizon + 2 * this.#skewMs;',
-        to: 'const visibleUntilMs = record.horizon === 0 || record.proposal === null ? 0 : record.horizon + 2 * this.#skewMs;',
+        from: 'const visibleUntilMs = endMs === 0 ? 0 : endMs + 2 * this.#skewMs;',
+        to: 'const visibleUntilMs = endMs === 0 || record.proposal === null ? 0 : endMs + 2 * this.#skewMs;',
       },
     ],
   },
@@ -1032,6 +1059,111 @@ export const mutants: readonly Mutant[] = [
       { file: 'session/merge', from: 'if (isDeepStrictEqual(mine, base))', to: 'if (false)' },
       { file: 'session/merge', from: 'if (isPlain(theirs) && isPlain(mine))', to: 'if (false)' },
     ],
+  },
+
+  // ---- keys
+  {
+    name: 'kv-lives-not-looked-at',
+    breaks: 'a change writes only where what the key lives by was looked at since that was given to it',
+    conditions: KEYS,
+    edits: [{ file: 'kv/keyed', from: 'attributes.given !== looked', to: 'false' }],
+  },
+  {
+    name: 'kv-not-buried',
+    breaks: 'what is over by what it lives by is buried before anybody is told',
+    conditions: HASTY,
+    edits: [
+      {
+        file: 'kv/keyed',
+        from: 'if (await this.lives.bury({ key, birth: state.birth, given }, left))',
+        to: 'if (true)',
+      },
+    ],
+  },
+  {
+    name: 'kv-buried-whatever-it-is-now',
+    breaks: 'only what still lives by what was found over is buried',
+    conditions: KEYS,
+    edits: [{ file: 'kv/lives', from: 'ofRegister(key, current).given !== given', to: 'false' }],
+  },
+  {
+    name: 'kv-life-by-key-only',
+    breaks: 'a key lives by one life of another key, not by whatever has its name',
+    conditions: KEYS,
+    edits: [{ file: 'kv/attributes', from: 'value !== null && sameBallot(birth, life.birth)', to: 'value !== null' }],
+  },
+  {
+    name: 'kv-lives-of-lives-ignored',
+    breaks: 'what a key lives by is over if what that lives by is',
+    conditions: KEYS,
+    edits: [{ file: 'kv/lives', from: 'lives.length === 0 || (await this.#areAlive(lives, walk))', to: 'true' }],
+  },
+  {
+    name: 'kv-any-life-will-do',
+    breaks: 'of several lives the first to end ends the key',
+    conditions: KEYS,
+    edits: [{ file: 'kv/lives', from: 'verdicts.every(', to: 'verdicts.some(' }],
+  },
+  {
+    name: 'kv-lifetime-not-kept',
+    breaks: 'a write without a lifetime keeps the one that is there',
+    conditions: KEYS,
+    edits: [{ file: 'kv/keyed', from: '{ ...attributes, untilMs', to: '{ ...attributes, lives: [], untilMs' }],
+  },
+  {
+    name: 'kv-put-overwrites',
+    breaks: 'put keeps what is there',
+    conditions: KEYS,
+    edits: [{ file: 'kv/changes', from: 'held === null ? { step: {', to: 'true ? { step: {' }],
+  },
+  {
+    name: 'kv-any-version-will-do',
+    breaks: 'a comparison by version takes that version only',
+    conditions: KEYS,
+    edits: [{ file: 'kv/changes', from: 'attributes?.version === expected.version', to: 'held !== null' }],
+  },
+  {
+    name: 'kv-same-value-same-revision',
+    breaks: 'each write has a revision of its own',
+    conditions: KEYS,
+    edits: [{ file: 'kv/keyed', from: ', isData: true', to: '' }],
+  },
+  {
+    name: 'lease-counted-before-renewed',
+    breaks: 'a holder counts only on a renewal that is agreed on',
+    conditions: CUT_OFF,
+    edits: [
+      {
+        file: 'kv/lease',
+        from: 'const untilMs = Math.ceil(this.#node.nowMs() + this.ttlMs);',
+        to: 'const untilMs = (this.#untilMs = Math.ceil(this.#node.nowMs() + this.ttlMs));',
+      },
+    ],
+  },
+  {
+    name: 'lease-not-ended-by-release',
+    breaks: 'a lease that is released is over at once',
+    conditions: KEYS,
+    edits: [{ file: 'kv/lease', from: 'write: isAnother ? null :', to: 'write: true ? null :' }],
+  },
+  {
+    name: 'watch-without-a-look',
+    breaks: 'all keys are looked at at intervals, since word of a change may be lost',
+    conditions: WATCHED,
+    edits: [
+      {
+        file: 'kv/known',
+        from: 'else if (known === undefined || mark === null || known.head !== mark)',
+        to: 'else if (false)',
+      },
+      { file: 'kv/tracker', from: 'for (const id of this.#subscribers.ids)', to: 'for (const id of [])' },
+    ],
+  },
+  {
+    name: 'watch-of-what-is-heard',
+    breaks: 'that a key is gone is found though nobody says so',
+    conditions: WATCHED,
+    edits: [{ file: 'kv/known', from: '...this.ids.filter((id) => !there.has(id))', to: '' }],
   },
 ];
 

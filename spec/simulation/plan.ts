@@ -2,7 +2,17 @@ import type { Verb } from './histories.js';
 import type { Random } from './random.js';
 
 /** What a run may be about. */
-export const TOPICS = ['mixed', 'mortal', 'contended', 'read', 'doubtful', 'calm', 'turnover', 'resized'] as const;
+export const TOPICS = [
+  'mixed',
+  'mortal',
+  'contended',
+  'read',
+  'doubtful',
+  'calm',
+  'turnover',
+  'resized',
+  'keys',
+] as const;
 
 export type Topic = (typeof TOPICS)[number];
 
@@ -43,6 +53,14 @@ export interface Plan {
   readonly hotKeys: number;
   /** Part of the steps that are requests to the sessions' store. */
   readonly sessionShare: number;
+  /** Part of the steps that are of the key-value store: see `kv-clients.ts`. */
+  readonly kvShare: number;
+  /** Hot keys of each kind. */
+  readonly kvKeys: number;
+  /** Chance that a key that is given a lifetime hangs on other keys, leases or processes. */
+  readonly kvHanging: number;
+  /** Chance that somebody on a server watches; of one more, each time. */
+  readonly kvWatchers: number;
   /** Chance that a client begins a story of its own instead of a step: see `episodes.ts`. */
   readonly episodes: number;
   /** Chance that a proposal reaches a minority only: see `message-faults.ts`. */
@@ -112,7 +130,8 @@ const GROWING: Readonly<Record<string, readonly Verb[]>> = {
 const VALUES: readonly Verb[] = ['get', 'get', 'get', 'set', 'set', 'cas', 'cas', 'touch', 'remove'];
 
 /** What a run is not told otherwise by its topic. */
-type Kind = Omit<Plan, 'topic' | 'thinkMs' | 'faultMs'> & {
+type Kind = Omit<Plan, 'topic' | 'thinkMs' | 'faultMs' | 'kvShare'> & {
+  kvShare: number;
   /** Calls under way at a time, about: each client waits for its answer. */
   readonly haste: number;
 };
@@ -252,6 +271,18 @@ function kindOf(topic: Topic, mixed: Kind, random: Random): Kind {
         minorityAccepts: random.pick([0.05, 0.2, 0.4]),
         exactQuorums: random.pick([0, 0.5]),
       };
+    case 'keys':
+      return {
+        ...mixed,
+        clusterSize: random.pick([3, 3, 3, 1, 5]),
+        learners: random.pick([0, 1, 1]),
+        workMs: random.pick([4000, 10_000, 40_000]),
+        kvShare: random.pick([0.8, 1]),
+        longestLifeMs: random.pick([4000, 8000, 15_000]),
+        sessionShare: 0.5,
+        episodes: 0,
+        haste: random.pick([1, 1, 10]),
+      };
     case 'mixed':
       return mixed;
   }
@@ -284,6 +315,9 @@ export function planOf(random: Random, topic?: Topic): Plan {
     'resized',
     'resized',
   ] as const);
+  // From a stream of their own: what they draw changes nothing of the rest.
+  const keys = random.fork('keys');
+  const isOfKeys = keys.chance(0.15);
   const isAimed = random.chance(0.5);
   const clusterSize = random.pick([3, 3, 3, 3, 3, 1, 4, 5]);
   const mixed: Kind = {
@@ -316,8 +350,13 @@ export function planOf(random: Random, topic?: Topic): Plan {
     isOneLate: random.chance(0.15),
     hasFixedSlots: random.chance(0.1),
     endless: random.pick([0, 0.05, 0.3]),
+    kvShare: 0,
+    kvKeys: keys.pick([1, 2, 2, 4]),
+    kvHanging: keys.pick([0.3, 0.6, 0.9]),
+    kvWatchers: keys.pick([0, 0.3, 0.6]),
   };
-  const chosen = topic ?? drawn;
+  const chosen = topic ?? (isOfKeys ? 'keys' : drawn);
+  if (chosen === 'mixed' || chosen === 'turnover') mixed.kvShare = keys.pick([0, 0, 0.3, 0.7]);
   const { haste, ...kind } = kindOf(chosen, mixed, random);
   const clients = (kind.clusterSize + kind.learners) * kind.clientsPerProcess;
   return {

@@ -1,4 +1,5 @@
 import { PaxosError, type PaxosErrorCode } from '../../lib/errors.js';
+import { PaxosKV } from '../../lib/kv/index.js';
 import { PaxosNode } from '../../lib/node/node.js';
 import type { NodeOptions } from '../../lib/node/options.js';
 import { PaxosStore } from '../../lib/session/store.js';
@@ -27,6 +28,10 @@ export class Server {
   readonly store: PaxosStore;
   /** The same sessions, as this process's own memory has them. */
   readonly localStore: PaxosStore;
+  /** `null` where the run is about something else. */
+  readonly kv: PaxosKV | null;
+  /** Those of the node's events, but for the key-value store's. */
+  readonly listeners: number;
   readonly #simulation: Simulation;
   /** Operations of its clients that have not been answered, by what they are. */
   readonly pending = new Set<string>();
@@ -76,6 +81,8 @@ export class Server {
     };
     this.store = new PaxosStore(rules);
     this.localStore = new PaxosStore({ ...rules, reads: 'local' });
+    this.listeners = listenersOf(this.node);
+    this.kv = plan.kvShare > 0 ? new PaxosKV({ node: this.node }) : null;
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
     this.localStore.on('warning', () => undefined);
@@ -104,7 +111,7 @@ export class Server {
     const answered = this.#expect(label, timeouts);
     try {
       const result = await outcome;
-      world.note(`${label}: ${JSON.stringify(result)?.slice(0, 200)}`);
+      world.note(`${label}: ${JSON.stringify(result, shown)?.slice(0, 200)}`);
       world.count('operations done');
       return { result };
     } catch (error) {
@@ -174,4 +181,14 @@ export class Server {
       this.#simulation.world.at(Math.max(atMs, this.process.nowMs), this.process, resolve);
     });
   }
+}
+
+/** How many listen to a node. */
+export function listenersOf(node: PaxosNode): number {
+  return node.eventNames().reduce((sum, event) => sum + node.listenerCount(event as 'connect'), 0);
+}
+
+/** JSON knows no bigints. */
+function shown(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
 }

@@ -1,7 +1,7 @@
 /** A failing run is made small, stays failing, can be read, and can be run again from the line that is printed. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { command } from './command.js';
-import { parseConditions } from './conditions.js';
+import { type Conditions, parseConditions } from './conditions.js';
 import { draw } from './diagram.js';
 import { formatKept, parseKept } from './kept.js';
 import { kindOf } from './kinds.js';
@@ -10,6 +10,17 @@ import { choiceOf, type Shrunk, shrink } from './shrink.js';
 import { type Report, Simulation } from './simulation.js';
 
 const mutant = mutants.find(({ name }) => name === 'nothing-adopted');
+/** Short runs, in which it shows at once: each is run many times. */
+const CONDITIONS: Conditions = {
+  topic: 'contended',
+  clusterSize: 3,
+  learners: 1,
+  hasDisks: false,
+  endless: 0,
+  workMs: 4000,
+  longestLifeMs: 8000,
+  sessionLifeMs: 3000,
+};
 let remove = (): void => undefined;
 let whole: Report;
 let shrunk: Shrunk;
@@ -17,15 +28,15 @@ let shrunk: Shrunk;
 beforeAll(async () => {
   remove = mutant?.install?.() ?? remove;
   for (let seed = 1; ; seed += 1) {
-    whole = await new Simulation(seed).run();
+    whole = await new Simulation(seed, { conditions: CONDITIONS }).run();
     // One that is over soon.
     if (whole.violations.length > 0 && whole.isBrokenAtWork && whole.happened.length < 600) break;
   }
-  const candidate = { seed: whole.seed, kept: whole.happened, conditions: {}, salt: 0 };
+  const candidate = { seed: whole.seed, kept: whole.happened, conditions: CONDITIONS, salt: 0 };
   const found = await shrink(candidate, { maxMs: 40_000, maxTries: 200 });
   if (found === null) throw new Error('does not fail alone');
   shrunk = found;
-}, 60_000);
+}, 120_000);
 
 afterAll(() => remove());
 

@@ -1,5 +1,6 @@
 /** A fixed slice of what `npm run simulate` runs by the thousand, and that it can fail. */
 import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Conditions } from './conditions.js';
 import { mutants } from './mutants.js';
 import { type Report, Simulation } from './simulation.js';
 
@@ -12,6 +13,14 @@ test('the same seed gives the same run, byte for byte; another one, another', as
   expect(again.hash).toBe(once.hash);
   expect(other.hash).not.toBe(once.hash);
   expect(once.operations).toBeGreaterThanOrEqual(500);
+}, 60_000);
+
+test('with keys, leases and watches too', async () => {
+  const conditions: Conditions = { topic: 'keys' };
+  const [once, again] = [await new Simulation(7, { conditions }).run(), await new Simulation(7, { conditions }).run()];
+  expect(once.violations).toEqual([]);
+  expect(again.hash).toBe(once.hash);
+  expect(once.counts.get('watch: set')).toBeGreaterThan(0);
 }, 60_000);
 
 test.each([20, 30, 40])(

@@ -8,6 +8,7 @@ import { Faults } from './faults.js';
 import { Formation } from './formation.js';
 import { Histories } from './histories.js';
 import { type Happening, Kept } from './kept.js';
+import { KvClients } from './kv-clients.js';
 import { MessageFaults } from './message-faults.js';
 import { FAIR_WEATHER, Network, type Weather } from './network.js';
 import { type Plan, planOf } from './plan.js';
@@ -92,6 +93,7 @@ export class Simulation {
   readonly #happened: Happening[] = [];
   readonly #registers: RegisterClients;
   readonly #sessions: SessionClients;
+  readonly #keys: KvClients;
   readonly #episodes: Episodes;
   readonly #witness: Witness;
   readonly #vectors: Vectors;
@@ -123,6 +125,7 @@ export class Simulation {
       this.world,
       (what) => this.object(what),
       (process) => this.servers.find((server) => server.process.name === process)?.node.status(),
+      this.plan.hasDisks,
     );
     this.disks = new Disks(this.world, () => this.isCalm);
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
@@ -131,6 +134,7 @@ export class Simulation {
     this.usurpations = new Usurpations(this);
     this.#registers = new RegisterClients(this);
     this.#sessions = new SessionClients(this);
+    this.#keys = new KvClients(this);
     this.#episodes = new Episodes(this, this.#registers, this.#sessions);
   }
 
@@ -290,7 +294,9 @@ export class Simulation {
   #judge(): number {
     const { broken, undecided } = this.histories.judge(this.skewMs);
     for (const history of broken) this.object(`not linearizable: ${history}`);
-    return undecided;
+    const ofKeys = this.#keys.judge(this.skewMs);
+    for (const what of ofKeys.broken) this.object(what);
+    return undecided + ofKeys.undecided;
   }
 
   /** Calls that the clients made of the register and of the store. */
@@ -359,9 +365,12 @@ export class Simulation {
     if (world.isHalted) return;
     await this.#removeEndless();
     if (world.isHalted) return;
+    if (plan.kvShare > 0) await this.#endKeys();
+    if (world.isHalted) return;
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
     // It is noticed, all are asked, and it is kept for a while still; what is half done is settled before.
-    const endlessMs = plan.endless > 0 ? 40 * plan.maxClockSkewMs + 20_000 + plan.clusterSize * 2000 : 0;
+    const endlessMs =
+      plan.endless > 0 || plan.kvShare > 0 ? 40 * plan.maxClockSkewMs + 20_000 + plan.clusterSize * 2000 : 0;
     const mortalMs = lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000;
     await world.runUntil(world.nowMs + Math.max(mortalMs, endlessMs));
     if (!world.isHalted) this.#checkMemory();
@@ -404,6 +413,10 @@ export class Simulation {
   }
 
   #employ(server: Server): void {
+    if (this.plan.kvShare > 0 && server.isLive) {
+      const random = this.world.random.fork(`watchers ${server.process.port}`);
+      this.world.at(this.world.nowMs, server.process, () => this.#keys.employ(server, random));
+    }
     for (let count = 0; count < this.plan.clientsPerProcess; count += 1) {
       const client = `${server.process.port}.${count + 1}`;
       void (this.kept === null ? this.#client(server, client) : this.#replay(server, client, this.kept));
@@ -435,6 +448,7 @@ export class Simulation {
     const random = this.world.random.fork(name);
     if (!server.isClockFit || !this.happens(name)) return;
     if (random.chance(this.plan.episodes)) this.#episodes.begin(name, random, client);
+    else if (random.chance(this.plan.kvShare)) await this.#keys.step(server, random);
     else if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
     else await this.#sessions.step(server, random, client);
   }
@@ -459,7 +473,9 @@ export class Simulation {
     for (const server of [...this.servers]) {
       for (const label of server.pending) this.object(`${label} was never answered`);
       // It may be settling something of its own accord just now, and again later.
-      for (let looks = 3; looks > 0 && this.#operationsOf(server) > 0; looks -= 1) {
+      // Leases are renewed, and all keys are looked at by who watches, all the time.
+      const most = this.plan.kvShare > 0 ? 15 : 3;
+      for (let looks = most; looks > 0 && this.#operationsOf(server) > 0; looks -= 1) {
         await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
       }
       const left = this.#operationsOf(server);
@@ -469,7 +485,7 @@ export class Simulation {
         const reads = this.#registers.keys.map((key) => this.#read(server, key));
         const isWritten = await this.#registers.write(server, `reg/last${server.process.port}`);
         if (!isWritten) this.object(`${server.process.name} can't write though all is well`);
-        await Promise.all([...reads, this.#sessions.checkAll(server)]);
+        await Promise.all([...reads, this.#sessions.checkAll(server), this.#keys.checkAll(server)]);
       });
     }
     await this.#checkAgreement();
@@ -538,6 +554,29 @@ export class Simulation {
     await this.world.runUntil(this.world.nowMs + this.plan.timeoutMs + 100);
   }
 
+  /** Whoever watches has been told the latest; then all keys are ended, which they are told too. */
+  async #endKeys(): Promise<void> {
+    const [server] = this.servers;
+    if (server === undefined) return;
+    await this.#have(server, () => this.#keys.checkWatchers(server));
+    await this.#have(server, () => this.#keys.end(server));
+    await this.#have(server, () => this.#keys.checkWatchers(server));
+    await this.#have(server, () => this.#keys.close(this.servers));
+  }
+
+  /** Has a server do something that takes as long as it takes, within a minute. */
+  async #have(server: Server, act: () => Promise<void>): Promise<void> {
+    const { world } = this;
+    let isDone = false;
+    world.at(world.nowMs, server.process, async () => {
+      await act();
+      isDone = true;
+    });
+    const tooLongMs = world.nowMs + 60_000;
+    while (!isDone && !world.isHalted && world.nowMs < tooLongMs) await world.runUntil(world.nowMs + 100);
+    if (!isDone && !world.isHalted) this.object(`${server.process.name} is not done with its keys though all is well`);
+  }
+
   async #read(server: Server, key: string): Promise<string | null> {
     const output = await this.#registers.read(server, key);
     if (output === null) this.object(`${server.process.name} can't read ${key} though all is well`);
@@ -546,17 +585,21 @@ export class Simulation {
 
   /** When all values have expired, nothing of them is left. */
   #checkMemory(): void {
+    // A process by which keys lived is one that they could live by for as long as it is up.
+    const nodes = this.plan.kvShare > 0 ? this.servers.map(({ node }) => `~node/${node.status().process}:`) : [];
     for (const { node, process, isVoter } of this.servers) {
       const { operations, network, records } = node.status();
       // What an acceptor held that has lost its slot is gone with it.
-      const held = isVoter ? this.#witness.held(process.name) : [];
+      const all = isVoter ? this.#witness.held(process.name) : [];
+      const held = all.filter((what) => !nodes.some((begin) => what.startsWith(begin)));
       if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
-      if (operations.inFlight + operations.waiting > 0) this.object(`${process.name} is still busy`);
+      if (operations.inFlight + operations.waiting > 0 && nodes.length === 0)
+        this.object(`${process.name} is still busy`);
       // The slots' registers, and the config's.
       const ofFarm = Math.max(this.plan.clusterSize, ...this.plan.sizes) + (this.plan.sizes.length > 0 ? 1 : 0);
-      if (records > ofFarm) this.object(`${process.name} still has ${records} records`);
+      if (records > ofFarm + nodes.length) this.object(`${process.name} still has ${records} records`);
       const left = (network.outbox?.waiting ?? 0) + (network.outbox?.lazy ?? 0);
-      if (left > 0) this.object(`${process.name} still has ${left} bytes to send`);
+      if (left > 0 && nodes.length === 0) this.object(`${process.name} still has ${left} bytes to send`);
     }
   }
 }

@@ -32,6 +32,7 @@ const EXPECTED = [
   'doubled',
   'formed under wrong clocks',
   'frames',
+  'keys: lifetime over',
   'kill amid a write',
   'long delay',
   'minority accept',
@@ -47,6 +48,8 @@ const EXPECTED = [
   'stall within a step',
   'usurp',
   'usurped',
+  'watch: removed',
+  'watch: set',
 ];
 
 /** The sum of many runs. */

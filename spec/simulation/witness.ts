@@ -13,6 +13,7 @@ import {
   formatBallot,
   higherBallot,
   isQuorum,
+  isSameProposal,
   type Kept,
   NO_BALLOT,
   QuorumRead,
@@ -38,17 +39,25 @@ export class Witness {
   readonly #values = new Map<string, string>();
   readonly #bonds = new WeakMap<Acceptor, Map<string, Bond>>();
   /** By slot, generation and key: what was told to others, whichever process has that memory by now. */
-  readonly #told = new Map<string, Bond>();
+  readonly #told = new Map<string, Ballot>();
   readonly #names = new Map<Acceptor, string>();
   readonly #slots = new Map<Acceptor, number>();
   /** By value: for which slots it was accepted. */
   readonly #votes = new Map<string, Set<number>>();
   readonly #keys = new WeakMap<QuorumRead, string>();
+  readonly #isDurable: boolean;
   readonly #statusOf: (process: string) => NodeStatus | undefined;
   /** What has decided in the farm so far, by config. */
   readonly #sizes = new Map<number, readonly number[]>();
 
-  constructor(world: World, object: (what: string) => void, statusOf: (process: string) => NodeStatus | undefined) {
+  /** @param isDurable whether memories outlive their processes: else each process's acceptor alone has its own */
+  constructor(
+    world: World,
+    object: (what: string) => void,
+    statusOf: (process: string) => NodeStatus | undefined,
+    isDurable: boolean,
+  ) {
+    this.#isDurable = isDurable;
     this.#world = world;
     this.#object = object;
     this.#statusOf = statusOf;
@@ -64,8 +73,10 @@ export class Witness {
     const { next } = BallotSource.prototype;
     const { check } = GuardedClock.prototype;
     Acceptor.prototype.receive = function (this: Acceptor, request, now) {
+      const before = 'key' in request ? this.record(request.key) : undefined;
       const answer = receive.call(this, request, now);
       witness.#heard(this, request, answer);
+      witness.#checkTold(request, answer, before);
       return answer;
     };
     Acceptor.prototype.install = function (this: Acceptor, copy, now) {
@@ -218,24 +229,29 @@ export class Witness {
 
   /** A promise that was told binds whoever goes on with that memory after a crash. */
   #telling(request: AcceptorRequest, answer: AcceptorAnswer): void {
-    const isPromise = request.type === 'prepare' && answer.type === 'promised';
-    const isAcceptance = request.type === 'accept' && answer.type === 'accepted';
-    const status = this.#running;
-    if ((!isPromise && !isAcceptance) || status === undefined || status.slot === 0) return;
-    const { key } = request;
-    const ballot = request.type === 'prepare' ? request.ballot : request.proposal.accepted;
+    const ballot = ballotOf(request, answer);
+    const place = this.#placeOf(request);
+    if (ballot === null || place === null) return;
+    this.#told.set(place, higherBallot(this.#told.get(place) ?? NO_BALLOT, ballot));
+  }
+
+  #checkTold(request: AcceptorRequest, answer: AcceptorAnswer | null, before: RegisterRecord | undefined): void {
+    if (request.type !== 'accept' || answer?.type !== 'accepted') return;
+    const { accepted, operation } = request.proposal;
+    // What it holds already it accepts whatever it has promised since.
+    if (before?.proposal != null && isSameProposal(before.proposal, accepted, operation)) return;
+    const place = this.#placeOf(request);
+    const told = (place !== null && this.#told.get(place)) || NO_BALLOT;
+    if (compareBallots(accepted, told) >= 0) return;
+    this.#object(`${place}: accepted ${formatBallot(accepted)}, and had told ${formatBallot(told)}`);
+  }
+
+  /** Names the memory that is asked, whichever process has it, and the key; `null` where it ends with its process. */
+  #placeOf(request: AcceptorRequest): string | null {
+    const status = this.#isDurable && 'key' in request ? this.#running : undefined;
+    if (status === undefined || status.slot === 0 || !('key' in request)) return null;
     const { slot, voters, incarnation } = status;
-    const place = `${incarnation}/${slot}/${voters[slot - 1]?.generation ?? 0}/${key}`;
-    const bond = this.#told.get(place) ?? { promised: NO_BALLOT, accepted: new Set() };
-    this.#told.set(place, bond);
-    const name = nameOf(ballot);
-    if (isAcceptance && !bond.accepted.has(name) && compareBallots(ballot, bond.promised) < 0) {
-      this.#object(
-        `${key}: slot ${slot} accepted ${formatBallot(ballot)}, and had told ${formatBallot(bond.promised)}`,
-      );
-    }
-    if (isAcceptance) bond.accepted.add(name);
-    bond.promised = higherBallot(bond.promised, ballot);
+    return `${incarnation}/${slot}/${voters[slot - 1]?.generation ?? 0}/${request.key}`;
   }
 
   /** An acceptor is bound to what it takes over on behalf of its slot as if it had been asked itself. */
@@ -329,7 +345,9 @@ export class Witness {
   }
 
   #tell(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
-    const name = this.#name(acceptor);
+    // What is kept of a lost slot for its next holder is asked for nothing else: it is not the acceptor of its process.
+    const isLegacy = request.type === 'transfer' && !this.#names.has(acceptor);
+    const name = isLegacy ? this.#world.running?.name : this.#name(acceptor);
     this.#world.note(`${name}: ${describeRequest(request)} -> ${answer === null ? '' : describeAnswer(answer)}`);
   }
 }
@@ -338,6 +356,12 @@ function later(one: RegisterRecord | undefined, other: RegisterRecord | undefine
   if (one?.proposal == null) return other;
   if (other?.proposal == null) return one;
   return compareBallots(one.proposal.accepted, other.proposal.accepted) < 0 ? other : one;
+}
+
+/** The ballot that an acceptor binds itself to by that answer. */
+function ballotOf(request: AcceptorRequest, answer: AcceptorAnswer): Ballot | null {
+  if (request.type === 'prepare' && answer.type === 'promised') return request.ballot;
+  return request.type === 'accept' && answer.type === 'accepted' ? request.proposal.accepted : null;
 }
 
 function nameOf({ round, proposer }: Ballot): string {

@@ -1,0 +1,47 @@
+/** Changes as they happen: NDJSON, a line for each, an empty one now and then. */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { type ItemChange, toJson } from '../items.js';
+import { begin } from './answer.js';
+
+/** How often an empty line shows that both ends are still there, in ms. */
+const HEARTBEAT_MS = 15_000;
+/** An asker that has taken nothing for so long is gone. */
+const STALLED_MS = 30_000;
+
+/** Sends until the asker goes, or the changes end. One that is slow gets the latest of each key: the source keeps no more. */
+export async function sendChanges(
+  response: ServerResponse,
+  changes: AsyncIterable<ItemChange>,
+  ending: AbortController,
+): Promise<void> {
+  begin(response, 200, { 'Content-Type': 'application/x-ndjson' });
+  // Whoever waits for it knows by that that nothing from now on is missed.
+  response.write('\n');
+  const heartbeat = setInterval(() => {
+    if (!response.writableNeedDrain) response.write('\n');
+  }, HEARTBEAT_MS);
+  const onClose = (): void => ending.abort();
+  response.once('close', onClose);
+  if (response.closed) ending.abort();
+  try {
+    for await (const change of changes) {
+      if (!response.write(`${JSON.stringify(lineOf(change))}\n`)) await drained(response, ending.signal);
+      if (ending.signal.aborted) break;
+    }
+  } finally {
+    clearInterval(heartbeat);
+    response.off('close', onClose);
+    response.end();
+  }
+}
+
+export function lineOf({ kind, key, found }: ItemChange): Record<string, unknown> {
+  return found === null ? { kind, key } : { kind, ...toJson(found) };
+}
+
+async function drained(response: ServerResponse, ending: AbortSignal): Promise<void> {
+  const stalled = setTimeout(() => response.destroy(), STALLED_MS);
+  await once(response, 'drain', { signal: ending }).catch(() => undefined);
+  clearTimeout(stalled);
+}

@@ -1,0 +1,143 @@
+import type { NodeStatus, VoterStatus } from '../node/status.js';
+import { ACCESS_OPTIONS, openAccess } from './access.js';
+import type { Command, Context } from './command.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import type { Output } from './output.js';
+import { table } from './table.js';
+
+const INTERVAL_MS = 1000;
+
+export const status: Command = {
+  name: 'status',
+  positionals: '',
+  summary: 'show the farm: voters, learners, quorum, clock',
+  details: `Shows the farm as this host sees it or, with --url, as that node does: who holds the voters' slots, in which generation,
+who is up and who recovers, the learners, and how far this clock is off. Exit code 3: no quorum.
+--json prints what status() of the library gives.`,
+  options: {
+    watch: { help: 'again each second: over the last on a terminal, else when something has changed' },
+    ...ACCESS_OPTIONS,
+  },
+  life: 'until-told',
+  run: async (args, context) => {
+    const access = openAccess(args, context);
+    try {
+      return args.has('watch') ? await follow(access.status, context) : await show(access.status, context);
+    } finally {
+      await access.close();
+    }
+  },
+};
+
+type Ask = () => Promise<NodeStatus>;
+
+async function show(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
+  const ended = new Promise<null>((resolve) => ending.addEventListener('abort', () => resolve(null), { once: true }));
+  const status = await Promise.race([ask(), ended]);
+  if (status === null) return EXIT.failure;
+  if (output.isJson) output.json(status);
+  else for (const line of report(status, output)) output.line(line);
+  return hasQuorum(status) ? EXIT.ok : EXIT.noQuorum;
+}
+
+async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
+  let last: readonly string[] = [];
+  while (!ending.aborted) {
+    const status = await ask();
+    if (ending.aborted) break;
+    const lines = output.isJson ? [JSON.stringify(status)] : report(status, output);
+    if (output.isTerminal && !output.isJson) {
+      // Up to where the last one began, and all below it away.
+      const back = last.length === 0 ? '' : `\u001b[${last.length}F\u001b[J`;
+      output.bytes(Buffer.from(`${back}${lines.join('\n')}\n`));
+    } else if (essence(status) !== last[0]) {
+      for (const line of lines) output.line(line);
+    }
+    last = output.isTerminal && !output.isJson ? lines : [essence(status)];
+    await pause(INTERVAL_MS, ending);
+  }
+  return EXIT.ok;
+}
+
+export function hasQuorum({ voters, quorum, config }: NodeStatus): boolean {
+  const isUp = (size: number): number => voters.filter(({ slot, isUp }) => isUp && slot <= size).length;
+  // While the farm changes its size, a majority of both.
+  const sizes = config?.sizes;
+  if (sizes === undefined) return voters.length > 0 && isUp(voters.length) >= quorum;
+  return sizes.every((size) => isUp(size) >= Math.floor(size / 2) + 1);
+}
+
+/** What is worth another line: not the times and counters, which change always. */
+function essence({ voters, learners, config, isReady }: NodeStatus): string {
+  const parts = voters.map(({ slot, process, generation, isUp, isRecovering }) => [
+    slot,
+    process,
+    generation,
+    isUp,
+    isRecovering,
+  ]);
+  return JSON.stringify([isReady, config, parts, learners.map(({ process }) => process).sort()]);
+}
+
+/** The status for people. */
+export function report(status: NodeStatus, output: Pick<Output, 'paint'>): string[] {
+  const rows = [
+    ...status.voters.map((voter) => [
+      String(voter.slot),
+      stateOf(voter),
+      voter.name ?? 'vacant',
+      voter.process ?? '',
+      String(voter.generation),
+      voter.isSelf ? 'this process' : (voter.address ?? ''),
+      voter.roundTripMs === null ? '' : `${voter.roundTripMs.toFixed(1)} ms`,
+    ]),
+    ...status.learners.map(({ name, process, address }) => ['-', 'learner', name, process, '', address, '']),
+  ];
+  const [head = '', ...lines] = table(
+    ['slot', 'state', 'name', 'process', 'generation', 'address', 'round trip'],
+    rows,
+  );
+  const colours = { up: 'green', down: 'red', recovering: 'yellow' } as const;
+  return [
+    summaryOf(status, output),
+    '',
+    output.paint('bold', head),
+    ...lines.map((line, index) => {
+      const voter = status.voters[index];
+      return output.paint(voter === undefined ? 'dim' : colours[stateOf(voter)], line);
+    }),
+  ];
+}
+
+function summaryOf(status: NodeStatus, output: Pick<Output, 'paint'>): string {
+  const { cluster, voters, clusterSize, quorum, resize, clock, incarnation } = status;
+  const up = voters.filter(({ isUp }) => isUp).length;
+  const isWell = hasQuorum(status);
+  const parts = [
+    `cluster ${output.paint('bold', cluster)}`,
+    incarnation === null ? output.paint('red', 'not found') : `${up} of ${clusterSize} voters up`,
+    output.paint(isWell ? 'green' : 'red', isWell ? `quorum (${quorum})` : `no quorum (${quorum} needed)`),
+    clock.isTrusted
+      ? `clock ${clock.aheadMs > 0 ? '+' : ''}${clock.aheadMs} ms`
+      : 'clock not compared with a majority yet',
+  ];
+  if (resize !== null) parts.push(`changing from ${resize.from} to ${resize.to} voters (${resize.stage})`);
+  return parts.join(', ');
+}
+
+function stateOf({ isUp, isRecovering }: VoterStatus): 'up' | 'down' | 'recovering' {
+  if (!isUp) return 'down';
+  return isRecovering ? 'recovering' : 'up';
+}
+
+function pause(ms: number, ending: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      ending.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    ending.addEventListener('abort', done, { once: true });
+  });
+}

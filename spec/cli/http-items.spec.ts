@@ -1,0 +1,81 @@
+import { describe, expect, it } from '@jest/globals';
+import { CommandError } from '../../lib/cli/exit-codes.js';
+import { FarmItems } from '../../lib/cli/farm-items.js';
+import { HttpItems } from '../../lib/cli/http-items.js';
+import { NoQuorumError } from '../../lib/errors.js';
+import { until } from '../cluster/waiting.js';
+import { closeAll, start, TOKEN } from './http-server.js';
+
+closeAll();
+
+describe('items by HTTP', () => {
+  const itemsAt = (url: string, token?: string): HttpItems =>
+    new HttpItems({ url: new URL(url), token, timeoutMs: 5000 });
+  const item = { type: 'text/plain', body: Buffer.from('v') };
+
+  it('are what they are in the farm', async () => {
+    const { url, values } = await start({ token: TOKEN });
+    const items = itemsAt(url, TOKEN);
+    const direct = new FarmItems(values, 1000);
+    for (const key of ['..', 'a/b', 'ä?#%']) {
+      expect(await items.find(key)).toBeNull();
+      expect(await items.remove(key)).toBe('absent');
+      const absent = { kind: 'absent' } as const;
+      const written = await items.write(key, item, { condition: absent, ttlMs: 100_000 });
+      expect(await items.write(key, item, { condition: absent })).toBeNull();
+      const found = await items.find(key);
+      expect(found).toEqual({ ...(await direct.find(key)), ttlMs: 100_000 });
+      expect(found).toMatchObject({ key, item, ...written });
+      expect(await items.remove(key, { kind: 'version', versions: ['v0'] })).toBe('other');
+      expect(await items.remove(key, { kind: 'version', versions: [written?.version ?? ''] })).toBe('removed');
+      await items.write(key, item);
+    }
+    expect(await items.keys('', 10)).toEqual({ keys: ['..', 'a/b', 'ä?#%'], isComplete: true });
+    expect(await items.keys('a', 10)).toEqual({ keys: ['a/b'], isComplete: true });
+  });
+
+  it('are watched', async () => {
+    const { url, values, api } = await start();
+    const items = itemsAt(url);
+    const ending = new AbortController();
+    const changes = items.watch({ key: 'a' }, ending.signal);
+    const next = changes.next();
+    await until('it watches', () => values.watchers === 1);
+    await items.write('a', item);
+    expect((await next).value).toMatchObject({ kind: 'set', key: 'a', found: { item, version: 'v1', revision: 1n } });
+    const last = changes.next();
+    ending.abort();
+    expect((await last).done).toBe(true);
+    await until('nobody watches', () => values.watchers === 0);
+    const others = items.watch({ prefix: '' }, new AbortController().signal).next();
+    await until('it watches', () => values.watchers === 1);
+    await api.close();
+    await expect(others).rejects.toThrow(/has ended the stream/);
+  });
+
+  it('fail as they do in the farm, and as HTTP does', async () => {
+    const { url, values } = await start({ token: TOKEN });
+    const items = itemsAt(url, TOKEN);
+    values.failure = new NoQuorumError('too few');
+    await expect(items.find('a')).rejects.toMatchObject({ code: 'ERR_NO_QUORUM', message: 'too few' });
+    await expect(itemsAt(url).find('a')).rejects.toMatchObject({ code: 'ERR_UNAUTHORIZED' });
+    await expect(itemsAt('http://127.0.0.1:1').write('a', item)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(itemsAt('http://127.0.0.1:1').find('a')).rejects.toThrow(CommandError);
+  });
+
+  it('may have been written when the node is gone', async () => {
+    const { createServer } = await import('node:net');
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => socket.destroy());
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = server.address() as { port: number };
+    const items = itemsAt(`http://127.0.0.1:${port}`);
+    await expect(items.write('a', item)).rejects.toMatchObject({ code: 'ERR_OUTCOME_UNKNOWN' });
+    await expect(items.find('a')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    server.close();
+  });
+});

@@ -1,0 +1,59 @@
+// @ts-check
+/**
+ * A primary of Node's cluster module with workers that share a port and a farm, as docs/operations.md has it; told to replace
+ * them, and ended, by its parent.
+ */
+import cluster from 'node:cluster';
+import { once } from 'node:events';
+import { PaxosStore } from 'connect-paxos';
+import express from 'express';
+import session from 'express-session';
+
+const { options, workers } = JSON.parse(process.argv[2] ?? '{}');
+
+if (cluster.isPrimary) {
+  process.on('disconnect', () => process.exit(0));
+  const fork = async () => {
+    const worker = cluster.fork();
+    const [ready] = await once(worker, 'message');
+    if (ready.type !== 'ready') throw new Error(`a worker said ${JSON.stringify(ready)}`);
+    return { worker, port: ready.port };
+  };
+  let running = await Promise.all(Array.from({ length: workers }, fork));
+  process.send?.({ type: 'ready', port: running[0]?.port });
+  process.on('message', async (message) => {
+    if (message !== 'replace') return;
+    const before = running;
+    running = [];
+    for (const { worker } of before) {
+      running.push(await fork());
+      const exited = once(worker, 'exit');
+      worker.send('stop');
+      await exited;
+    }
+    process.send?.({ type: 'replaced' });
+  });
+} else {
+  const store = new PaxosStore(options);
+  store.on('warning', () => undefined);
+  const app = express();
+  app.use(session({ store, secret: 'keyboard cat', resave: false, saveUninitialized: false }));
+  app.get('/', (request, response) => {
+    const { session: mine } = /** @type {any} */ (request);
+    mine.clicks = (mine.clicks ?? 0) + 1;
+    response.json({ clicks: mine.clicks, worker: process.pid });
+  });
+  await store.ready();
+  // The workers share the port that the first of them was given.
+  const server = app.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  process.send?.({ type: 'ready', port: /** @type {any} */ (server.address()).port });
+  process.on('message', (message) => {
+    if (message !== 'stop') return;
+    server.close(async () => {
+      await store.close();
+      process.exit(0);
+    });
+    server.closeIdleConnections();
+  });
+}
