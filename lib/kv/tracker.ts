@@ -1,7 +1,7 @@
 import { PaxosError } from '../errors.js';
 import type { Head, WatchableRegisters } from '../node/registers.js';
 import { formatBallot, type State } from '../paxos/index.js';
-import { Ends } from './ends.js';
+import { Expiries } from './expiries.js';
 import { ABSENT, KnownKeys, UNREADABLE } from './known.js';
 import { type Subscriber, Subscribers } from './subscribers.js';
 
@@ -49,7 +49,7 @@ export class Tracker<H extends State> {
   readonly #subscribers = new Subscribers<H>();
   readonly #owed = new Map<Subscriber<H>, Owed>();
   readonly #known = new KnownKeys<H>(this.#subscribers);
-  readonly #ends: Ends;
+  readonly #ends: Expiries;
   readonly #dirty = new Set<string>();
   readonly #reading = new Set<string>();
   readonly #release: () => void;
@@ -65,7 +65,7 @@ export class Tracker<H extends State> {
   constructor(setup: WatchingSetup<H>) {
     this.#setup = setup;
     const { node, bucket } = setup;
-    this.#ends = new Ends(node.nowMs());
+    this.#ends = new Expiries(node.nowMs());
     const onConnect = (): void => this.#reconcileSoon();
     const tick = (): void => {
       cancel = node.after(TICK_MS, tick);

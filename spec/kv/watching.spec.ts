@@ -406,6 +406,19 @@ describe('Watching', () => {
       expect(watch.take()).toEqual(['quick=one']);
     });
 
+    it('are read once more for a change that nobody has heard of, and not at each look', async () => {
+      const watch = bucket.follow(ALL, { limit: 1_000_000 });
+      for (const id of ids) bucket.set(id, 'before');
+      await bucket.pass(2 * FOUND_MS);
+      watch.take();
+      const before = bucket.reads.length;
+      for (const id of ids) bucket.set(id, 'after', { word: [] });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toHaveLength(ids.length);
+      await bucket.pass(60_000);
+      expect(bucket.reads.length - before).toBe(ids.length);
+    });
+
     it('that have ended are not remembered', async () => {
       const watch = bucket.follow(ALL, { limit: 1_000_000 });
       await settled();
@@ -568,6 +581,31 @@ describe('Watching', () => {
       await all.queue.return();
       await bucket.pass(20_000);
       expect(watch.take()).toEqual([]);
+    });
+
+    it('go on sharing after a listener was taken away twice', async () => {
+      const stop = bucket.watching.listen(() => undefined);
+      stop();
+      bucket.follow(ALL);
+      await settled();
+      stop();
+      bucket.follow(ALL);
+      await settled();
+      expect(bucket.listeners.size).toBe(1);
+    });
+
+    it('what one knew goes with it, though others go on', async () => {
+      bucket.follow({ id: 'b' });
+      const first = bucket.follow({ prefix: 'a' });
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      expect(first.take()).toEqual(['a=one']);
+      await first.queue.return();
+      bucket.set('a', 'two');
+      const second = bucket.follow({ prefix: 'a' });
+      await bucket.pass(20_000);
+      expect(second.take()).toEqual([]);
     });
 
     it('a listener is not called once it has been taken away', async () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { Ends } from '../../lib/kv/ends.js';
+import { Expiries } from '../../lib/kv/expiries.js';
 import { FOREVER } from '../../lib/paxos/index.js';
 
 const NOW_MS = 1_800_000_000_000;
 
-describe('Ends', () => {
+describe('Expiries', () => {
   it('tells of a key once it has ended, soon and once', () => {
-    const ends = new Ends(NOW_MS);
+    const ends = new Expiries(NOW_MS);
     ends.set('a', NOW_MS + 1000);
     expect(ends.take(NOW_MS + 1000)).toEqual([]);
     expect(ends.take(NOW_MS + 1250)).toEqual(['a']);
@@ -14,7 +14,7 @@ describe('Ends', () => {
   });
 
   it('tells of the end that was set last', () => {
-    const ends = new Ends(NOW_MS);
+    const ends = new Expiries(NOW_MS);
     ends.set('a', NOW_MS + 1000);
     ends.set('b', NOW_MS + 1000);
     ends.set('c', NOW_MS + 1000);
@@ -27,14 +27,14 @@ describe('Ends', () => {
   });
 
   it('tells of an end that is past already', () => {
-    const ends = new Ends(NOW_MS);
+    const ends = new Expiries(NOW_MS);
     ends.take(NOW_MS + 10_000);
     ends.set('a', NOW_MS + 1000);
     expect(ends.take(NOW_MS + 10_250)).toEqual(['a']);
   });
 
   it('tells of all ends that a leap of the clock has passed, at no cost for its length', () => {
-    const ends = new Ends(NOW_MS);
+    const ends = new Expiries(NOW_MS);
     ends.set('a', NOW_MS + 1000);
     ends.set('b', NOW_MS + 1_000_000);
     ends.set('c', NOW_MS + 1e14);
@@ -43,7 +43,7 @@ describe('Ends', () => {
   });
 
   it('goes on after the clock was set back', () => {
-    const ends = new Ends(NOW_MS);
+    const ends = new Expiries(NOW_MS);
     ends.take(NOW_MS + 10_000);
     ends.set('a', NOW_MS + 11_000);
     expect(ends.take(NOW_MS)).toEqual([]);
