@@ -1,0 +1,123 @@
+// @ts-check
+/**
+ * So many requests in so much time, whichever server they come to.
+ *
+ *   const limiter = new RateLimiter(kv, { limit: 100, windowMs: 60_000 });
+ *   app.use('/api', rateLimit(limiter, { keyOf: (request) => request.ip }));
+ *
+ * Each client has a bucket of `limit` tokens in the farm. A request takes one, and they grow back evenly, all of them in
+ * `windowMs`. The taking is one `update` of one key, so no two servers take the same token. A bucket that nobody takes from
+ * is full again after `windowMs`, and a full one is as good as none: so the key ends then, and its memory returns.
+ *
+ * Each request costs a write, agreed on by a majority: of the order of a millisecond in one network. Requests that are
+ * refused cost nothing once this server knows that the bucket is empty, and until when: others can only take from it, so it
+ * need not ask before. A flood, which is what a limiter is for, is turned away by each server from its own memory.
+ *
+ * Servers whose clocks differ let tokens grow by the clock that is ahead: once, by that difference.
+ */
+import { once } from 'node:events';
+import { KEEP, PaxosError, PaxosKV } from 'connect-paxos';
+import express from 'express';
+import { isStarted, startFarm } from './farm.mjs';
+
+/** Clients that are known to have no token, on one server, at most. */
+const MAX_KNOWN = 10_000;
+
+/** @typedef {{ tokens: number, atMs: number, taker: string }} Bucket `atMs`: when it had so many tokens */
+
+export class RateLimiter {
+  #kv;
+  #limit;
+  #windowMs;
+  /** Until when there is no token for that client. @type {Map<string, number>} */
+  #emptyUntilMs = new Map();
+  #takes = 0;
+
+  /** @param {PaxosKV} kv @param {{ limit: number, windowMs: number }} options the same on all servers */
+  constructor(kv, { limit, windowMs }) {
+    this.#kv = kv;
+    this.#limit = limit;
+    this.#windowMs = windowMs;
+  }
+
+  /**
+   * Takes a token, if there is one.
+   *
+   * @param {string} client
+   * @returns {Promise<{ isAllowed: boolean, remaining: number, retryAfterMs: number }>} `retryAfterMs`: until there is one
+   *   again, or 0
+   * @throws PaxosError, without a quorum
+   */
+  async take(client) {
+    const nowMs = this.#kv.now();
+    const emptyMs = (this.#emptyUntilMs.get(client) ?? 0) - nowMs;
+    if (emptyMs > 0) return { isAllowed: false, remaining: 0, retryAfterMs: emptyMs };
+    this.#emptyUntilMs.delete(client);
+
+    // The function may be run several times before one of its results is agreed on, so it can't say by a variable whether
+    // it has taken a token: what was agreed on says it, by who took last.
+    const taker = `${this.#kv.status().process} ${this.#takes++}`;
+    const take = (/** @type {Bucket | undefined} */ held) => {
+      const { tokens, atMs } = this.#refilled(held, nowMs);
+      return tokens < 1 ? KEEP : { tokens: tokens - 1, atMs, taker };
+    };
+    const entry = await this.#kv.update(['limit', client], take, { ttlMs: this.#windowMs });
+    const { tokens } = this.#refilled(entry?.value, nowMs);
+    const retryAfterMs = tokens < 1 ? ((1 - tokens) * this.#windowMs) / this.#limit : 0;
+    if (retryAfterMs > 0) this.#remember(client, nowMs + retryAfterMs);
+    return { isAllowed: entry?.value.taker === taker, remaining: Math.floor(tokens), retryAfterMs };
+  }
+
+  /** @param {Bucket | undefined} held @param {number} nowMs */
+  #refilled(held, nowMs) {
+    if (held === undefined) return { tokens: this.#limit, atMs: nowMs };
+    const grown = (Math.max(0, nowMs - held.atMs) * this.#limit) / this.#windowMs;
+    return { tokens: Math.min(this.#limit, held.tokens + grown), atMs: Math.max(nowMs, held.atMs) };
+  }
+
+  /** @param {string} client @param {number} untilMs */
+  #remember(client, untilMs) {
+    this.#emptyUntilMs.set(client, untilMs);
+    const [first] = this.#emptyUntilMs.keys();
+    // To forget one costs a round trip.
+    if (this.#emptyUntilMs.size > MAX_KNOWN) this.#emptyUntilMs.delete(first);
+  }
+}
+
+/**
+ * Express middleware: 429 with `Retry-After` for those who have no token left.
+ *
+ * @param {RateLimiter} limiter
+ * @param {{ keyOf?: (request: express.Request) => string, isLenient?: boolean }} [options] `isLenient`: without a quorum
+ *   requests are let through, else they get 503
+ * @returns {express.RequestHandler}
+ */
+export function rateLimit(limiter, { keyOf = (request) => request.ip ?? '', isLenient = false } = {}) {
+  return async (request, response, next) => {
+    try {
+      const { isAllowed, remaining, retryAfterMs } = await limiter.take(keyOf(request));
+      response.set('RateLimit-Remaining', String(remaining));
+      if (isAllowed) next();
+      else response.set('Retry-After', String(Math.ceil(retryAfterMs / 1000))).sendStatus(429);
+    } catch (error) {
+      next(isLenient && error instanceof PaxosError ? undefined : error);
+    }
+  };
+}
+
+if (isStarted(import.meta.url)) {
+  const nodes = await startFarm();
+  const servers = nodes.map((node) => {
+    const app = express();
+    app.use(rateLimit(new RateLimiter(new PaxosKV({ node }), { limit: 10, windowMs: 60_000 })));
+    app.get('/', (_request, response) => void response.send('hello'));
+    return app.listen(0, '127.0.0.1');
+  });
+  await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port);
+  const requests = Array.from({ length: 30 }, (_, index) => fetch(`http://127.0.0.1:${ports[index % 3]}/`));
+  const statuses = (await Promise.all(requests)).map(({ status }) => status);
+  for (const status of [200, 429]) console.log(`${status}: ${statuses.filter((each) => each === status).length} of 30`);
+  for (const server of servers) server.close().closeAllConnections();
+  await Promise.all(nodes.map((node) => node.close()));
+}

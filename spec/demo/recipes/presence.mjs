@@ -1,0 +1,21 @@
+// @ts-check
+import { PaxosKV } from 'connect-paxos';
+import express from 'express';
+import { onlineEvents, Presence } from '../../../demo/recipes/presence.mjs';
+import { listen } from './listen.mjs';
+
+/** @param {import('connect-paxos').PaxosNode} node */
+export async function start(node) {
+  const kv = new PaxosKV({ node });
+  const presence = new Presence(kv, { ttlMs: 1500 });
+  const app = express();
+  app.get('/online', onlineEvents(presence, { userOf: (request) => String(request.query.user) }));
+  const port = await listen(app);
+
+  return {
+    port: () => port,
+    users: () => presence.users,
+    keys: () => kv.keys({ prefix: ['online'] }),
+    close: () => presence.close(),
+  };
+}

@@ -1,0 +1,99 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { until } from '../../cluster/waiting.js';
+import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.js';
+
+jest.setTimeout(90_000);
+endAllAfterEach();
+
+/** What an `EventSource` in a browser has been told last. */
+class Tab {
+  readonly #aborted = new AbortController();
+  users: readonly string[] = [];
+
+  constructor(
+    readonly server: Server,
+    readonly user: string,
+  ) {
+    tabs.push(this);
+    // Closed, or its server was killed: it ends.
+    this.#read().catch(() => undefined);
+  }
+
+  close(): void {
+    this.#aborted.abort();
+  }
+
+  async #read(): Promise<void> {
+    const port = await this.server.do<number>('port');
+    const { signal } = this.#aborted;
+    const { body } = await fetch(`http://127.0.0.1:${port}/online?user=${this.user}`, { signal });
+    const decoder = new TextDecoder();
+    let text = '';
+    for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+      text += decoder.decode(chunk, { stream: true });
+      const events = text.split('\n\n');
+      text = events.pop() ?? '';
+      const last = events.at(-1);
+      if (last !== undefined) this.users = JSON.parse(last.replace(/^data: /, ''));
+    }
+  }
+}
+
+const tabs: Tab[] = [];
+afterEach(() => {
+  for (const tab of tabs.splice(0)) tab.close();
+});
+
+async function untilAllShow(tabs: readonly Tab[], users: readonly string[]): Promise<void> {
+  const shown = users.join();
+  await until(`all show ${shown}`, () => tabs.every((tab) => tab.users.join() === shown));
+}
+
+describe('the presence', () => {
+  it('shows on every server who is online on any, until the last tab is closed', async () => {
+    const [first, second, third] = await startServers('presence');
+    const ada = new Tab(first, 'ada');
+    const grace = new Tab(second, 'grace');
+    const same = new Tab(third, 'ada');
+    await untilAllShow([ada, grace, same], ['ada', 'grace']);
+    await until('each tab has a key', async () => (await first.do<string[]>('keys')).length === 3);
+    ada.close();
+    await until('one of them has gone', async () => (await third.do<string[]>('keys')).length === 2);
+    await untilAllShow([grace, same], ['ada', 'grace']);
+    same.close();
+    await untilAllShow([grace], ['grace']);
+    expect(await first.do('users')).toEqual(['grace']);
+    expect(await first.do('keys')).toHaveLength(1);
+  });
+
+  it('shows the users of a server no more that was killed, or closed', async () => {
+    const [first, second, third] = await startServers('presence');
+    const ada = new Tab(first, 'ada');
+    const others = ['grace', 'edsger', 'barbara'].map((user) => new Tab(second, user));
+    await untilAllShow([ada, ...others], ['ada', 'barbara', 'edsger', 'grace']);
+    await second.kill();
+    await untilAllShow([ada], ['ada']);
+    expect(await third.do('users')).toEqual(['ada']);
+    const leslie = new Tab(third, 'leslie');
+    await untilAllShow([ada, leslie], ['ada', 'leslie']);
+    await third.do('close');
+    await untilAllShow([ada], ['ada']);
+  });
+
+  it('shows them again when their server was only stopped for a while', async () => {
+    const [first, second] = await startServers('presence');
+    const ada = new Tab(first, 'ada');
+    const grace = new Tab(second, 'grace');
+    await untilAllShow([ada, grace], ['ada', 'grace']);
+    second.signal('SIGSTOP');
+    await untilAllShow([ada], ['ada']);
+    second.signal('SIGCONT');
+    await untilAllShow([ada, grace], ['ada', 'grace']);
+    grace.close();
+    await untilAllShow([ada], ['ada']);
+  });
+
+  it('is shown by its demonstration', async () => {
+    expect(await demonstrate('presence')).toBe('Ada came\nGrace came\nAda went\nGrace went\n');
+  });
+});
