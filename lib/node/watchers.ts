@@ -37,7 +37,7 @@ export class Watchers {
     listeners.add(listener);
     return () => {
       listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(bucket);
+      if (listeners.size === 0 && this.#listeners.get(bucket) === listeners) this.#listeners.delete(bucket);
     };
   }
 
