@@ -11,9 +11,9 @@ export interface Entry<T = unknown> {
   /** Another one after each write of the key, whatever was written. Opaque; for {@link PaxosKV.compareAndSet}, or as an ETag. */
   readonly version: string;
   /**
-   * Rises with each life of the key and each change of its value, whoever makes it: a fencing token. A write of the value that
-   * is there leaves it alone ({@link version} does not). Writes of one process that went out together share one; of those
-   * only the last is ever seen by others.
+   * Rises with each write of the key, whatever it writes and whoever makes it: a fencing token. But writes of one process that
+   * went out together share one: of those only the last is ever seen by others, and within the process {@link version} tells
+   * them apart.
    */
   readonly revision: bigint;
   /** The revision with which this life of the key began: it was absent before. */

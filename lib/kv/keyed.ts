@@ -91,7 +91,7 @@ export class Keyed {
       const state = await this.#registers.read(key, { ...left });
       if (!isHeld(state)) return null;
       const { given, lives } = attributesOf(id, state);
-      if (lives.length === 0 || (await this.lives.areAlive(lives, left))) return state;
+      if (lives.length === 0 || (await this.lives.areAlive(key, lives, left))) return state;
       // Its own end is agreed on before anybody is told of it.
       if (await this.lives.bury({ key, birth: state.birth, given }, left)) return null;
     }
@@ -131,7 +131,7 @@ export class Keyed {
       }
       const { attributes, held } = result;
       const { given, lives } = attributes;
-      if (await this.lives.areAlive(lives, left)) looked = given;
+      if (await this.lives.areAlive(key, lives, left)) looked = given;
       else await this.lives.bury({ key, birth: held.birth, given }, left);
     }
   }

@@ -336,8 +336,9 @@ export class PaxosKV extends EventEmitter<KvEvents> {
    * What is reported of a key is what a quorum held, newer each time; a state that was soon followed by another may be left
    * out, the latest never is: what was missed, by lost datagrams or a partition, is found within seconds of being in contact
    * again. Nothing is reported twice in a row; but what was written just before it has begun may be reported, too. A key that
-   * ends, by its time or by what it lives by, is reported as `removed`. Ends by `return`, `signal`, {@link close}, and when
-   * the node is closed.
+   * ends, by its time or by what it lives by, is reported as `removed`; one that comes and goes before it was read is not
+   * reported at all, so keep a copy by `initial` rather than by a listing beside the watch. Ends by `return`, `signal`,
+   * {@link close}, and when the node is closed.
    *
    * @throws WatchOverflowError from `next`, if more than `limit` keys wait for a consumer that is too slow
    * @throws UnreadableValueError from `next`, if what a key holds can't be read

@@ -3,6 +3,7 @@ import type { Consistency, OperationOptions, Registers } from '../node/registers
 import { type Change, NO_BYTES, type State, sameBallot } from '../paxos/index.js';
 import { type Attributes, isInLife, type Life } from './attributes.js';
 import { attributesOf } from './entry.js';
+import { keyOf } from './key.js';
 
 /** Registers looked at for one key, at most: what it lives by, what that lives by, and so on. */
 const MAX_LOOKED_AT = 64;
@@ -15,8 +16,10 @@ export interface Hanging extends Life {
 
 /** What is known while one question is answered. */
 interface Walk {
-  /** Lives met, whatever came of them. */
-  readonly seen: Set<string>;
+  /** Register of the key that the question is about; `null`: nobody has to be told. */
+  readonly asked: string | null;
+  /** Lives met, whatever came of them, and the keys of their registers. */
+  readonly seen: Map<string, string>;
   readonly left: OperationOptions;
   readonly consistency: Consistency;
   /** Whether something was over, and what hung on it had been given something else by then. */
@@ -40,19 +43,23 @@ export class Lives {
   /**
    * Whether all of them are alive. To be asked after that was read which lives by them.
    *
+   * @param asked register of what lives by them
    * @throws TooManyLivesError if that takes more than 64 registers; and as {@link Registers.read} does
    */
-  async areAlive(lives: readonly Life[], left: OperationOptions): Promise<boolean> {
+  async areAlive(asked: string, lives: readonly Life[], left: OperationOptions): Promise<boolean> {
     for (;;) {
-      const walk: Walk = { seen: new Set(), left, consistency: 'quorum', isOutdated: false };
+      const walk: Walk = { asked, seen: new Map(), left, consistency: 'quorum', isOutdated: false };
       if (!(await this.#areAlive(lives, walk))) return false;
       if (!walk.isOutdated) return true;
     }
   }
 
-  /** Whether all of them seem to be alive, by this process's own memory. That may be old: nothing is buried for it. */
+  /**
+   * Whether all of them seem to be alive, by this process's own memory. That may be old: nothing is buried for it. Nor do
+   * they seem so where they are too many.
+   */
   seemAlive(lives: readonly Life[], left: OperationOptions): Promise<boolean> {
-    return this.#areAlive(lives, { seen: new Set(), left, consistency: 'local', isOutdated: false });
+    return this.#areAlive(lives, { asked: null, seen: new Map(), left, consistency: 'local', isOutdated: false });
   }
 
   async #areAlive(lives: readonly Life[], walk: Walk): Promise<boolean> {
@@ -65,11 +72,10 @@ export class Lives {
     // Met before, perhaps on a way around. If it is over, whatever met it first is, or all is looked at again.
     if (walk.seen.has(name)) return true;
     if (walk.seen.size >= MAX_LOOKED_AT) {
-      throw new TooManyLivesError(
-        `A key hangs on more than ${MAX_LOOKED_AT} others, one by another: let it live by fewer.`,
-      );
+      if (walk.asked === null) return false;
+      throw tooMany(walk.asked, [...walk.seen.values()]);
     }
-    walk.seen.add(name);
+    walk.seen.set(name, life.key);
     const state = await this.#registers.read(life.key, { ...walk.left, consistency: walk.consistency });
     if (!isInLife(state, life)) return false;
     const { given, lives } = ofRegister(life.key, state);
@@ -88,6 +94,26 @@ export class Lives {
     const { result } = await this.#registers.change(hanging.key, buryChange(hanging), { ...left });
     return result;
   }
+}
+
+/**
+ * The key itself can't be written or deleted: that takes the same question. One half way can, as far as can be told, and
+ * what is looked at gets shorter by that.
+ */
+function tooMany(asked: string, seen: readonly string[]): TooManyLivesError {
+  const bucket = asked.slice(0, asked.indexOf('/') + 1);
+  const keys = seen.filter((key) => key.startsWith(bucket));
+  const halfWay = keys[Math.floor(keys.length / 2)];
+  const remedy =
+    halfWay === undefined ? '' : `, such as key ${shown(halfWay)} (what hangs on it goes with it if it is deleted)`;
+  return new TooManyLivesError(
+    `Key ${shown(asked)} hangs on more than ${MAX_LOOKED_AT} others, one by another: delete one of those, or set it anew to live by fewer${remedy}.`,
+  );
+}
+
+function shown(registerKey: string): string {
+  const id = registerKey.slice(registerKey.indexOf('/') + 1);
+  return JSON.stringify(keyOf(id) ?? id);
 }
 
 /** Leases have nothing beside their value. */

@@ -1,4 +1,4 @@
-import { ClosedError, LifetimeOverError } from '../errors.js';
+import { ClosedError, LifetimeOverError, NoQuorumError } from '../errors.js';
 import type { OperationOptions } from '../node/registers.js';
 import type { Life } from './attributes.js';
 import { registerKey } from './key.js';
@@ -44,12 +44,14 @@ export class NodeLives {
 
   /**
    * @param process `true` for this one
+   * @param left what the call may take yet
    * @throws LifetimeOverError if it does not answer; as `Registers.change` does
    */
   async lifeOf(process: true | string, left: OperationOptions): Promise<Life> {
     if (process !== true && (typeof process !== 'string' || process === ''))
       throw refuse('node', process, 'true for this process, or what Member.process says of another');
-    if (process === true || process === this.#node.status().process) return (await this.#lease()).life;
+    if (process === true || process === this.#node.status().process)
+      return (await this.#within(left, this.#lease())).life;
     const { timeoutMs } = left;
     const [answer] = await this.#node.ask<{ round: number; proposer: number }>(TOPIC, undefined, {
       to: process,
@@ -62,6 +64,22 @@ export class NodeLives {
       );
     }
     return { key: registerKey(NODES, process), birth: answer.value };
+  }
+
+  /** The lease is begun for all who need it, and so goes on being begun when the time of one of them is up. */
+  #within(left: OperationOptions, lease: Promise<HeldLease>): Promise<HeldLease> {
+    const { timeoutMs } = left;
+    if (timeoutMs === undefined) return lease;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#node.after(timeoutMs, () =>
+        reject(
+          new NoQuorumError(
+            'The key was not written: the life of this process, by which it was to live, could not be begun in time. Look for a lost quorum, or give the call more time.',
+          ),
+        ),
+      );
+      lease.then(resolve, reject).finally(cancel);
+    });
   }
 
   /** This process's own; begun anew if it was lost. */

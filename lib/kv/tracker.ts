@@ -1,7 +1,7 @@
 import { PaxosError } from '../errors.js';
 import type { Head, WatchableRegisters } from '../node/registers.js';
 import { formatBallot, type State } from '../paxos/index.js';
-import { Ends } from './ends.js';
+import { Expiries } from './expiries.js';
 import { ABSENT, KnownKeys, UNREADABLE } from './known.js';
 import { type Subscriber, Subscribers } from './subscribers.js';
 
@@ -17,11 +17,11 @@ export interface WatchingSetup<H> {
   readonly read: (id: string) => Promise<H | null>;
 }
 
-/** Between two looks at all keys, at least; and no more than a twentieth of the time is spent on them. */
-const RECONCILE_MS = 5000;
-const RECONCILE_SHARE = 20;
 /** Looks at what ends, and retries of what failed. */
 const TICK_MS = 250;
+/** Between two looks at all keys, at least; and no more than a twentieth of the time is spent on them. */
+const RECONCILE_TICKS = 20;
+const RECONCILE_SHARE = 20;
 const MAX_READING = 16;
 /** Keys heard of that wait to be read, at most: others are found when all are looked at. */
 const MAX_DIRTY = 10_000;
@@ -49,7 +49,7 @@ export class Tracker<H extends State> {
   readonly #subscribers = new Subscribers<H>();
   readonly #owed = new Map<Subscriber<H>, Owed>();
   readonly #known = new KnownKeys<H>(this.#subscribers);
-  readonly #ends: Ends;
+  readonly #ends: Expiries;
   readonly #dirty = new Set<string>();
   readonly #reading = new Set<string>();
   readonly #release: () => void;
@@ -58,12 +58,14 @@ export class Tracker<H extends State> {
   #isStopped = false;
   #isReconciling = false;
   #isReconciliationDue = false;
-  #nextReconciliationMs = 0;
+  /** Intervals are counted in ticks: the clock by which keys end may be set. */
+  #ticks = 0;
+  #reconcileAtTick = 0;
 
   constructor(setup: WatchingSetup<H>) {
     this.#setup = setup;
     const { node, bucket } = setup;
-    this.#ends = new Ends(node.nowMs());
+    this.#ends = new Expiries(node.nowMs());
     const onConnect = (): void => this.#reconcileSoon();
     const tick = (): void => {
       cancel = node.after(TICK_MS, tick);
@@ -124,9 +126,10 @@ export class Tracker<H extends State> {
 
   #tick(): void {
     const { node } = this.#setup;
+    this.#ticks += 1;
     this.#isPaused = false;
     for (const id of this.#ends.take(node.nowMs())) this.#heard(id);
-    if (this.#isReconciliationDue || node.nowMs() >= this.#nextReconciliationMs) this.#reconcileSoon();
+    if (this.#isReconciliationDue || this.#ticks >= this.#reconcileAtTick) this.#reconcileSoon();
     this.#pump();
   }
 
@@ -212,23 +215,22 @@ export class Tracker<H extends State> {
   }
 
   async #reconcile(): Promise<void> {
-    const { node, bucket } = this.#setup;
     while (this.#isReconciliationDue && !this.#isReconciling && !this.#isStopped) {
       this.#isReconciliationDue = false;
       const starting = this.#subscribers.ofPrefixes;
       if (starting.length === 0) {
         // Few keys, mostly: they are read.
         for (const id of this.#subscribers.ids) this.#dirty.add(id);
-        this.#nextReconciliationMs = node.nowMs() + RECONCILE_MS;
+        this.#reconcileAtTick = this.#ticks + RECONCILE_TICKS;
         break;
       }
-      const beganMs = node.nowMs();
+      const beganAt = this.#ticks;
       this.#isReconciling = true;
-      this.#nextReconciliationMs = Number.POSITIVE_INFINITY;
-      const heads = await this.#heads(bucket);
+      this.#reconcileAtTick = Number.POSITIVE_INFINITY;
+      const heads = await this.#heads();
       this.#isReconciling = false;
-      const tookMs = node.nowMs() - beganMs;
-      this.#nextReconciliationMs = node.nowMs() + Math.max(RECONCILE_MS, RECONCILE_SHARE * tookMs);
+      const took = this.#ticks - beganAt;
+      this.#reconcileAtTick = this.#ticks + Math.max(RECONCILE_TICKS, RECONCILE_SHARE * took);
       if (this.#isStopped) return;
       if (heads === null) {
         // At the next tick.
@@ -241,9 +243,11 @@ export class Tracker<H extends State> {
     this.#pump();
   }
 
-  async #heads(bucket: string): Promise<readonly Head[] | null> {
+  /** @returns `null`: not now; no quorum, mostly */
+  async #heads(): Promise<readonly Head[] | null> {
+    const { node, bucket } = this.#setup;
     try {
-      return await this.#setup.node.heads(bucket);
+      return await node.heads(bucket);
     } catch (error) {
       if (error instanceof PaxosError) return null;
       throw error;

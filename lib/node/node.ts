@@ -143,7 +143,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   readonly #recoverer: Recoverer;
   readonly #asking: Asking;
   readonly #answering: Answering;
-  readonly #watchers = new Watchers();
+  readonly #watchers: Watchers;
   readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
   readonly #started: Promise<void>;
@@ -178,6 +178,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     const production = process.env.NODE_ENV === 'production';
     this.#settings = checkNodeOptions(options, `${hostname()}:${process.pid}`.slice(-128), production);
     this.#runtime = runtime;
+    this.#watchers = new Watchers(() => runtime.monotonicMs());
     const { maxClockSkewMs, timeoutMs, clusterSize, wish, name, maxValueSize } = this.#settings;
     // A frame carries one message: a value, and a lineage and a key beside it.
     this.#transport = createTransport(options.transport, { maxFrameSize: maxValueSize + 65_536 });
@@ -841,8 +842,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
           if (counts()) this.#onRequest(envelope.from, message, now);
           break;
         case 'commit':
-          // That something is chosen is so whoever votes.
-          if (isOurs() && this.#voter.commit(message)) this.#watchers.tell(message, false);
+          if (!isOurs()) break;
+          // That something is chosen is so whoever votes. It may be gone by now from what this voter holds, or not be there yet.
+          this.#voter.commit(message);
+          this.#watchers.tell(message, false);
           break;
         default:
           if (counts()) this.#onAnswer(answerer, envelope.clockMs, message);

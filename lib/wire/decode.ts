@@ -448,7 +448,8 @@ function view(value: unknown): View {
     incarnation: integer(f[0], 1, LIMITS.number48, 'incarnation'),
     formedAtMs: natural(f[1], 'formedAt'),
     holders: holders.map(holder),
-    ...(f[3] === undefined ? {} : { config: config(f[3], holders.length) }),
+    // `null` stands where a later version has something to say behind it.
+    ...(f[3] == null ? {} : { config: config(f[3], holders.length) }),
   };
 }
 

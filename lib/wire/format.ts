@@ -5,6 +5,12 @@
  * starts with the number of its type; a ballot is two fields, round and proposer. Fields may be appended by a later
  * version: what is beyond those known is ignored. What must not be ignored needs a new type; a message of a type that
  * is not known is skipped.
+ *
+ * Fields may be appended to a message, to the envelope, and to what stands in a message as an array of its own: a proposal,
+ * a report, what is named as held, a view, a holder (there: no arrays, for they would be nested too deep). Not to a config,
+ * which ends with a list; nor to the entries of the flat lists. A field that is left out while it has nothing to say is
+ * written out where one behind it has. Earlier versions refuse a whole body for a word or a flag that they don't know, so
+ * a new one goes into a field or a type of its own. `recorded.spec.ts` and `later.spec.ts` hold later versions to this.
  */
 import { MAX_LINEAGE } from '../paxos/index.js';
 
@@ -35,7 +41,7 @@ export const TYPE = {
   told: 31,
 } as const;
 
-/** Where a word travels as a number: its place in these lists. Only ever appended to. */
+/** Where a word travels as a number: its place in these lists. Fixed: see above. */
 export const EFFECTS = ['changed', 'touched', 'removed', 'none'] as const;
 export const REASONS = ['stale', 'clock'] as const;
 export const PHASES = ['seeking', 'voter', 'learner', 'leaving', 'recovering'] as const;

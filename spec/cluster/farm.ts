@@ -11,6 +11,7 @@ import type {
   NodeStatus,
   PaxosStoreOptions,
   PoorNetworkCounters,
+  ResizeProgress,
 } from '../../lib/index.js';
 import { requestBySocket } from './socket.js';
 import { PATIENCE_MS, until } from './waiting.js';
@@ -33,11 +34,19 @@ export interface Config {
   readonly conditions?: NetworkConditions;
   /** Whether the server shows what datagrams it sends. */
   readonly isTapped?: boolean;
+  /** Whether it tells of what its store says of single sessions. */
+  readonly isWatching?: boolean;
 }
 
 export interface StoreEvent {
   readonly event: 'connect' | 'disconnect' | 'conflict' | 'warning';
   readonly payload?: { readonly code?: string; readonly message?: string; readonly kind?: string };
+}
+
+/** What a store has said of a session. */
+export interface SessionEvent {
+  readonly event: 'change' | 'destroy';
+  readonly sid: string;
 }
 
 /** What a store's method failed with, in the server. */
@@ -59,7 +68,9 @@ type Said =
   | { readonly type: 'network' }
   | { readonly type: 'arrived'; readonly gate: string }
   | { readonly type: 'sent'; readonly base64: string; readonly to: string }
-  | ({ readonly type: 'event' } & StoreEvent);
+  | ({ readonly type: 'event' } & StoreEvent)
+  | { readonly type: 'resize'; readonly progress: ResizeProgress }
+  | ({ readonly type: 'session' } & SessionEvent);
 
 /** A web server in a process of its own. */
 export class Server {
@@ -74,6 +85,9 @@ export class Server {
   isClosed = false;
   #networkChanges = 0;
   readonly events: StoreEvent[] = [];
+  readonly resizes: ResizeProgress[] = [];
+  /** If it is watching. */
+  readonly sessionEvents: SessionEvent[] = [];
   /** Gates at which a request waits, or has waited. */
   readonly arrived = new Set<string>();
   /** Datagrams it sent, if it is tapped. */
@@ -224,6 +238,12 @@ export class Server {
         break;
       case 'event':
         this.events.push(said);
+        break;
+      case 'resize':
+        this.resizes.push(said.progress);
+        break;
+      case 'session':
+        this.sessionEvents.push({ event: said.event, sid: said.sid });
         break;
     }
   }

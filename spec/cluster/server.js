@@ -27,6 +27,10 @@ const store = new PaxosStore({ ...config.options, ...(network && { transport: ne
 for (const event of ['connect', 'disconnect', 'conflict', 'warning']) {
   store.on(event, (payload) => tell({ type: 'event', event, payload }));
 }
+store.on('resize', (progress) => tell({ type: 'resize', progress }));
+if (config.isWatching) {
+  for (const event of ['change', 'destroy']) store.on(event, (sid) => tell({ type: 'session', event, sid }));
+}
 store.ready().then(
   () => tell({ type: 'ready' }),
   (error) => tell({ type: 'failed', message: String(error) }),

@@ -68,6 +68,15 @@ describe('A farm', () => {
       expect(revision).toBeGreaterThan(last);
       last = revision;
     }
+    // Whatever is written: who takes over what another held may write the same.
+    for (let n = 0; n < 6; n += 1) {
+      const kv = stores[n % 3] as PaxosKV;
+      const { version = '' } = (await kv.find('a')) ?? {};
+      const { isSet, entry } = await kv.compareAndSet('a', { version }, 'held');
+      expect(isSet).toBe(true);
+      expect(entry?.revision).toBeGreaterThan(last);
+      last = entry?.revision ?? last;
+    }
   });
 
   it('lists what all have written', async () => {
@@ -84,6 +93,15 @@ describe('A farm', () => {
     await until(async () => (await second.keys()).length === 0);
     await until(() => lease.signal.aborted);
     expect(lease.signal.reason).toMatchObject({ isLost: true });
+  });
+
+  it('has what hangs on a lease go at once when the process that holds it closes', async () => {
+    const lease = await first.lease({ ttlMs: 600_000 });
+    await second.set('a', 1, { lease: lease.id });
+    expect(await third.get('a')).toBe(1);
+    await nodes[0]?.close();
+    expect(await third.find('a')).toBeNull();
+    expect(lease.signal.reason).toMatchObject({ code: 'ERR_LEASE_ENDED', isLost: false });
   });
 
   it('has what hangs on a process go at once when it closes', async () => {
@@ -104,5 +122,31 @@ describe('A farm', () => {
     await second.delete('p');
     // Ids are those whose own registers hold something.
     await until(async () => (await nodes[2]?.ids('kv'))?.length === 0);
+  });
+});
+
+describe('What hung on something that is over', () => {
+  it('is buried, and leaves no voter anything in its memory once its own time has passed', async () => {
+    const small = new Farm();
+    const voters = await small.start(3, { maxClockSkewMs: 200 });
+    const [kv, ...others] = voters.map((node) => new PaxosKV({ node })) as [PaxosKV, ...PaxosKV[]];
+    try {
+      const records = (): number[] => voters.map((node) => node.status().records);
+      const baseline = records();
+      // Long enough to be written in on a busy machine: what has an end is forgotten some time after that.
+      const ttlMs = 4000;
+      const lease = await kv.lease({ ttlMs });
+      const hung = Array.from({ length: 20 }, (_, n) => kv.set(['of', n], n, { lease, ttlMs }));
+      await Promise.all([...hung, kv.set('p', 1, { ttlMs })]);
+      await kv.set('q', 1, { key: 'p', ttlMs });
+      await lease.release();
+      await kv.delete('p');
+      // By the tombstones that it leaves; by its own end it would be there yet.
+      expect(await others[0]?.keys()).toEqual([]);
+      await until(() => records().every((count, index) => count === baseline[index]));
+    } finally {
+      await Promise.all([kv, ...others].map((each) => each.close()));
+      await small.close();
+    }
   });
 });

@@ -1,6 +1,6 @@
 /** What keys live by. */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { type PaxosKV, REMOVE } from '../../lib/kv/index.js';
+import { type Key, type PaxosKV, REMOVE } from '../../lib/kv/index.js';
 import { FOREVER } from '../../lib/paxos/index.js';
 import { KvFarm, type KvMemoryNode, Stop, withCode } from './memory-node.js';
 
@@ -340,6 +340,30 @@ describe('Keys one by another', () => {
     expect(await other.get(['c', 64])).toBe(64);
     await kv.set('a', 1, { key: ['c', 64] });
     await expect(other.get('a')).rejects.toThrow(withCode('ERR_TOO_MANY_LIVES', /more than 64 others/));
+  });
+
+  it('say of which key there are too many, and where to shorten the way, which helps', async () => {
+    await chain(40);
+    for (let n = 0; n < 60; n += 1) await kv.set(['d', n], n, n === 0 ? {} : { key: ['d', n - 1] });
+    await kv.set('lone', 1);
+    // Nobody can tell from here what hangs on it.
+    await kv.update(['d', 0], (n) => n, { key: ['c', 39] });
+    await expect(other.get(['d', 59])).rejects.toThrow(
+      withCode('ERR_TOO_MANY_LIVES', /^Key \["d",59\] hangs on more than 64 others/),
+    );
+    // A listing that meets such a key names it, too; doing what it says each time comes to an end soon.
+    const remedies: unknown[] = [];
+    const list = (): Promise<Key[]> =>
+      other.keys().catch(async ({ message }: Error) => {
+        const [, named = ''] = /such as key (.*?) \(/.exec(message) ?? [];
+        remedies.push(JSON.parse(named));
+        await other.set(JSON.parse(named), 'anew');
+        return list();
+      });
+    expect((await list()).length).toBe(101);
+    expect(remedies.length).toBeGreaterThan(0);
+    expect(remedies.length).toBeLessThan(4);
+    expect(await other.get(['d', 59])).toBe(59);
   });
 
   it('may form a ring, which lives until one of it goes', async () => {

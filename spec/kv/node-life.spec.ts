@@ -104,6 +104,22 @@ describe("A process's life", () => {
     expect(new Set(await other.keys())).toEqual(new Set(['b', 'c']));
   });
 
+  it('is waited for no longer than the call may take, and is there for the next one', async () => {
+    const timers = jest.getTimerCount();
+    const stop = new Stop(node, ({ key }) => key.startsWith('~node/'));
+    const calls = [100, 500].map((timeoutMs) => kv.set('a', 1, { node: true, timeoutMs }).catch((error) => error));
+    await stop.reached;
+    await pass(100);
+    expect(await Promise.race([calls[0], 'still waiting'])).toEqual(withCode('ERR_NO_QUORUM', /was not written/));
+    expect(await Promise.race([calls[1], 'still waiting'])).toBe('still waiting');
+    expect(await other.find('a')).toBeNull();
+    stop.go();
+    expect(await calls[1]).toMatchObject({ value: 1 });
+    await kv.set('b', 1, { node: true, timeoutMs: 100 });
+    expect(node.asked.filter(({ kind, key }) => kind === 'change' && key.startsWith('~node/'))).toHaveLength(1);
+    expect(jest.getTimerCount()).toBe(timers + 2);
+  });
+
   it('is begun again by the next one who needs it, if it could not be begun', async () => {
     node.faults.push('no-quorum');
     await expect(kv.set('a', 1, { node: true })).rejects.toThrow(withCode('ERR_NO_QUORUM'));

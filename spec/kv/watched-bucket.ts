@@ -30,6 +30,8 @@ interface Timer {
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+/** Who writes. */
+export const PROPOSER = 7;
 const START_MS = 1_800_000_000_000;
 /** Reads without time that passes between: more is a loop that would never end. */
 const MAX_AT_ONCE = 20_000;
@@ -52,6 +54,7 @@ export class WatchedBucket {
   readonly halfDone = new Set<string>();
   readonly #held = new Map<string, { readonly state: Held; readonly head: Ballot }>();
   #nowMs = START_MS;
+  #offsetMs = 0;
   #round = 1;
   #atOnce = 0;
 
@@ -71,7 +74,7 @@ export class WatchedBucket {
         this.timers.add(timer);
         return () => this.timers.delete(timer);
       },
-      nowMs: () => this.#nowMs,
+      nowMs: () => this.nowMs,
       on: (_event, listener) => this.connectListeners.add(listener),
       off: (_event, listener) => this.connectListeners.delete(listener),
     },
@@ -95,8 +98,9 @@ export class WatchedBucket {
     return this.#atOnce > MAX_AT_ONCE;
   }
 
+  /** By the clock by which keys end. */
   get nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#offsetMs;
   }
 
   /** Whether nothing is left of watches: no timer, no listener. */
@@ -111,7 +115,7 @@ export class WatchedBucket {
   /** What a quorum holds now. */
   held(id: string): Held | null {
     const held = this.#held.get(id)?.state ?? null;
-    return held !== null && held.until > this.#nowMs ? held : null;
+    return held !== null && held.until > this.nowMs ? held : null;
   }
 
   ids(): string[] {
@@ -153,6 +157,11 @@ export class WatchedBucket {
       if (delayMs === 0) hear();
       else this.#later(delayMs, hear);
     }
+  }
+
+  /** The clock is set: no timer minds. */
+  setClock(byMs: number): void {
+    this.#offsetMs += byMs;
   }
 
   connect(): void {
@@ -208,7 +217,7 @@ export class WatchedBucket {
 
   #ballot(): Ballot {
     this.#round += 1;
-    return { round: this.#round, proposer: 7 };
+    return { round: this.#round, proposer: PROPOSER };
   }
 }
 

@@ -111,6 +111,22 @@ describe('Watching', () => {
       expect(watch.take()).toEqual(['a1-']);
     });
 
+    it.each([-3_600_000, 3_600_000])('goes on when the clock is set by %d ms', async (byMs) => {
+      const watch = bucket.follow(scope);
+      await settled();
+      bucket.set('a1', 'short', { until: bucket.nowMs + 60_000 });
+      await settled();
+      bucket.setClock(byMs);
+      bucket.set('a1', 'lasts', { word: [] });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take().at(-1)).toBe('a1=lasts');
+      bucket.set('a1', 'short', { until: bucket.nowMs + 1000 });
+      await bucket.pass(1500);
+      expect(watch.take().at(-1)).toBe(byMs < 0 ? 'a1=short' : 'a1-');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(byMs < 0 ? ['a1-'] : []);
+    });
+
     it('with initial, reports first what is there', async () => {
       bucket.set('a1', 'here');
       const watch = bucket.follow(scope, { initial: true });
@@ -333,11 +349,29 @@ describe('Watching', () => {
       const watch = bucket.follow(ALL, { limit: 1_000_000 });
       await settled();
       bucket.readFate = () => ({ error: noQuorum() });
+      bucket.headsFate = () => ({ error: noQuorum() });
       for (const id of many) bucket.set(id, 'one');
       await bucket.pass(1000);
       bucket.readFate = () => ({});
-      await bucket.pass(2 * FOUND_MS);
-      expect(new Set(watch.take()).size).toBe(many.length);
+      await bucket.pass(FOUND_MS);
+      const first = watch.take();
+      expect(first.length).toBeLessThan(10_100);
+      bucket.headsFate = () => ({});
+      await bucket.pass(FOUND_MS);
+      expect(first.length + new Set(watch.take()).size).toBe(many.length);
+    });
+
+    it('with initial, are reported though reads of some fail for a time', async () => {
+      const few = ids.slice(0, 20);
+      for (const id of few) bucket.set(id, 'here');
+      let count = 0;
+      bucket.readFate = () => {
+        count += 1;
+        return count % 3 === 0 ? { error: noQuorum(), delayMs: 40 } : { delayMs: 10 };
+      };
+      const watch = bucket.follow(ALL, { initial: true });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take().sort()).toEqual(few.map((id) => `${id}=here`).sort());
     });
 
     it('of more keys than the limit the consumer is told that it is too slow', async () => {
@@ -370,6 +404,19 @@ describe('Watching', () => {
       bucket.set('quick', 'one');
       await bucket.pass(10);
       expect(watch.take()).toEqual(['quick=one']);
+    });
+
+    it('are read once more for a change that nobody has heard of, and not at each look', async () => {
+      const watch = bucket.follow(ALL, { limit: 1_000_000 });
+      for (const id of ids) bucket.set(id, 'before');
+      await bucket.pass(2 * FOUND_MS);
+      watch.take();
+      const before = bucket.reads.length;
+      for (const id of ids) bucket.set(id, 'after', { word: [] });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toHaveLength(ids.length);
+      await bucket.pass(60_000);
+      expect(bucket.reads.length - before).toBe(ids.length);
     });
 
     it('that have ended are not remembered', async () => {
@@ -466,6 +513,19 @@ describe('Watching', () => {
       expect(second.take()).toEqual([]);
     });
 
+    it('a later one with initial is not told again of what an earlier one had read', async () => {
+      bucket.follow(ALL);
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      bucket.readFate = () => ({ delayMs: 200 });
+      bucket.set('a', 'two');
+      await bucket.pass(100);
+      const second = bucket.follow(ALL, { initial: true });
+      await bucket.pass(FOUND_MS);
+      expect(second.take()).toEqual(['a=two']);
+    });
+
     it('a later one is told nothing of what nobody watched before it', async () => {
       const first = bucket.follow({ prefix: 'a' });
       await bucket.pass(300);
@@ -521,6 +581,43 @@ describe('Watching', () => {
       await all.queue.return();
       await bucket.pass(20_000);
       expect(watch.take()).toEqual([]);
+    });
+
+    it('go on sharing after a listener was taken away twice', async () => {
+      const stop = bucket.watching.listen(() => undefined);
+      stop();
+      bucket.follow(ALL);
+      await settled();
+      stop();
+      bucket.follow(ALL);
+      await settled();
+      expect(bucket.listeners.size).toBe(1);
+    });
+
+    it('what one knew goes with it, though others go on', async () => {
+      bucket.follow({ id: 'b' });
+      const first = bucket.follow({ prefix: 'a' });
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      expect(first.take()).toEqual(['a=one']);
+      await first.queue.return();
+      bucket.set('a', 'two');
+      const second = bucket.follow({ prefix: 'a' });
+      await bucket.pass(20_000);
+      expect(second.take()).toEqual([]);
+    });
+
+    it('a listener is not called once it has been taken away', async () => {
+      const stops: (() => void)[] = [];
+      const listener = jest.fn(() => {
+        for (const stop of stops) stop();
+      });
+      stops.push(bucket.watching.listen(listener), bucket.watching.listen(listener));
+      await settled();
+      bucket.set('a', 'one');
+      await settled();
+      expect(listener).toHaveBeenCalledTimes(1);
     });
 
     it('a listener that throws is no matter of the others', async () => {
@@ -607,6 +704,9 @@ describe('Watching', () => {
     await Promise.all(watches.map(({ ended }) => ended));
     expect(bucket.isFree).toBe(true);
     stop();
+    expect(() => bucket.follow(ALL)).toThrow(ClosedError);
+    bucket.watching.listen(() => undefined)();
+    expect(bucket.isFree).toBe(true);
   });
 
   it.each([0, -1, 1.5, 1_000_001, Number.NaN, '10'])('refuses %p as limit', (limit) => {

@@ -16,23 +16,19 @@ test('the same seed gives the same run, byte for byte; another one, another', as
 }, 60_000);
 
 test('with keys, leases and watches too', async () => {
-  const conditions: Conditions = { topic: 'keys' };
+  const conditions: Conditions = { topic: 'keys', kvWatchers: 0.7, clusterSize: 3, workMs: 4000 };
   const [once, again] = [await new Simulation(7, { conditions }).run(), await new Simulation(7, { conditions }).run()];
   expect(once.violations).toEqual([]);
   expect(again.hash).toBe(once.hash);
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
 }, 60_000);
 
-test.each([20, 30, 40])(
-  'seed %d and the two after it break nothing',
-  async (first) => {
-    for (let seed = first; seed < first + 3; seed += 1) {
-      const { violations } = await run(seed);
-      expect({ seed, violations }).toEqual({ seed, violations: [] });
-    }
-  },
-  60_000,
-);
+test('a few seeds break nothing', async () => {
+  for (const seed of [30, 31, 32]) {
+    const { violations } = await run(seed);
+    expect({ seed, violations }).toEqual({ seed, violations: [] });
+  }
+}, 60_000);
 
 describe('is caught within a few seeds:', () => {
   let remove = (): void => undefined;

@@ -4,7 +4,7 @@ import { FOREVER } from '../paxos/index.js';
 const SLOT_MS = 250;
 
 /** When keys end by their time, each once. */
-export class Ends {
+export class Expiries {
   readonly #slots = new Map<number, Set<string>>();
   readonly #slotOf = new Map<string, number>();
   /** The latest slot that was looked at. */
