@@ -4,6 +4,7 @@
  * application each server makes one node, `new PaxosNode({ cluster, secret })`, and everything stands on that.
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { PaxosNode } from 'connect-paxos';
 
@@ -21,6 +22,25 @@ export async function startFarm(count = 3) {
   });
   await Promise.all(nodes.map((node) => node.ready()));
   return nodes;
+}
+
+/**
+ * Has Express apps listen on loopback.
+ *
+ * @param {import('express').Express[]} apps
+ * @returns {Promise<{ urls: string[], close(): void }>}
+ */
+export async function listen(apps) {
+  const servers = apps.map((app) => app.listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const urls = servers.map((server) => {
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+    return `http://127.0.0.1:${port}`;
+  });
+  const close = () => {
+    for (const server of servers) server.close().closeAllConnections();
+  };
+  return { urls, close };
 }
 
 /**

@@ -22,12 +22,11 @@
  *
  * Requests that were let in before run to their end; nothing but their own code could stop them.
  */
-import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { PaxosKV, PaxosStore } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
-import { isStarted, startFarm } from './farm.mjs';
+import { isStarted, listen, startFarm } from './farm.mjs';
 
 /** Of a user who has not logged out everywhere, as far as is remembered. */
 const NEVER = '';
@@ -100,7 +99,7 @@ export class LogOutEverywhere {
 
 if (isStarted(import.meta.url)) {
   const nodes = await startFarm();
-  const servers = nodes.map((node) => {
+  const apps = nodes.map((node) => {
     const everywhere = new LogOutEverywhere(new PaxosKV({ node }), { sessionMs: 3_600_000 });
     const app = express();
     const cookie = { maxAge: 3_600_000 };
@@ -114,24 +113,23 @@ if (isStarted(import.meta.url)) {
     app.post('/log-out-everywhere', async (/** @type {Request} */ request, response) => {
       response.json(await everywhere.logOut(request.session.user));
     });
-    return app.listen(0, '127.0.0.1');
+    return app;
   });
-  await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
-  const bases = servers.map((server) => `http://127.0.0.1:${/** @type {any} */ (server.address()).port}`);
-  const logIn = async (/** @type {string} */ base) => {
-    const response = await fetch(`${base}/login`, { method: 'POST' });
+  const { urls, close } = await listen(apps);
+  const logIn = async (/** @type {string} */ url) => {
+    const response = await fetch(`${url}/login`, { method: 'POST' });
     return response.headers.getSetCookie()[0].split(';')[0];
   };
-  const [telephone, laptop] = [await logIn(bases[0]), await logIn(bases[1])];
+  const [telephone, laptop] = [await logIn(urls[0]), await logIn(urls[1])];
   const show = async (/** @type {string} */ when) => {
     for (const cookie of [telephone, laptop]) {
-      const seen = await Promise.all(bases.map(async (base) => (await fetch(base, { headers: { cookie } })).text()));
+      const seen = await Promise.all(urls.map(async (url) => (await fetch(url, { headers: { cookie } })).text()));
       console.log(`${when}, the ${cookie === laptop ? 'laptop' : 'telephone'} is that of: ${seen.join(', ')}`);
     }
   };
   await show('before');
-  await fetch(`${bases[2]}/log-out-everywhere`, { method: 'POST', headers: { cookie: laptop } });
+  await fetch(`${urls[2]}/log-out-everywhere`, { method: 'POST', headers: { cookie: laptop } });
   await show('after');
-  for (const server of servers) server.close().closeAllConnections();
+  close();
   await Promise.all(nodes.map((node) => node.close()));
 }

@@ -15,10 +15,9 @@
  *
  * Servers whose clocks differ let tokens grow by the clock that is ahead: once, by that difference.
  */
-import { once } from 'node:events';
 import { KEEP, PaxosError, PaxosKV } from 'connect-paxos';
 import express from 'express';
-import { isStarted, startFarm } from './farm.mjs';
+import { isStarted, listen, startFarm } from './farm.mjs';
 
 /** Clients that are known to have no token, on one server, at most. */
 const MAX_KNOWN = 10_000;
@@ -107,17 +106,16 @@ export function rateLimit(limiter, { keyOf = (request) => request.ip ?? '', isLe
 
 if (isStarted(import.meta.url)) {
   const nodes = await startFarm();
-  const servers = nodes.map((node) => {
-    const app = express();
-    app.use(rateLimit(new RateLimiter(new PaxosKV({ node }), { limit: 10, windowMs: 60_000 })));
-    app.get('/', (_request, response) => void response.send('hello'));
-    return app.listen(0, '127.0.0.1');
-  });
-  await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port);
-  const requests = Array.from({ length: 30 }, (_, index) => fetch(`http://127.0.0.1:${ports[index % 3]}/`));
+  const { urls, close } = await listen(
+    nodes.map((node) => {
+      const app = express();
+      app.use(rateLimit(new RateLimiter(new PaxosKV({ node }), { limit: 10, windowMs: 60_000 })));
+      return app.get('/', (_request, response) => void response.send('hello'));
+    }),
+  );
+  const requests = Array.from({ length: 30 }, (_, index) => fetch(urls[index % 3]));
   const statuses = (await Promise.all(requests)).map(({ status }) => status);
   for (const status of [200, 429]) console.log(`${status}: ${statuses.filter((each) => each === status).length} of 30`);
-  for (const server of servers) server.close().closeAllConnections();
+  close();
   await Promise.all(nodes.map((node) => node.close()));
 }

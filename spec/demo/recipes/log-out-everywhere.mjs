@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import { PaxosKV, PaxosStore } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
+import { listen } from '../../../demo/recipes/farm.mjs';
 import { LogOutEverywhere } from '../../../demo/recipes/log-out-everywhere.mjs';
-import { listen } from './listen.mjs';
 
 const SESSION_MS = 3_600_000;
 
@@ -54,10 +54,10 @@ export async function start(node, emit) {
     request.session.mark = await everywhere.logOut(request.session.user);
     response.sendStatus(204);
   });
-  const port = await listen(app);
+  const { urls } = await listen([app]);
 
   return {
-    port: () => port,
+    url: () => urls[0],
     logOut: async (/** @type {string} */ user) => void (await everywhere.logOut(user)),
     open: (/** @type {string} */ gate) => gates.get(gate)?.(),
     lifetime: (/** @type {string} */ user) => kv.lifetime(['logged out', user]),

@@ -5,10 +5,10 @@ import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.
 jest.setTimeout(90_000);
 
 let servers: [Server, Server, Server];
-let ports: readonly number[];
+let urls: readonly string[];
 beforeEach(async () => {
   servers = await startServers('log-out-everywhere');
-  ports = await Promise.all(servers.map((server) => server.do<number>('port')));
+  urls = await Promise.all(servers.map((server) => server.do<string>('url')));
 });
 endAllAfterEach();
 
@@ -17,7 +17,7 @@ class Device {
   #cookie = '';
 
   async ask(index: number, path: string, method = 'GET'): Promise<Response> {
-    const response = await fetch(`http://127.0.0.1:${ports[index % 3]}${path}`, {
+    const response = await fetch(`${urls[index % 3]}${path}`, {
       method,
       headers: { cookie: this.#cookie },
     });

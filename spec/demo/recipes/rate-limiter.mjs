@@ -1,8 +1,8 @@
 // @ts-check
 import { PaxosKV } from 'connect-paxos';
 import express from 'express';
+import { listen } from '../../../demo/recipes/farm.mjs';
 import { RateLimiter, rateLimit } from '../../../demo/recipes/rate-limiter.mjs';
-import { listen } from './listen.mjs';
 
 /** @param {import('connect-paxos').PaxosNode} node */
 export async function start(node) {
@@ -17,10 +17,10 @@ export async function start(node) {
     rateLimit(limiter, { keyOf, isLenient: true }),
     (_request, response) => void response.send('hello'),
   );
-  const port = await listen(app);
+  const { urls } = await listen([app]);
 
   return {
-    port: () => port,
+    url: () => urls[0],
     take: (/** @type {string} */ client) => short.take(client),
     changes: () => node.status().operations.changes,
     keys: () => kv.keys(),

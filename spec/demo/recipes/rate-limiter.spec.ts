@@ -16,9 +16,9 @@ const counted = (all: readonly number[], one: number): number => all.filter((eac
 describe('the rate limiter', () => {
   it('lets just so many of 300 requests pass that come to three servers at a time', async () => {
     const servers = await startServers('rate-limiter');
-    const ports = await Promise.all(servers.map((server) => server.do<number>('port')));
+    const urls = await Promise.all(servers.map((server) => server.do<string>('url')));
     const ask = async (index: number, client: string, path = '/'): Promise<Response> => {
-      const response = await fetch(`http://127.0.0.1:${ports[index % 3]}${path}?client=${client}`);
+      const response = await fetch(`${urls[index % 3]}${path}?client=${client}`);
       await response.text();
       return response;
     };
