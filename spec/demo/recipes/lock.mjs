@@ -1,5 +1,6 @@
 // @ts-check
 import { PaxosKV } from 'connect-paxos';
+import { changed } from '../../../demo/recipes/changed.mjs';
 import { FencedRegister, Lock } from '../../../demo/recipes/lock.mjs';
 
 /** @param {import('connect-paxos').PaxosNode} node @param {(event: string, payload?: unknown) => void} emit */
@@ -34,5 +35,14 @@ export function start(node, emit) {
     write: (/** @type {unknown} */ value) => account.write(held?.token ?? 0n, value),
     hasLost: () => held?.signal.aborted,
     read: () => account.read(),
+    /** Waits for the end of what has ended already, and of what has ended and begun anew. */
+    waitInVain: async () => {
+      const { signal } = new AbortController();
+      const { version } = await kv.set('a', 1);
+      await kv.delete('a');
+      await changed(kv, 'a', version, signal);
+      await kv.set('a', 1);
+      await changed(kv, 'a', version, signal);
+    },
   };
 }

@@ -45,6 +45,11 @@ describe('the lock', () => {
     expect(BigInt(await stopped.do<string>('acquire', 10_000))).toBeGreaterThan(second);
   });
 
+  it('does not wait for an end that came before the waiting', async () => {
+    const [server] = await startServers('lock');
+    await server.do('waitInVain');
+  });
+
   it('is shown by its demonstration', async () => {
     const lines = (await demonstrate('lock')).trim().split('\n');
     expect(lines.map((line) => line.replace(/^web-[123] /, ''))).toEqual(
