@@ -15,8 +15,8 @@ if (cluster.isPrimary) {
   process.on('disconnect', () => process.exit(0));
   const fork = async () => {
     const worker = cluster.fork();
+    worker.once('exit', (code, signal) => process.send?.({ type: 'exit', how: signal ?? code }));
     const [ready] = await once(worker, 'message');
-    if (ready.type !== 'ready') throw new Error(`a worker said ${JSON.stringify(ready)}`);
     return { worker, port: ready.port };
   };
   let running = await Promise.all(Array.from({ length: workers }, fork));
@@ -37,6 +37,12 @@ if (cluster.isPrimary) {
   const store = new PaxosStore(options);
   store.on('warning', () => undefined);
   const app = express();
+  let isStopping = false;
+  // Or who keeps a connection busy would keep the worker from ending.
+  app.use((_request, response, next) => {
+    if (isStopping) response.set('connection', 'close');
+    next();
+  });
   app.use(session({ store, secret: 'keyboard cat', resave: false, saveUninitialized: false }));
   app.get('/', (request, response) => {
     const { session: mine } = /** @type {any} */ (request);
@@ -50,6 +56,7 @@ if (cluster.isPrimary) {
   process.send?.({ type: 'ready', port: /** @type {any} */ (server.address()).port });
   process.on('message', (message) => {
     if (message !== 'stop') return;
+    isStopping = true;
     server.close(async () => {
       await store.close();
       process.exit(0);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, expect, it } from '@jest/globals';
 import { drawMulticast, drawSecret } from './farm.js';
-import { pause, until } from './waiting.js';
+import { PATIENCE_MS, until } from './waiting.js';
 
 let primary: ChildProcess | null = null;
 
@@ -27,7 +27,7 @@ it("workers of Node's cluster module that are replaced one after the other keep 
   const click = async (): Promise<void> => {
     // A connection of its own for each: the workers take turns.
     const headers = { connection: 'close', ...(cookie === '' ? {} : { cookie }) };
-    const response = await fetch(`http://127.0.0.1:${port}/`, { headers });
+    const response = await fetch(`http://127.0.0.1:${port}/`, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
     expect(response.status).toBe(200);
     cookie ||= response.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '';
     const said = (await response.json()) as { readonly clicks: number; readonly worker: number };
@@ -36,15 +36,22 @@ it("workers of Node's cluster module that are replaced one after the other keep 
     workers.add(said.worker);
   };
   let isReplaced = false;
-  primary.on('message', (message: { readonly type: string }) => {
+  const exits: unknown[] = [];
+  primary.on('message', (message: { readonly type: string; readonly how?: unknown }) => {
     isReplaced ||= message.type === 'replaced';
+    if (message.type === 'exit') exits.push(message.how);
   });
   for (let count = 0; count < 6; count += 1) await click();
   primary.send('replace');
-  while (!isReplaced) {
-    await click();
-    await pause(5);
+  // One after the other: each time until a successor is ready.
+  for (let ended = 1; ended <= 3; ended += 1) {
+    await until(`${ended} workers have ended (${exits})`, async () => {
+      await click();
+      return exits.length >= ended;
+    });
   }
+  await until('all are replaced', () => isReplaced);
+  expect(exits).toEqual([0, 0, 0]);
   const before = clicks;
   await until('users have clicked', async () => {
     await click();
