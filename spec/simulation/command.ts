@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { alter } from './altered.js';
 import { Campaign } from './campaign.js';
+import { CAUGHT_BY } from './caught.js';
 import { type Conditions, formatConditions } from './conditions.js';
 import { Controls, isEveryCaught, tableOf } from './controls.js';
 import { draw } from './diagram.js';
@@ -89,6 +90,7 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
   const controls = new Controls({
     mutants,
     seed: options.seed,
+    ...(options.isQuick && { firstSeeds: CAUGHT_BY }),
     repeat: options.repeat,
     runs: options.runs,
     jobs: options.jobs ?? availableParallelism(),

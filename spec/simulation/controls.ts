@@ -4,6 +4,8 @@ import type { Runner } from './runners.js';
 export interface ControlsOptions {
   readonly mutants: readonly Mutant[];
   readonly seed: number;
+  /** By mutant: a seed to begin with in place of that. */
+  readonly firstSeeds?: Readonly<Record<string, number>>;
   /** Starting seeds for each mutant. */
   readonly repeat: number;
   /** Seeds from each on within which it has to be caught. */
@@ -61,7 +63,8 @@ export class Controls {
   }
 
   async #catch(mutant: Mutant, k: number): Promise<number | null> {
-    const { seed, runs, runnerOf, onDone } = this.#options;
+    const { runs, runnerOf, onDone, firstSeeds } = this.#options;
+    const seed = firstSeeds?.[mutant.name] ?? this.#options.seed;
     const runner = runnerOf(mutant);
     this.#running.add(runner);
     const first = seed + k * STRIDE;

@@ -17,6 +17,7 @@ export const USAGE = `npm run simulate -- [options]
   --controls          runs every mutant until it is caught, from --repeat K seeds on; fails if one is not caught
                       within --runs seeds, default 200
   --repeat K          default 1
+  --quick             begins each mutant at the seed that caught it when that was last written down, which most often does
 
 A run that fails is made smaller and drawn:
   --no-shrink         leaves it at the seed
@@ -44,6 +45,7 @@ export interface Options {
   readonly mutant: Mutant | null;
   readonly task: 'simulate' | 'controls' | 'mutants' | 'help';
   readonly repeat: number;
+  readonly isQuick: boolean;
   readonly isShrunk: boolean;
   readonly shrinkMs: number;
   readonly isOfAllKeys: boolean;
@@ -72,6 +74,7 @@ export function parseOptions(args: readonly string[]): Options {
       mutants: { type: 'boolean', default: false },
       controls: { type: 'boolean', default: false },
       repeat: { type: 'string', default: '1' },
+      quick: { type: 'boolean', default: false },
       shrink: { type: 'boolean', default: false },
       'no-shrink': { type: 'boolean', default: false },
       'shrink-seconds': { type: 'string', default: '60' },
@@ -88,6 +91,7 @@ export function parseOptions(args: readonly string[]): Options {
   const isEndless = values.minutes !== undefined && !isOfControls;
   const runs = values.runs ?? (isOfControls ? String(RUNS_OF_CONTROLS) : isEndless ? null : '1');
   if (values.shrink && values['no-shrink']) throw new Error('--shrink and --no-shrink contradict each other');
+  if (values.quick && !isOfControls) throw new Error('--quick goes with --controls');
   if (isOfControls && values.mutant !== undefined) throw new Error('--controls runs every mutant; leave out --mutant');
   const mutant = values.mutant === undefined ? null : mutantOf(values.mutant);
   const options: Options = {
@@ -101,6 +105,7 @@ export function parseOptions(args: readonly string[]): Options {
     mutant,
     task: values.help ? 'help' : values.mutants ? 'mutants' : isOfControls ? 'controls' : 'simulate',
     repeat: whole('repeat', values.repeat, 1),
+    isQuick: values.quick,
     isShrunk: !values['no-shrink'] && (values.shrink || kept === undefined),
     shrinkMs: 1000 * positive('shrink-seconds', values['shrink-seconds']),
     isOfAllKeys: values['all-keys'],
