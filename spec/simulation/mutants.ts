@@ -975,19 +975,6 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'half-read-memory-has-a-place',
-    breaks: "a memory is a slot's when it is complete, and not before",
-    conditions: { ...DURABLE, faults: ['disk lost', 'isolate', 'isolate', 'kill', 'kill', 'kill'], faultMs: 1000 },
-    edits: [
-      { file: 'node/voter', from: 'slot: 0, generation: 0 }', to: '}' },
-      {
-        file: 'node/node',
-        from: 'this.#settings.cluster, view, votingSlot, number',
-        to: 'this.#settings.cluster, view, this.#membership.slot, number',
-      },
-    ],
-  },
-  {
     name: 'generation-given-again',
     breaks: 'a slot that was given up and comes back gets a generation that it has never had',
     conditions: { ...RESIZED, learners: 1, sizes: [1, 2, 3] },
