@@ -1,10 +1,8 @@
 import { ConfigError, ValueTooLargeError } from '../errors.js';
+import { isTooLong, isWellFormed, MAX_KEY_SIZE } from '../node/register-key.js';
 
 /** Names an entry of a bucket: a string, or a list of strings and numbers, of which prefixes can be asked for. */
 export type Key = string | readonly (string | number)[];
-
-/** Longest register key, `<bucket>/<id>`, in bytes of UTF-8. */
-export const MAX_KEY_SIZE = 1024;
 
 /**
  * An id begins with what its key is. In a list each part ends with two NULs, and a NUL within a part is followed by U+0001:
@@ -58,18 +56,12 @@ function endOfPart(text: string): number {
 /** @throws ValueTooLargeError if the whole is longer than a register's key may be */
 export function registerKey(bucket: string, id: string): string {
   const key = `${bucket}/${id}`;
-  // A character takes at most three bytes, so a short key needs no counting.
-  if (key.length * 3 > MAX_KEY_SIZE && Buffer.byteLength(key) > MAX_KEY_SIZE) {
+  if (isTooLong(key)) {
     throw new ValueTooLargeError(
       `The key is too long: with its bucket it may take ${MAX_KEY_SIZE} bytes, and it takes ${Buffer.byteLength(key)}.`,
     );
   }
   return key;
-}
-
-/** Whether a string can be told apart from all others once it is UTF-8: no half of a surrogate pair alone. */
-export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
 }
 
 function parts(key: unknown): readonly unknown[] {

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { ConfigError } from '../errors.js';
+import { isWellFormed } from '../node/register-key.js';
 import type { Consistency, OperationOptions } from '../node/registers.js';
 import type { Key } from './key.js';
-import { isWellFormed } from './key.js';
 import type { Lease } from './lease.js';
 
 /**

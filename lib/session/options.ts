@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import { ConfigError } from '../errors.js';
+import { isWellFormed } from '../node/register-key.js';
 import type { Consistency } from '../node/registers.js';
 import { encode } from './bytes.js';
 import type { FieldConflict } from './merge.js';
@@ -62,9 +63,6 @@ export interface SessionRules {
   readonly maxValueSize: number;
 }
 
-/** Longest key, `<prefix>/<sid>`, in bytes of UTF-8. */
-export const MAX_KEY_SIZE = 1024;
-
 const DAY_S = 86_400;
 
 /** Names of the {@link SessionOptions} that are the store's alone; what else it is given is for its node. */
@@ -105,11 +103,6 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
     consistency: reads === 'local' ? 'local' : 'quorum',
     maxValueSize,
   };
-}
-
-/** Whether a string can be told apart from all others once it is UTF-8: no half of a surrogate pair alone. */
-export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
 }
 
 function check(name: string, got: unknown, isGood: boolean, takes: string): void {

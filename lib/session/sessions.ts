@@ -1,8 +1,9 @@
 import type { SessionData } from 'express-session';
 import { ConfigError, OutcomeUnknownError, ValueTooLargeError } from '../errors.js';
+import { isTooLong, isWellFormed, MAX_KEY_SIZE } from '../node/register-key.js';
 import type { OperationOptions, Registers } from '../node/registers.js';
 import type { Change, Changed, State } from '../paxos/index.js';
-import { encode, sameBytes } from './bytes.js';
+import { sameBytes } from './bytes.js';
 import {
   destroyChange,
   type LateReason,
@@ -18,7 +19,7 @@ import { cookieExpiresMs, cookieOf, decodeCookie, encodeCookie, expiryOf, handed
 import { forEachOf } from './for-each.js';
 import { InTurn } from './in-turn.js';
 import { type Fields, merge } from './merge.js';
-import { isWellFormed, MAX_KEY_SIZE, type SessionRules } from './options.js';
+import type { SessionRules } from './options.js';
 import { type Base, Origin, type UnknownWrite } from './origin.js';
 import { dataOf, deserialize, serialize } from './serializer.js';
 
@@ -251,8 +252,7 @@ export class Sessions {
       throw new ConfigError('The session id is not well-formed Unicode; let genid return whole characters.');
     }
     const key = `${this.#rules.prefix}/${sid}`;
-    // A character takes at most three bytes, so a short key needs no counting.
-    if (key.length * 3 > MAX_KEY_SIZE && encode(key).length > MAX_KEY_SIZE) {
+    if (isTooLong(key)) {
       throw new ValueTooLargeError(
         `The session id is too long: with its prefix it may take ${MAX_KEY_SIZE} bytes; let genid return shorter ones.`,
       );

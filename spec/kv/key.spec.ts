@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { idOf, idPrefixOf, type Key, keyOf, MAX_KEY_SIZE, registerKey } from '../../lib/kv/key.js';
+import { idOf, idPrefixOf, type Key, keyOf, registerKey } from '../../lib/kv/key.js';
+import { MAX_KEY_SIZE } from '../../lib/node/register-key.js';
 import { withCode } from './memory-node.js';
 
 /** Text in which the marks of the encoding are frequent. */
