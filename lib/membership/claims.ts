@@ -15,6 +15,8 @@ export interface ClaimsSetup {
 /** What a process is to be written into the slot's register as. */
 export interface Claim {
   readonly slot: number;
+  /** See {@link Config.since}. */
+  readonly since: number;
   readonly holder: Holder;
 }
 
@@ -154,11 +156,12 @@ export class Claims {
     this.#isUnderWay = true;
     this.#nextMs = nowMs + CLAIM_INTERVAL_MS * (1 + this.#setup.random());
     const { process, name } = this.#setup;
+    const since = configOf(view).since[slot - 1] ?? 0;
     // Whom the formation named stands in no register, and in no view either once its slot was given up; its generation
     // must not come again.
-    const formed = configOf(view).version > 0 ? 1 : 0;
+    const formed = since > 0 ? 1 : 0;
     const generation = (view.holders[slot - 1]?.generation ?? formed) + 1;
-    return { slot, holder: { process, generation, name } };
+    return { slot, since, holder: { process, generation, name } };
   }
 
   /** The claim under way has come to its end, or nobody knows to which. */

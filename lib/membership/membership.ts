@@ -321,9 +321,10 @@ export class Membership {
   }
 
   /** It was agreed on who holds the slot that was claimed: this process or another. */
-  claimed(slot: number, holder: Holder, now: MembershipInstant): Directive[] {
+  claimed({ slot, since, holder }: Claim, now: MembershipInstant): Directive[] {
     this.#claims.ended();
-    if (this.#view === null) return [];
+    // What became of slots that were given up, or have come back, since then is in the views of those who know.
+    if (this.#view === null || configOf(this.#view).since[slot - 1] !== since) return [];
     const holders = this.#view.holders.map((held, index) => (index === slot - 1 ? holder : held));
     return this.#merge({ ...this.#view, holders }, now);
   }
@@ -716,7 +717,7 @@ export class Membership {
     const merged = mergeViews(this.#view, view);
     if (merged === this.#view) return [];
     const before = this.#slot;
-    const left = this.#view.holders;
+    const { holders: left, config } = this.#view;
     const isDropped = before > merged.holders.length;
     // The memory of a slot that there is no more is in those that are left.
     const isOfUse = this.#isRecovered && !isDropped;
@@ -725,7 +726,9 @@ export class Membership {
     for (const process of this.#ended) if (slotOf(merged, process) === 0) this.#ended.delete(process);
     this.#claims.see(merged, false, now.monotonicMs);
     // A second slot that an earlier claim brings is not worth the memory of the first: it stays open.
-    if (before === 0 || !this.#isSelf(merged.holders[before - 1]?.process ?? 0)) {
+    // And the memory of one generation is not that of another, which an earlier process with this one's number may have.
+    const ours = merged.holders[before - 1];
+    if (ours == null || !this.#isSelf(ours.process) || ours.generation !== left[before - 1]?.generation) {
       this.#slot = this.#hasResigned ? 0 : slotOf(merged, this.#setup.process);
       this.#voter = 0;
     }
@@ -735,7 +738,8 @@ export class Membership {
       this.#copied = 0;
       if (before > 0) directives.push({ kind: 'fenced', held });
       if (before > 0 && !isDropped) directives.push(this.#fencedWarning(before, merged));
-      this.#predecessor = predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]);
+      const isOfOne = (merged.config?.since[this.#slot - 1] ?? 0) <= (config?.version ?? 0);
+      this.#predecessor = isOfOne ? predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]) : 0;
     }
     directives.push({ kind: 'grown' });
     if (this.#slot > 0 && this.#slot !== before) directives.push({ kind: 'recover' });

@@ -25,27 +25,30 @@ export function targetOf({ sizes, slots }: Config): number {
  * another one and can't turn back.
  */
 export function configTowards(config: Config, size: number): Config | null {
-  const version = config.version + 1;
   const [before] = config.sizes;
   if (targetOf(config) === size || stageOf(config) === 'copying') return null;
-  if (size > before) return { version, sizes: [before], slots: size };
+  if (size > before) return followed(config, [before], size);
   // Whom the slots were gathered for that are not wanted any more.
-  if (stageOf(config) === 'gathering') return { version, sizes: [before], slots: before };
-  return { version, sizes: [before, size], slots: before };
+  if (stageOf(config) === 'gathering') return followed(config, [before], before);
+  return followed(config, [before, size], before);
 }
 
 /** The step that follows, whoever wanted the change; `null` if there is none. */
 export function configAfter(config: Config): Config | null {
-  const version = config.version + 1;
   const size = targetOf(config);
   switch (stageOf(config)) {
     case 'stable':
       return null;
     case 'gathering':
-      return { version, sizes: [config.sizes[0], size], slots: size };
+      return followed(config, [config.sizes[0], size], size);
     case 'copying':
-      return { version, sizes: [size], slots: size };
+      return followed(config, [size], size);
   }
+}
+
+function followed(before: Config, sizes: Config['sizes'], slots: number): Config {
+  const version = before.version + 1;
+  return { version, sizes, slots, since: Array.from({ length: slots }, (_, index) => before.since[index] ?? version) };
 }
 
 /** Of two voters that could take the next step, each leaves it so long to those with a lower slot. */

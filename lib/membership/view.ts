@@ -16,6 +16,11 @@ export interface Config {
   readonly sizes: readonly [number] | readonly [number, number];
   /** Slots that there are, at least as many as the greatest size: those beyond it get holders, and do not count yet. */
   readonly slots: number;
+  /**
+   * Of each slot, the version from which on it has been there without a break; 0: since the formation. Its holders of
+   * before that are none any more.
+   */
+  readonly since: readonly number[];
 }
 
 /** Who votes: the slots of one formation of the farm, as one process knows them. */
@@ -32,7 +37,7 @@ export interface View {
 
 /** What decides in that view. */
 export function configOf({ holders, config }: View): Config {
-  return config ?? { version: 0, sizes: [holders.length], slots: holders.length };
+  return config ?? { version: 0, sizes: [holders.length], slots: holders.length, since: holders.map(() => 0) };
 }
 
 /** Whether `a` stays when the two meet. */
@@ -42,19 +47,21 @@ export function isOlder(a: View, b: View): boolean {
 
 /**
  * What two processes of one formation know of it, together: the newest config, and of each slot that is in it the newest
- * generation. Within one config slots only gain holders, so the result does not depend on who learns what first.
+ * generation. For as long as a slot is there it only gains holders, so the result does not depend on who learns what
+ * first.
  *
- * A slot that is vacant under the newer config stays so: it was given up, perhaps, and has come back, and whoever held it
- * before, and has missed that, has not the memory that goes with it now.
+ * Of a slot that was given up, and has come back, the holders of before don't count: whoever held it, and has missed that,
+ * has not the memory that goes with it now.
  */
 export function mergeViews(a: View, b: View): View {
   const [versionOfA, versionOfB] = [configOf(a).version, configOf(b).version];
   const [older, newer] = versionOfB > versionOfA ? [a, b] : [b, a];
-  const isOfOne = versionOfA === versionOfB;
-  const holders = Array.from({ length: configOf(newer).slots }, (_, index) => {
+  const { slots, since } = configOf(newer);
+  const versionOfOlder = Math.min(versionOfA, versionOfB);
+  const holders = Array.from({ length: slots }, (_, index) => {
     const held = newer.holders[index] ?? null;
+    if ((since[index] ?? 0) > versionOfOlder) return held;
     const known = older.holders[index] ?? null;
-    if (held === null && !isOfOne) return null;
     return (known?.generation ?? 0) > (held?.generation ?? 0) ? known : held;
   });
   const isSame = newer === a && holders.every((holder, index) => holder === a.holders[index]);

@@ -1,6 +1,6 @@
-import type { Holder } from '../membership/index.js';
+import type { Claim } from '../membership/index.js';
 import { type Change, type Electorate, FOREVER, NO_BYTES } from '../paxos/index.js';
-import { readHolder } from './holder.js';
+import { isWholeWithin, readHolder } from './holder.js';
 
 /** Registers in which the slots' holders are agreed on. Their bucket has no name, so no user's key is in it. */
 const PREFIX = '/slot/';
@@ -31,27 +31,42 @@ export function votersOf(key: string, electorate: Electorate, also: readonly num
   };
 }
 
+/** Who holds a slot, and from which version of the config on that slot has been there. */
+export type Tenure = Pick<Claim, 'since' | 'holder'>;
+
 /**
  * Takes the slot unless it has gone to a newer generation than the claimant knows of: the first to be chosen holds it. While
- * nothing is written there, the holder is the one whom the formation named. Gives the holder; throws if no claim can be
- * read.
+ * nothing is written there, the holder is the one whom the formation named. Who held the slot before it was given up, and
+ * came back, holds it no more; but no generation comes again. Gives who holds it; throws if no claim can be read.
  */
-export function claimChange(holder: Holder): Change<Holder> {
-  const encoded = new TextEncoder().encode(JSON.stringify(holder));
+export function claimChange({ since, holder }: Tenure): Change<Tenure> {
   return {
     bound: FOREVER,
     mayRemove: false,
     seals: false,
     apply: (current) => {
-      const held = current.value === null ? null : holderOf(current.value);
-      if (held !== null && held.generation >= holder.generation) return { write: null, result: held };
-      return { write: { value: encoded, attributes: NO_BYTES, until: FOREVER }, result: holder };
+      const standing = current.value === null ? null : tenureIn(current.value);
+      if (standing !== null && isBefore({ since, holder }, standing)) return { write: null, result: standing };
+      const generation = Math.max(holder.generation, (standing?.holder.generation ?? 0) + 1);
+      const result = { since, holder: { ...holder, generation } };
+      const value = new TextEncoder().encode(JSON.stringify({ ...result.holder, since }));
+      return { write: { value, attributes: NO_BYTES, until: FOREVER }, result };
     },
   };
 }
 
-function holderOf(value: Uint8Array): Holder {
-  const holder = readHolder(JSON.parse(new TextDecoder().decode(value)));
-  if (holder === null) throw new TypeError('the slot is claimed by something that is no process');
-  return holder;
+/** Whether the claim comes too late for what stands. */
+function isBefore(claim: Tenure, standing: Tenure): boolean {
+  if (standing.since !== claim.since) return standing.since > claim.since;
+  return standing.holder.generation >= claim.holder.generation;
+}
+
+function tenureIn(value: Uint8Array): Tenure {
+  const stored: unknown = JSON.parse(new TextDecoder().decode(value));
+  const holder = readHolder(stored);
+  // The first versions did not write it: a farm had the slots that it was formed with.
+  const { since = 0 } = (stored ?? {}) as { readonly since?: unknown };
+  const isVersion = since === 0 || isWholeWithin(since, Number.MAX_SAFE_INTEGER);
+  if (holder === null || !isVersion) throw new TypeError('the slot is claimed by something that is no process');
+  return { since, holder };
 }

@@ -36,10 +36,15 @@ function configIn(value: Uint8Array): Config {
 /** A config, if that is one: whatever a register or a disk holds must not get into a view, which all are sent. */
 export function readConfig(value: unknown): Config | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { version, sizes, slots } = value as Partial<Record<keyof Config, unknown>>;
+  const { version, sizes, slots, since } = value as Partial<Record<keyof Config, unknown>>;
   if (!isWholeWithin(version, Number.MAX_SAFE_INTEGER) || !isWholeWithin(slots, LIMITS.slots)) return null;
   if (!Array.isArray(sizes) || !sizes.every((size): size is number => isWholeWithin(size, slots))) return null;
   const [before, after] = sizes;
   if (before === undefined || sizes.length > 2) return null;
-  return { version, slots, sizes: after === undefined ? [before] : [before, after] };
+  if (!Array.isArray(since) || !isSince(since, version, slots)) return null;
+  return { version, slots, since, sizes: after === undefined ? [before] : [before, after] };
+}
+
+function isSince(since: readonly unknown[], version: number, slots: number): since is number[] {
+  return since.length === slots && since.every((each) => each === 0 || isWholeWithin(each, version));
 }

@@ -1020,11 +1020,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   #claim(claim: Claim): void {
-    const { slot, holder } = claim;
-    this.change(slotKey(slot), claimChange(holder)).then(
+    const { slot } = claim;
+    this.change(slotKey(slot), claimChange(claim)).then(
       ({ result }) => {
         this.#link?.flushQueued();
-        this.#obey(this.#membership.claimed(slot, result, this.#now()));
+        this.#obey(this.#membership.claimed({ slot, ...result }, this.#now()));
       },
       // It is tried again at intervals for as long as the slot is open.
       (error: unknown) => {

@@ -454,12 +454,14 @@ function view(value: unknown): View {
 }
 
 function config(value: unknown, holders: number): Config {
-  const f = list(value, 1, 4, 'config');
+  const f = list(value, 1, 4 + holders, 'config');
   const version = integer(f[0], 1, Number.MAX_SAFE_INTEGER, 'version');
   const slots = integer(f[1], holders, holders, 'slots');
   const before = integer(f[2], 1, slots, 'size');
-  if (f.length === 3) return { version, slots, sizes: [before] };
-  return { version, slots, sizes: [before, integer(f[3], 1, slots, 'size')] };
+  const after = integer(f[3], 0, slots, 'size');
+  if (f.length !== 4 + slots) throw new Malformed('config');
+  const since = f.slice(4).map((each) => integer(each, 0, version, 'since'));
+  return { version, slots, since, sizes: after === 0 ? [before] : [before, after] };
 }
 
 function holder(value: unknown): Holder | null {

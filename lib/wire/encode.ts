@@ -232,6 +232,9 @@ function keptFields(records: readonly Kept[]): Field[] {
 function viewFields(view: View): Field[] {
   const holders = view.holders.map((holder) => holder && [holder.process, holder.generation, holder.name]);
   const fields: Field[] = [view.incarnation, view.formedAtMs, holders];
-  if (view.config !== undefined) fields.push([view.config.version, view.config.slots, ...view.config.sizes]);
+  if (view.config !== undefined) {
+    const { version, slots, sizes, since } = view.config;
+    fields.push([version, slots, sizes[0], sizes[1] ?? 0, ...since]);
+  }
   return fields;
 }

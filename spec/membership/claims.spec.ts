@@ -45,7 +45,7 @@ describe('claims', () => {
     const { claims, pass, next } = claimant(viewOf(holder(1), holder(2), holder(3, 4)), [1, 2]);
     pass(4000);
     const claim = next();
-    expect(claim).toEqual({ slot: 3, holder: { process: OWN, generation: 5, name: 'host-9' } });
+    expect(claim).toEqual({ slot: 3, since: 0, holder: { process: OWN, generation: 5, name: 'host-9' } });
     pass(4000);
     expect(next()).toBeNull();
     claims.ended();
@@ -53,10 +53,10 @@ describe('claims', () => {
   });
 
   it('a slot that was given up and comes back, in a generation that the formation has not given', () => {
-    const view = { ...viewOf(holder(1), null), config: { version: 2, sizes: [1], slots: 2 } } as const;
+    const view = { ...viewOf(holder(1), null), config: { version: 2, sizes: [1], slots: 2, since: [0, 2] } } as const;
     const { pass, next } = claimant(view, [1]);
     pass(5000);
-    expect(next()).toMatchObject({ slot: 2, holder: { generation: 2 } });
+    expect(next()).toMatchObject({ slot: 2, since: 2, holder: { generation: 2 } });
   });
 
   it('nothing while no majority of the other slots is heard', () => {

@@ -39,7 +39,7 @@ export class Company {
   recoveryMs = 50;
   readonly #random: () => number;
   /** What the slots' registers hold. */
-  readonly #slots = new Map<number, Holder>();
+  readonly #slots = new Map<number, Claim>();
   #recovering: { member: Member; atMs: number }[] = [];
   #letters: Letter[] = [];
   #numbers = 0;
@@ -150,9 +150,10 @@ export class Company {
 
   /** It was agreed, long ago perhaps, who holds the slot; the others hear of it by the first of them. */
   decide(slot: number, holder: Holder): void {
-    this.#slots.set(slot, holder);
+    const claim = { slot, since: 0, holder };
+    this.#slots.set(slot, claim);
     const [member] = this.members;
-    if (member !== undefined) this.#obey(member, member.membership.claimed(slot, holder, this.#instant()));
+    if (member !== undefined) this.#obey(member, member.membership.claimed(claim, this.#instant()));
   }
 
   /** The round on the slot's register, at one stroke: it takes a majority of the other slots' holders that vote. */
@@ -171,9 +172,9 @@ export class Company {
       return;
     }
     const held = this.#slots.get(claim.slot);
-    const holder = held !== undefined && held.generation >= claim.holder.generation ? held : claim.holder;
-    this.#slots.set(claim.slot, holder);
-    this.#obey(member, member.membership.claimed(claim.slot, holder, this.#instant()));
+    const standing = held !== undefined && held.holder.generation >= claim.holder.generation ? held : claim;
+    this.#slots.set(claim.slot, standing);
+    this.#obey(member, member.membership.claimed(standing, this.#instant()));
   }
 
   #post(from: number, to: number, message: MembershipMessage): void {

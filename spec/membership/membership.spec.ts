@@ -600,6 +600,16 @@ describe('a process whose memory outlives it', () => {
     expect(again.membership.number).toBe(again.process);
   });
 
+  it('has not the memory of a later generation, though the process before it had that slot once more', () => {
+    const company = new Company();
+    const [, , third] = durable(company);
+    third.isAlive = false;
+    company.decide(3, { process: third.process, generation: 3, name: 'the same' });
+    const again = company.revive(third);
+    company.until(() => again.membership.phase === 'learner', 1000);
+    expect(again).toMatchObject({ fenced: 1, warnings: ['fenced'] });
+  });
+
   it('keeps its slot for a while by a good-bye, and its farm for ever', () => {
     const company = new Company();
     const members = durable(company);

@@ -15,7 +15,7 @@ import { isQuorum } from '../../lib/paxos/index.js';
 
 /** All configs from a farm of `from` voters on the way to `to`. */
 function way(from: number, to: number): Config[] {
-  const configs: Config[] = [{ version: 0, sizes: [from], slots: from }];
+  const configs = [configOf({ incarnation: 1, formedAtMs: 1, holders: Array.from({ length: from }, () => null) })];
   for (;;) {
     const last = configs.at(-1) as Config;
     const next = configAfter(last) ?? configTowards(last, to);
@@ -61,9 +61,9 @@ describe('from one size to another', () => {
 
   it('turns back while slots are gathered, and not later', () => {
     const [, gathering, copying] = way(3, 5) as [Config, Config, Config];
-    expect(configTowards(gathering, 3)).toEqual({ version: 2, sizes: [3], slots: 3 });
-    expect(configTowards(gathering, 2)).toEqual({ version: 2, sizes: [3], slots: 3 });
-    expect(configTowards(gathering, 7)).toEqual({ version: 2, sizes: [3], slots: 7 });
+    expect(configTowards(gathering, 3)).toEqual({ version: 2, sizes: [3], slots: 3, since: [0, 0, 0] });
+    expect(configTowards(gathering, 2)).toEqual({ version: 2, sizes: [3], slots: 3, since: [0, 0, 0] });
+    expect(configTowards(gathering, 7)).toEqual({ version: 2, sizes: [3], slots: 7, since: [0, 0, 0, 1, 1, 2, 2] });
     expect(configTowards(gathering, 5)).toBeNull();
     expect(configTowards(copying, 3)).toBeNull();
   });
@@ -72,21 +72,29 @@ describe('from one size to another', () => {
 describe('views of a farm whose size is changed', () => {
   const holders = [1, 2, 3, 4, 5].map((process) => ({ process, generation: 1, name: `host-${process}` }));
   const five: View = { incarnation: 1, formedAtMs: 1, holders };
-  const three: View = { ...five, holders: holders.slice(0, 3), config: { version: 2, sizes: [3], slots: 3 } };
+  const three: View = {
+    ...five,
+    holders: holders.slice(0, 3),
+    config: { version: 2, sizes: [3], slots: 3, since: [0, 0, 0] },
+  };
 
   it('merge to the newest config, and to the slots that are in it, whoever learns what first', () => {
     expect(mergeViews(five, three)).toEqual(three);
     expect(mergeViews(three, five)).toBe(three);
-    const again: View = { ...three, holders: [...three.holders, null], config: { version: 3, sizes: [3], slots: 4 } };
+    const again: View = {
+      ...three,
+      holders: [...three.holders, null],
+      config: { version: 3, sizes: [3], slots: 4, since: [0, 0, 0, 3] },
+    };
     expect(mergeViews(three, again)).toEqual(again);
     expect(mergeViews(again, three)).toBe(again);
   });
 
   it('do not bring back a holder who has missed that its slot was given up', () => {
-    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3 } };
+    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3, since: [0, 0, 0] } };
     const after: View = {
       ...before,
-      config: { version: 3, sizes: [1], slots: 2 },
+      config: { version: 3, sizes: [1], slots: 2, since: [0, 3] },
       holders: [before.holders[0] ?? null, null],
     };
     expect(mergeViews(after, before)).toBe(after);
@@ -97,17 +105,28 @@ describe('views of a farm whose size is changed', () => {
     expect(mergeViews(after, taken)).toEqual(taken);
   });
 
+  it('keep who holds a slot that has been there all along, though the config went on meanwhile', () => {
+    const [first = null] = three.holders;
+    const holder = { process: 9, generation: 2, name: 'nine' };
+    const gathering = { version: 3, sizes: [1], slots: 3, since: [0, 3, 3] } as const;
+    const taken: View = { ...three, config: gathering, holders: [first, holder, null] };
+    const fewer: View = { ...taken, config: configTowards(gathering, 2) as Config, holders: [first, null] };
+    const known = { ...fewer, holders: [first, holder] };
+    expect(mergeViews(taken, fewer)).toEqual(known);
+    expect(mergeViews(fewer, taken)).toEqual(known);
+  });
+
   it('follow the config step by step: of a later one others tell', () => {
-    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3 } };
-    const next = { version: 2, sizes: [1], slots: 1 } as const;
+    const before: View = { ...three, config: { version: 1, sizes: [3, 1], slots: 3, since: [0, 0, 0] } };
+    const next = { version: 2, sizes: [1], slots: 1, since: [0] } as const;
     expect(stepView(before, next)).toEqual({ ...before, config: next, holders: before.holders.slice(0, 1) });
-    expect(stepView(before, { version: 3, sizes: [1], slots: 2 })).toBeNull();
+    expect(stepView(before, { version: 3, sizes: [1], slots: 2, since: [0, 0] })).toBeNull();
   });
 
   it('have vectors of their own', () => {
-    const copying: View = { ...five, config: { version: 1, sizes: [5, 3], slots: 5 } };
-    const sameHolders: View = { ...five, config: { version: 2, sizes: [5], slots: 5 } };
+    const copying: View = { ...five, config: { version: 1, sizes: [5, 3], slots: 5, since: [0, 0, 0, 0, 0] } };
+    const sameHolders: View = { ...five, config: { version: 2, sizes: [5], slots: 5, since: [0, 0, 0, 0, 0] } };
     expect(new Set([five, copying, sameHolders].map(vectorOf)).size).toBe(3);
-    expect(configOf(five)).toEqual({ version: 0, sizes: [5], slots: 5 });
+    expect(configOf(five)).toEqual({ version: 0, sizes: [5], slots: 5, since: [0, 0, 0, 0, 0] });
   });
 });

@@ -728,7 +728,7 @@ export const mutants: readonly Mutant[] = [
       {
         file: 'membership/membership',
         from: "return claim === null ? [] : [{ kind: 'claim', claim }];",
-        to: "return claim === null ? [] : [...this.claimed(claim.slot, claim.holder, now), { kind: 'claim', claim }];",
+        to: "return claim === null ? [] : [...this.claimed(claim, now), { kind: 'claim', claim }];",
       },
     ],
   },
@@ -871,7 +871,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'node/claim',
-        from: 'if (held !== null && held.generation >= holder.generation)',
+        from: 'if (standing !== null && isBefore({ since, holder }, standing))',
         to: 'if (false)',
       },
     ],
@@ -903,13 +903,13 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'membership/resizing',
-        from: 'return { version, sizes: [before, size], slots: before };',
-        to: 'return { version, sizes: [size], slots: size };',
+        from: 'return followed(config, [before, size], before);',
+        to: 'return followed(config, [size], size);',
       },
       {
         file: 'membership/resizing',
-        from: 'return { version, sizes: [config.sizes[0], size], slots: size };',
-        to: 'return { version, sizes: [size], slots: size };',
+        from: 'return followed(config, [config.sizes[0], size], size);',
+        to: 'return followed(config, [size], size);',
       },
     ],
   },
@@ -981,9 +981,19 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'membership/claims',
-        from: 'const formed = configOf(view).version > 0 ? 1 : 0;',
+        from: 'const formed = since > 0 ? 1 : 0;',
         to: 'const formed = 0;',
       },
+    ],
+  },
+  {
+    name: 'slot-back-with-its-holder',
+    breaks: 'whoever held a slot before it was given up is not its holder when it comes back',
+    conditions: { ...RESIZED, learners: 2, sizes: [1, 2, 3] },
+    edits: [
+      { file: 'membership/view', from: '(since[index] ?? 0) > versionOfOlder', to: 'false' },
+      { file: 'node/claim', from: 'standing.since !== claim.since', to: 'false' },
+      { file: 'membership/membership', from: 'configOf(this.#view).since[slot - 1] !== since', to: 'false' },
     ],
   },
   {

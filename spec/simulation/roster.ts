@@ -1,5 +1,6 @@
 import { NoQuorumError } from '../../lib/errors.js';
 import { type Claim, Claims, type Config, configAfter, Membership } from '../../lib/membership/index.js';
+import type { Tenure } from '../../lib/node/claim.js';
 import { CONFIG_KEY } from '../../lib/node/config.js';
 import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
@@ -60,16 +61,18 @@ export class Roster {
     Claims.prototype.next = function (this: Claims, nowMs) {
       const claim = next.call(this, nowMs);
       if (claim !== null) {
-        claims.add(claim);
-        latest = claim;
+        // In a slot that came back the register knows what its generation is to be.
+        const generation = claim.since > 0 ? Number.POSITIVE_INFINITY : claim.holder.generation;
+        latest = { ...claim, holder: { ...claim.holder, generation } };
+        claims.add(latest);
         world.count('claim');
         world.note(`claims slot ${claim.slot}, generation ${claim.holder.generation}`);
       }
       return claim;
     };
-    Membership.prototype.claimed = function (this: Membership, slot, holder, now) {
+    Membership.prototype.claimed = function (this: Membership, claim, now) {
       world.count('claim decided');
-      return claimed.call(this, slot, holder, now);
+      return claimed.call(this, claim, now);
     };
     Operations.prototype.change = function <R>(this: Operations, key: string, what: Change<R>, timeoutMs: number) {
       const changed = change.call(this, key, what, timeoutMs) as Promise<Changed<R>>;
@@ -77,9 +80,15 @@ export class Roster {
       // Made at once, and by nobody else.
       const claim = key.startsWith('/slot/') ? latest : null;
       if (claim !== null) {
-        changed.catch((error) => {
-          if (error instanceof NoQuorumError) claims.delete(claim);
-        });
+        changed.then(
+          ({ result }) => {
+            claims.delete(claim);
+            claims.add({ slot: claim.slot, ...(result as Tenure) });
+          },
+          (error) => {
+            if (error instanceof NoQuorumError) claims.delete(claim);
+          },
+        );
       }
       return changed;
     };

@@ -44,9 +44,10 @@ export class Usurpations {
     const { world, plan } = this.#simulation;
     const { claimed, configured, receive } = Membership.prototype;
     const { ms } = Patience.prototype;
-    Membership.prototype.claimed = function (this: Membership, slot, holder, now) {
+    Membership.prototype.claimed = function (this: Membership, claim, now) {
+      const { slot, holder } = claim;
       if (world.running?.name === holder.name) usurpations.#decided(slot, holder, world.running);
-      return claimed.call(this, slot, holder, now);
+      return claimed.call(this, claim, now);
     };
     Membership.prototype.configured = function (this: Membership, config, now) {
       usurpations.#configured(config);

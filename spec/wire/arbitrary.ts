@@ -73,14 +73,17 @@ export const view: fc.Arbitrary<View> = fc
     incarnation: number48,
     formedAtMs: natural,
     holders,
-    change: fc.option(fc.record({ version: fc.integer({ min: 1 }), before: size, after: fc.option(size) })),
+    change: fc.option(
+      fc.record({ version: fc.integer({ min: 1 }), before: size, after: fc.option(size), since: fc.nat() }),
+    ),
   })
   .map(({ change, ...formed }) => {
     if (change === null) return formed;
     const slots = formed.holders.length;
     const before = 1 + (change.before % slots);
     const sizes: Config['sizes'] = change.after === null ? [before] : [before, 1 + (change.after % slots)];
-    return { ...formed, config: { version: change.version, sizes, slots } };
+    const since = formed.holders.map((_, index) => (index < before ? 0 : Math.min(change.since, change.version)));
+    return { ...formed, config: { version: change.version, sizes, slots, since } };
   });
 
 /** Nothing is accepted above what is promised. */

@@ -121,6 +121,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
   open: LIMITS.slots,
   ended: LIMITS.slots,
   sizes: 2,
+  since: LIMITS.slots,
 };
 
 /** What is wrong with what the decoder gave: `null` if nothing. Says nothing of how it came about. */
