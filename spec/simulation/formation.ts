@@ -48,6 +48,12 @@ const CALM = {
   earlyLearners: 0,
 };
 
+/**
+ * Whoever comes when there is a farm, and is cut off while it seeks, could form a second one with others like it, if they
+ * are enough: that is not what is looked for. So it waits for all N, which they are not.
+ */
+export const LATE = { bootstrap: false, formationGraceMs: 3_600_000 };
+
 /** Where two halves could each form a farm if it took a bare majority, and would if it were enough. */
 const APART = { ...CALM, troubleMs: 3000, isCut: true, isBootstrap: false, formationGraceMs: 30_000 };
 
@@ -101,9 +107,11 @@ export class Formation {
   }
 
   /** What the processes are told that are started before there is a farm. */
-  get options(): { readonly bootstrap: boolean; readonly formationGraceMs: number } {
-    const { isBootstrap, formationGraceMs } = this.#start;
-    return { bootstrap: isBootstrap, formationGraceMs };
+  optionsOf({ isWild }: Host): { readonly bootstrap: boolean; readonly formationGraceMs: number } {
+    const { isBootstrap, formationGraceMs, wrongClocks } = this.#start;
+    // Whom the others can do without comes later, when its clock has been set right: see {@link LATE}.
+    const isLate = isWild && wrongClocks <= this.#simulation.mayBeWrong;
+    return isLate ? LATE : { bootstrap: isBootstrap, formationGraceMs };
   }
 
   /** Whether nothing goes wrong. */

@@ -874,6 +874,11 @@ export const mutants: readonly Mutant[] = [
         from: 'if (standing !== null && isBefore({ since, holder }, standing))',
         to: 'if (false)',
       },
+      {
+        file: 'node/claim',
+        from: 'Math.max(holder.generation, (standing?.holder.generation ?? 0) + 1)',
+        to: 'holder.generation',
+      },
     ],
   },
   {

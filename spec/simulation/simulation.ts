@@ -5,7 +5,7 @@ import { type Conditions, planUnder, weatherUnder } from './conditions.js';
 import { Disks } from './disks.js';
 import { Episodes } from './episodes.js';
 import { Faults } from './faults.js';
-import { Formation } from './formation.js';
+import { Formation, LATE } from './formation.js';
 import { Histories } from './histories.js';
 import { type Happening, Kept } from './kept.js';
 import { KvClients } from './kv-clients.js';
@@ -396,14 +396,13 @@ export class Simulation {
     const before = this.world.running;
     this.world.running = process;
     this.world.note(`${process.name} starts`);
-    // Processes that are cut off while they seek could form a second farm, if they are enough: that is not what is looked
-    // for. So those that come later wait for all N, which they are not; and there are no standbys before there is a farm, unless it is.
+    // Nor are there standbys before there is a farm, unless two of them are what is looked for.
     const mayStandBy = this.#isFormed || this.conditions.apartStart === true;
     const standbys = this.plan.hasStandbys && mayStandBy ? majorityOf(this.plan.clusterSize) - 1 : 0;
     const { clusterSize, learners, sizes } = this.plan;
     const isOfMany = sizes.length > 0 && (this.#isFormed || host.id > clusterSize);
     const server = new Server(this, process, host.id <= clusterSize + (sizes.length > 0 ? learners : standbys), {
-      ...(this.#isFormed || isOfMany ? { formationGraceMs: 3_600_000 } : this.#formation.options),
+      ...(this.#isFormed || isOfMany ? LATE : this.#formation.optionsOf(host)),
       // Where the number of voters changes all may vote; none of those that come later find all N seeking.
       clusterSize: isOfMany ? clusterSize + learners : clusterSize,
     });
