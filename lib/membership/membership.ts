@@ -163,13 +163,7 @@ export class Membership {
     this.#peers = peers;
     this.#claims = new Claims(setup, peers, () => this.#slot);
     this.#resizing = new Resizing({ slot: () => this.votingSlot, copied: () => this.#copied }, peers);
-    const sizes = (): readonly number[] => this.#sizes;
-    this.#electorate = {
-      get sizes() {
-        return sizes();
-      },
-      isVoter: (from) => from.slot <= lastSlotOf(this.#sizes) && this.isVoter(from),
-    };
+    this.#electorate = new CurrentElectorate(this);
   }
 
   get view(): View | null {
@@ -206,6 +200,11 @@ export class Membership {
   /** `null` while there is no view. */
   get config(): Config | null {
     return this.#view && configOf(this.#view);
+  }
+
+  /** Sizes of which each decides; see {@link Config.sizes}. */
+  get sizes(): readonly number[] {
+    return this.#sizes;
   }
 
   isVoter({ process, slot }: Answerer): boolean {
@@ -850,4 +849,21 @@ function named(name: string, address: PeerAddress | null | undefined): string {
 /** Whoever held the slot just before: one that held it earlier has not the memory that goes with it. */
 function predecessorIn(before: Holder | null | undefined, now: Holder | null | undefined): number {
   return before != null && now != null && now.generation === before.generation + 1 ? before.process : 0;
+}
+
+/** The voters as they are known at the time of asking. */
+class CurrentElectorate implements Electorate {
+  readonly #membership: Membership;
+
+  constructor(membership: Membership) {
+    this.#membership = membership;
+  }
+
+  get sizes(): readonly number[] {
+    return this.#membership.sizes;
+  }
+
+  isVoter(from: Answerer): boolean {
+    return from.slot <= lastSlotOf(this.#membership.sizes) && this.#membership.isVoter(from);
+  }
 }

@@ -7,6 +7,7 @@ import {
   type PaxosMessage,
 } from '../../lib/paxos/index.js';
 import { decodeBody, EVERYBODY, type Message, type Opened, Opener, Sealer } from '../../lib/wire/index.js';
+import { override } from './override.js';
 import { Process } from './process.js';
 import type { Simulation } from './simulation.js';
 
@@ -112,44 +113,72 @@ export class Chronicle {
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const chronicle = this;
-    const { seal } = Sealer.prototype;
-    const { open } = Opener.prototype;
-    const { receive, commit } = Acceptor.prototype;
-    const { pause } = Process.prototype;
     const { trace } = this.#simulation.world;
-    Process.prototype.pause = function (this: Process, ms) {
-      const fromMs = chronicle.#simulation.world.nowMs;
-      chronicle.pauses.push({ name: this.name, fromMs, toMs: fromMs + ms });
-      pause.call(this, ms);
-    };
-    Sealer.prototype.seal = function (this: Sealer, body) {
-      const sealed = seal.call(this, body);
-      chronicle.#sealed(body, sealed);
-      return sealed;
-    };
-    Opener.prototype.open = function (this: Opener, sealed, nowMs) {
-      const opened = open.call(this, sealed, nowMs);
-      chronicle.#opened(sealed, opened);
-      return opened;
-    };
-    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
-      const answer = receive.call(this, request, now);
-      chronicle.#taken(request, answer);
-      return answer;
-    };
-    Acceptor.prototype.commit = function (this: Acceptor, message) {
-      chronicle.#taken(message, null);
-      return commit.call(this, message);
-    };
+    undo.push(
+      override(
+        Process.prototype,
+        'pause',
+        (pause) =>
+          function (this: Process, ms) {
+            const fromMs = chronicle.#simulation.world.nowMs;
+            chronicle.pauses.push({ name: this.name, fromMs, toMs: fromMs + ms });
+            pause.call(this, ms);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Sealer.prototype,
+        'seal',
+        (seal) =>
+          function (this: Sealer, body) {
+            const sealed = seal.call(this, body);
+            chronicle.#sealed(body, sealed);
+            return sealed;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Opener.prototype,
+        'open',
+        (open) =>
+          function (this: Opener, sealed, nowMs) {
+            const opened = open.call(this, sealed, nowMs);
+            chronicle.#opened(sealed, opened);
+            return opened;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'receive',
+        (receive) =>
+          function (this: Acceptor, request, now) {
+            const answer = receive.call(this, request, now);
+            chronicle.#taken(request, answer);
+            return answer;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'commit',
+        (commit) =>
+          function (this: Acceptor, message) {
+            chronicle.#taken(message, null);
+            return commit.call(this, message);
+          },
+      ),
+    );
     trace.listener = (atMs, line) => this.#hear(atMs, line);
     return () => {
+      for (const each of undo.reverse()) each();
       trace.listener = null;
-      Process.prototype.pause = pause;
-      Acceptor.prototype.commit = commit;
-      Acceptor.prototype.receive = receive;
-      Opener.prototype.open = open;
-      Sealer.prototype.seal = seal;
     };
   }
 

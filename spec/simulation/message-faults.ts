@@ -9,6 +9,7 @@ import {
   ROUNDS_PER_MS,
 } from '../../lib/paxos/index.js';
 import { lastingOf } from './faults.js';
+import { override } from './override.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
 import type { Simulation } from './simulation.js';
@@ -44,33 +45,51 @@ export class MessageFaults {
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const faults = this;
-    const { receive, commit } = Acceptor.prototype;
-    const { next } = BallotSource.prototype;
-    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
-      return faults.#isLost(this, request) ? null : receive.call(this, request, now);
-    };
-    Acceptor.prototype.commit = function (this: Acceptor, message) {
-      return faults.#isCommitLost(this, message) ? false : commit.call(this, message);
-    };
-    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
-      const { running } = faults.#simulation.world;
-      if (running !== null) faults.#names.set(this.proposer, running);
-      const ahead = running === null ? 0 : (faults.#aheadRounds.get(running) ?? 0);
-      for (;;) {
-        const ballot = next.call(this, wallMs);
-        const issued = { ...ballot, round: ballot.round + ahead };
-        // What it issued ahead of its time it does not issue again when that time has come.
-        const name = `${issued.round}.${issued.proposer}`;
-        if (faults.#issuedAhead.has(name)) continue;
-        if (ahead > 0) faults.#issuedAhead.add(name);
-        return issued;
-      }
-    };
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'receive',
+        (receive) =>
+          function (this: Acceptor, request, now) {
+            return faults.#isLost(this, request) ? null : receive.call(this, request, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'commit',
+        (commit) =>
+          function (this: Acceptor, message) {
+            return faults.#isCommitLost(this, message) ? false : commit.call(this, message);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        BallotSource.prototype,
+        'next',
+        (next) =>
+          function (this: BallotSource, wallMs) {
+            const { running } = faults.#simulation.world;
+            if (running !== null) faults.#names.set(this.proposer, running);
+            const ahead = running === null ? 0 : (faults.#aheadRounds.get(running) ?? 0);
+            for (;;) {
+              const ballot = next.call(this, wallMs);
+              const issued = { ...ballot, round: ballot.round + ahead };
+              // What it issued ahead of its time it does not issue again when that time has come.
+              const name = `${issued.round}.${issued.proposer}`;
+              if (faults.#issuedAhead.has(name)) continue;
+              if (ahead > 0) faults.#issuedAhead.add(name);
+              return issued;
+            }
+          },
+      ),
+    );
     return () => {
-      Acceptor.prototype.receive = receive;
-      Acceptor.prototype.commit = commit;
-      BallotSource.prototype.next = next;
+      for (const each of undo.reverse()) each();
     };
   }
 

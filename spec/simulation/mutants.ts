@@ -19,6 +19,7 @@ import {
 } from '../../lib/paxos/index.js';
 import { Origin } from '../../lib/session/origin.js';
 import type { Conditions } from './conditions.js';
+import { override, overrideGetter } from './override.js';
 
 /** A rule taken out of the compiled code: in a copy that only `npm run simulate` runs. */
 export interface Edit {
@@ -151,7 +152,7 @@ export const mutants: readonly Mutant[] = [
     name: 'majority-too-small',
     breaks: 'a quorum is a majority of all slots',
     install: () =>
-      patchGetter(
+      overrideGetter(
         Tally.prototype,
         'isQuorum',
         (isQuorum) =>
@@ -172,7 +173,7 @@ export const mutants: readonly Mutant[] = [
     install: () => {
       const slots = new Map<number, number>();
       let fresh = 1000;
-      const undoVoter = patch(
+      const undoVoter = override(
         Membership.prototype,
         'isVoter',
         (isVoter) =>
@@ -180,7 +181,7 @@ export const mutants: readonly Mutant[] = [
             return isVoter.call(this, { ...from, slot: slots.get(from.slot) ?? from.slot });
           },
       );
-      const undoReceive = patch(
+      const undoReceive = override(
         Operations.prototype,
         'receive',
         (receive) =>
@@ -200,8 +201,8 @@ export const mutants: readonly Mutant[] = [
     name: 'non-voters-counted',
     breaks: 'only voters count: a process that has lost its memory answers as if it had one',
     install: () => {
-      const undoVoting = patchGetter(Voter.prototype, 'isVoting', () => () => true);
-      const undoVoter = patch(
+      const undoVoting = overrideGetter(Voter.prototype, 'isVoting', () => () => true);
+      const undoVoter = override(
         Membership.prototype,
         'isVoter',
         (isVoter) =>
@@ -209,7 +210,7 @@ export const mutants: readonly Mutant[] = [
             return from.slot > 1000 || isVoter.call(this, from);
           },
       );
-      const undoReceive = patch(
+      const undoReceive = override(
         Operations.prototype,
         'receive',
         (receive) =>
@@ -256,7 +257,7 @@ export const mutants: readonly Mutant[] = [
     conditions: { topic: 'read' },
     install: () => {
       let isReading = false;
-      const undoMajority = patchGetter(
+      const undoMajority = overrideGetter(
         Tally.prototype,
         'isQuorum',
         (isQuorum) =>
@@ -264,7 +265,7 @@ export const mutants: readonly Mutant[] = [
             return isReading || isQuorum.call(this);
           },
       );
-      const undoRead = patch(
+      const undoRead = override(
         QuorumRead.prototype,
         'receive',
         (receive) =>
@@ -359,7 +360,7 @@ export const mutants: readonly Mutant[] = [
     name: 'ballot-used-again',
     breaks: 'a ballot is issued once, whatever came of it',
     install: () =>
-      patch(
+      override(
         BallotSource.prototype,
         'next',
         (next) =>
@@ -401,7 +402,7 @@ export const mutants: readonly Mutant[] = [
     breaks: 'a commit names ballot and operation',
     conditions: { topic: 'read' },
     install: () =>
-      patch(
+      override(
         Acceptor.prototype,
         'commit',
         (commit) =>
@@ -478,7 +479,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'unknown-told-as-nothing',
     breaks: 'after an accept was sent it is never said that nothing happened',
-    install: () => patchGetter(ClassicRound.prototype, 'isExposed', () => () => false),
+    install: () => overrideGetter(ClassicRound.prototype, 'isExposed', () => () => false),
   },
   {
     name: 'late-promise-acts',
@@ -520,7 +521,7 @@ export const mutants: readonly Mutant[] = [
     breaks: 'a destroy of what is not found leaves a tombstone',
     conditions: { ...FORGETTING, sessionShare: 0.9 },
     install: () =>
-      patch(
+      override(
         Operations.prototype,
         'change',
         (change) =>
@@ -565,7 +566,7 @@ export const mutants: readonly Mutant[] = [
     breaks: 'a record is kept until its horizon + 2 S',
     conditions: { topic: 'mortal' },
     install: () =>
-      patch(
+      override(
         Acceptor.prototype,
         'collect',
         (collect) =>
@@ -680,7 +681,7 @@ export const mutants: readonly Mutant[] = [
     name: 'raw-wall-clock',
     breaks: "wall time is the guarded clock's",
     install: () =>
-      patch(
+      override(
         GuardedClock.prototype,
         'check',
         (check) =>
@@ -718,7 +719,7 @@ export const mutants: readonly Mutant[] = [
     name: 'counted-across-vectors',
     breaks: 'what was counted is void when a slot changes hands',
     conditions: USURPED,
-    install: () => patch(Operations.prototype, 'restart', () => () => undefined),
+    install: () => override(Operations.prototype, 'restart', () => () => undefined),
   },
   {
     name: 'undecided-claim-fences',
@@ -811,7 +812,7 @@ export const mutants: readonly Mutant[] = [
     name: 'floor-not-taken-over',
     breaks: 'a recovery takes over the floors',
     conditions: TURNOVER,
-    install: () => patch(Acceptor.prototype, 'raiseFloor', () => () => undefined),
+    install: () => override(Acceptor.prototype, 'raiseFloor', () => () => undefined),
   },
   {
     name: 'floor-read-before-records',
@@ -1018,12 +1019,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'late-save-not-checked',
     breaks: 'a save of a session that has ended is dropped',
-    install: () => patch(Origin.prototype, 'baseAt', () => () => null),
+    install: () => override(Origin.prototype, 'baseAt', () => () => null),
   },
   {
     name: 'base-not-renewed',
     breaks: 'after a save the object stands for what was saved',
-    install: () => patch(Origin.prototype, 'settle', () => () => undefined),
+    install: () => override(Origin.prototype, 'settle', () => () => undefined),
   },
   {
     name: 'base-is-stored',
@@ -1169,32 +1170,11 @@ export const mutants: readonly Mutant[] = [
   },
 ];
 
-function patch<T extends object, K extends keyof T>(target: T, name: K, make: (original: T[K]) => T[K]): () => void {
-  const original = target[name];
-  target[name] = make(original);
-  return () => {
-    target[name] = original;
-  };
-}
-
-function patchGetter<T extends object, K extends keyof T & string>(
-  target: T,
-  name: K,
-  make: (original: (this: T) => T[K]) => (this: T) => T[K],
-): () => void {
-  const original = Object.getOwnPropertyDescriptor(target, name);
-  if (original?.get === undefined) throw new Error(`${name} is no getter`);
-  Object.defineProperty(target, name, { ...original, get: make(original.get) });
-  return () => {
-    Object.defineProperty(target, name, original);
-  };
-}
-
 /** Acceptors whose answers are changed. */
 function answering(
   alter: (request: AcceptorRequest, answer: AcceptorAnswer | null) => AcceptorAnswer | null,
 ): () => void {
-  return patch(
+  return override(
     Acceptor.prototype,
     'receive',
     (receive) =>
@@ -1206,7 +1186,7 @@ function answering(
 
 /** Acceptors that take a request for another one. */
 function asking(alter: (request: AcceptorRequest) => AcceptorRequest): () => void {
-  return patch(
+  return override(
     Acceptor.prototype,
     'receive',
     (receive) =>

@@ -5,6 +5,7 @@ import { CONFIG_KEY } from '../../lib/node/config.js';
 import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
 import { ABSENT, type Change, type Changed, isQuorum } from '../../lib/paxos/index.js';
+import { override } from './override.js';
 import type { Host } from './process.js';
 import type { Server } from './server.js';
 import type { World } from './world.js';
@@ -51,51 +52,68 @@ export class Roster {
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const claims = this.#claims;
     const configs = this.#configs;
     const world = this.#world;
-    const { next } = Claims.prototype;
-    const { claimed } = Membership.prototype;
-    const { change } = Operations.prototype;
     let latest: Claim | null = null;
-    Claims.prototype.next = function (this: Claims, nowMs) {
-      const claim = next.call(this, nowMs);
-      if (claim !== null) {
-        // In a slot that came back the register knows what its generation is to be.
-        const generation = claim.since > 0 ? Number.POSITIVE_INFINITY : claim.holder.generation;
-        latest = { ...claim, holder: { ...claim.holder, generation } };
-        claims.add(latest);
-        world.count('claim');
-        world.note(`claims slot ${claim.slot}, generation ${claim.holder.generation}`);
-      }
-      return claim;
-    };
-    Membership.prototype.claimed = function (this: Membership, claim, now) {
-      world.count('claim decided');
-      return claimed.call(this, claim, now);
-    };
-    Operations.prototype.change = function <R>(this: Operations, key: string, what: Change<R>, timeoutMs: number) {
-      const changed = change.call(this, key, what, timeoutMs) as Promise<Changed<R>>;
-      if (key === CONFIG_KEY) configs.add(what.apply(NOTHING).result as Config);
-      // Made at once, and by nobody else.
-      const claim = key.startsWith('/slot/') ? latest : null;
-      if (claim !== null) {
-        changed.then(
-          ({ result }) => {
-            claims.delete(claim);
-            claims.add({ slot: claim.slot, ...(result as Tenure) });
+    undo.push(
+      override(
+        Claims.prototype,
+        'next',
+        (next) =>
+          function (this: Claims, nowMs) {
+            const claim = next.call(this, nowMs);
+            if (claim !== null) {
+              // In a slot that came back the register knows what its generation is to be.
+              const generation = claim.since > 0 ? Number.POSITIVE_INFINITY : claim.holder.generation;
+              latest = { ...claim, holder: { ...claim.holder, generation } };
+              claims.add(latest);
+              world.count('claim');
+              world.note(`claims slot ${claim.slot}, generation ${claim.holder.generation}`);
+            }
+            return claim;
           },
-          (error) => {
-            if (error instanceof NoQuorumError) claims.delete(claim);
+      ),
+    );
+    undo.push(
+      override(
+        Membership.prototype,
+        'claimed',
+        (claimed) =>
+          function (this: Membership, claim, now) {
+            world.count('claim decided');
+            return claimed.call(this, claim, now);
           },
-        );
-      }
-      return changed;
-    };
+      ),
+    );
+    undo.push(
+      override(
+        Operations.prototype,
+        'change',
+        (change) =>
+          function <R>(this: Operations, key: string, what: Change<R>, timeoutMs: number) {
+            const changed = change.call(this, key, what, timeoutMs) as Promise<Changed<R>>;
+            if (key === CONFIG_KEY) configs.add(what.apply(NOTHING).result as Config);
+            // Made at once, and by nobody else.
+            const claim = key.startsWith('/slot/') ? latest : null;
+            if (claim !== null) {
+              changed.then(
+                ({ result }) => {
+                  claims.delete(claim);
+                  claims.add({ slot: claim.slot, ...(result as Tenure) });
+                },
+                (error) => {
+                  if (error instanceof NoQuorumError) claims.delete(claim);
+                },
+              );
+            }
+            return changed;
+          },
+      ),
+    );
     return () => {
-      Operations.prototype.change = change;
-      Claims.prototype.next = next;
-      Membership.prototype.claimed = claimed;
+      for (const each of undo.reverse()) each();
     };
   }
 

@@ -124,7 +124,7 @@ export class Simulation {
     this.#witness = new Witness(
       this.world,
       (what) => this.object(what),
-      (process) => this.servers.find((server) => server.process.name === process)?.node.status(),
+      () => this.#vectors.membership,
       this.plan.hasDisks,
     );
     this.disks = new Disks(this.world, () => this.isCalm);
@@ -372,8 +372,12 @@ export class Simulation {
     const endlessMs =
       plan.endless > 0 || plan.kvShare > 0 ? 40 * plan.maxClockSkewMs + 20_000 + plan.clusterSize * 2000 : 0;
     const mortalMs = lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000;
-    await world.runUntil(world.nowMs + Math.max(mortalMs, endlessMs));
-    if (!world.isHalted) this.#checkMemory();
+    const tooLateMs = world.nowMs + Math.max(mortalMs, endlessMs);
+    // Nothing comes back by itself: what is gone need not be waited for.
+    while (this.#leftovers.length > 0 && !world.isHalted && world.nowMs < tooLateMs)
+      await world.runUntil(world.nowMs + 1000);
+    if (world.isHalted) return;
+    for (const what of this.#leftovers) this.object(what);
   }
 
   /** Whether the clients have done what they were to do. */
@@ -582,23 +586,25 @@ export class Simulation {
     return output;
   }
 
-  /** When all values have expired, nothing of them is left. */
-  #checkMemory(): void {
+  /** What is left of values that have all expired. */
+  get #leftovers(): string[] {
     // A process by which keys lived is one that they could live by for as long as it is up.
     const nodes = this.plan.kvShare > 0 ? this.servers.map(({ node }) => `~node/${node.status().process}:`) : [];
+    const objections: string[] = [];
     for (const { node, process, isVoter } of this.servers) {
       const { operations, network, records } = node.status();
       // What an acceptor held that has lost its slot is gone with it.
       const all = isVoter ? this.#witness.held(process.name) : [];
       const held = all.filter((what) => !nodes.some((begin) => what.startsWith(begin)));
-      if (held.length > 0) this.object(`${process.name} still holds ${held.join('; ')}`);
+      if (held.length > 0) objections.push(`${process.name} still holds ${held.join('; ')}`);
       if (operations.inFlight + operations.waiting > 0 && nodes.length === 0)
-        this.object(`${process.name} is still busy`);
+        objections.push(`${process.name} is still busy`);
       // The slots' registers, and the config's.
       const ofFarm = Math.max(this.plan.clusterSize, ...this.plan.sizes) + (this.plan.sizes.length > 0 ? 1 : 0);
-      if (records > ofFarm + nodes.length) this.object(`${process.name} still has ${records} records`);
+      if (records > ofFarm + nodes.length) objections.push(`${process.name} still has ${records} records`);
       const left = (network.outbox?.waiting ?? 0) + (network.outbox?.lazy ?? 0);
-      if (left > 0 && nodes.length === 0) this.object(`${process.name} still has ${left} bytes to send`);
+      if (left > 0 && nodes.length === 0) objections.push(`${process.name} still has ${left} bytes to send`);
     }
+    return objections;
   }
 }

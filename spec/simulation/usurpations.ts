@@ -1,5 +1,6 @@
 import { type Config, configOf, type Holder, Membership, type View } from '../../lib/membership/index.js';
 import { Patience } from '../../lib/membership/peers.js';
+import { override } from './override.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
@@ -40,29 +41,46 @@ export class Usurpations {
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const usurpations = this;
     const { world, plan } = this.#simulation;
-    const { claimed, configured, receive } = Membership.prototype;
-    const { ms } = Patience.prototype;
-    Membership.prototype.claimed = function (this: Membership, claim, now) {
-      const { slot, holder } = claim;
-      if (world.running?.name === holder.name) usurpations.#decided(slot, holder, world.running);
-      return claimed.call(this, claim, now);
-    };
-    Membership.prototype.configured = function (this: Membership, config, now) {
-      usurpations.#configured(config);
-      return configured.call(this, config, now);
-    };
-    Membership.prototype.receive = function (this: Membership, from, message, now) {
-      const view = message.type === 'hello' || message.type === 'vouch' ? message.view : null;
-      return usurpations.#isSecret(this.view, view) ? [] : receive.call(this, from, message, now);
-    };
-    if (plan.patienceMs > 0) Patience.prototype.ms = () => plan.patienceMs;
+    undo.push(
+      override(
+        Membership.prototype,
+        'claimed',
+        (claimed) =>
+          function (this: Membership, claim, now) {
+            const { slot, holder } = claim;
+            if (world.running?.name === holder.name) usurpations.#decided(slot, holder, world.running);
+            return claimed.call(this, claim, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Membership.prototype,
+        'configured',
+        (configured) =>
+          function (this: Membership, config, now) {
+            usurpations.#configured(config);
+            return configured.call(this, config, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Membership.prototype,
+        'receive',
+        (receive) =>
+          function (this: Membership, from, message, now) {
+            const view = message.type === 'hello' || message.type === 'vouch' ? message.view : null;
+            return usurpations.#isSecret(this.view, view) ? [] : receive.call(this, from, message, now);
+          },
+      ),
+    );
+    if (plan.patienceMs > 0) undo.push(override(Patience.prototype, 'ms', () => () => plan.patienceMs));
     return () => {
-      Patience.prototype.ms = ms;
-      Membership.prototype.receive = receive;
-      Membership.prototype.configured = configured;
-      Membership.prototype.claimed = claimed;
+      for (const each of undo.reverse()) each();
     };
   }
 

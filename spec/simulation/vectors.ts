@@ -16,6 +16,7 @@ import {
   RecordTransfer,
   SHARDS,
 } from '../../lib/paxos/index.js';
+import { override, overrideGetter } from './override.js';
 import type { Process } from './process.js';
 import type { World } from './world.js';
 
@@ -71,104 +72,165 @@ export class Vectors {
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const vectors = this;
     const world = this.#world;
-    const { tick } = Membership.prototype;
-    const { receive, absorb, raiseFloor, install } = Acceptor.prototype;
-    const { receive: receiveAnswer } = Operations.prototype;
-    const { receive: receivePage } = RecordTransfer.prototype;
-    const { begin, copy } = Recoverer.prototype;
-    const { raiseFloor: raiseVoters } = Voter.prototype;
-    const { next } = BallotSource.prototype;
-    const getVector = Object.getOwnPropertyDescriptor(Membership.prototype, 'vector')?.get;
-    if (getVector === undefined) throw new Error('Membership.vector is no getter');
     // Asked for at each question and answer, so the first of them finds it: a process that goes on with what was stored
     // starts in nobody's event.
-    const property = { configurable: true, get: getVector };
-    Object.defineProperty(Membership.prototype, 'vector', {
-      ...property,
-      get(this: Membership) {
-        if (world.running !== null) vectors.#memberships.set(world.running, this);
-        return getVector.call(this);
-      },
-    });
-    Membership.prototype.tick = function (this: Membership, now) {
-      if (world.running !== null) vectors.#memberships.set(world.running, this);
-      vectors.#checkHolders(this);
-      return tick.call(this, now);
-    };
-    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
-      vectors.#asked(this, request);
-      const answer = receive.call(this, request, now);
-      vectors.#answers(this, request, answer);
-      return answer;
-    };
-    Acceptor.prototype.absorb = function (this: Acceptor, kept, now) {
-      vectors.#keysOf(this).add(kept.key);
-      absorb.call(this, kept, now);
-    };
-    Acceptor.prototype.install = function (this: Acceptor, copy, now) {
-      vectors.#keysOf(this).add(copy.key);
-      return install.call(this, copy, now);
-    };
-    Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
-      raiseFloor.call(this, floor);
-      if (isRecovery) vectors.#recovered(this);
-    };
+    undo.push(
+      overrideGetter(
+        Membership.prototype,
+        'vector',
+        (getVector) =>
+          function (this: Membership) {
+            if (world.running !== null) vectors.#memberships.set(world.running, this);
+            return getVector.call(this);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Membership.prototype,
+        'tick',
+        (tick) =>
+          function (this: Membership, now) {
+            if (world.running !== null) vectors.#memberships.set(world.running, this);
+            vectors.#checkHolders(this);
+            return tick.call(this, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'receive',
+        (receive) =>
+          function (this: Acceptor, request, now) {
+            vectors.#asked(this, request);
+            const answer = receive.call(this, request, now);
+            vectors.#answers(this, request, answer);
+            return answer;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'absorb',
+        (absorb) =>
+          function (this: Acceptor, kept, now) {
+            vectors.#keysOf(this).add(kept.key);
+            absorb.call(this, kept, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'install',
+        (install) =>
+          function (this: Acceptor, copy, now) {
+            vectors.#keysOf(this).add(copy.key);
+            return install.call(this, copy, now);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'raiseFloor',
+        (raiseFloor) =>
+          function (this: Acceptor, floor) {
+            raiseFloor.call(this, floor);
+            if (isRecovery) vectors.#recovered(this);
+          },
+      ),
+    );
     // What was stored, or is kept for a successor, gets its floor otherwise.
     let isRecovery = false;
-    Voter.prototype.raiseFloor = function (this: Voter, floor) {
-      isRecovery = true;
-      raiseVoters.call(this, floor);
-      isRecovery = false;
-    };
-    Operations.prototype.receive = function (this: Operations, from, answer) {
-      vectors.#taken(from, answer);
-      return receiveAnswer.call(this, from, answer);
-    };
-    RecordTransfer.prototype.receive = function (this: RecordTransfer, from, answer, now) {
-      receivePage.call(this, from, answer, now);
-      if (this.isOver) vectors.#read(this.slot, this.request);
-      return null;
-    };
-    Recoverer.prototype.begin = function (this: Recoverer) {
-      if (world.running !== null) vectors.#reads.delete(world.running);
-      begin.call(this);
-    };
-    Recoverer.prototype.copy = function (this: Recoverer) {
-      if (world.running !== null) vectors.#reads.delete(world.running);
-      copy.call(this);
-    };
-    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
-      const ballot = next.call(this, wallMs);
-      vectors.#issued.set(nameOf(ballot), vectors.#own?.vector ?? 0);
-      return ballot;
-    };
+    undo.push(
+      override(
+        Voter.prototype,
+        'raiseFloor',
+        (raiseVoters) =>
+          function (this: Voter, floor) {
+            isRecovery = true;
+            raiseVoters.call(this, floor);
+            isRecovery = false;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Operations.prototype,
+        'receive',
+        (receiveAnswer) =>
+          function (this: Operations, from, answer) {
+            vectors.#taken(from, answer);
+            return receiveAnswer.call(this, from, answer);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        RecordTransfer.prototype,
+        'receive',
+        (receivePage) =>
+          function (this: RecordTransfer, from, answer, now) {
+            receivePage.call(this, from, answer, now);
+            if (this.isOver) vectors.#read(this.slot, this.request);
+            return null;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Recoverer.prototype,
+        'begin',
+        (begin) =>
+          function (this: Recoverer) {
+            if (world.running !== null) vectors.#reads.delete(world.running);
+            begin.call(this);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Recoverer.prototype,
+        'copy',
+        (copy) =>
+          function (this: Recoverer) {
+            if (world.running !== null) vectors.#reads.delete(world.running);
+            copy.call(this);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        BallotSource.prototype,
+        'next',
+        (next) =>
+          function (this: BallotSource, wallMs) {
+            const ballot = next.call(this, wallMs);
+            vectors.#issued.set(nameOf(ballot), vectors.membership?.vector ?? 0);
+            return ballot;
+          },
+      ),
+    );
     return () => {
-      BallotSource.prototype.next = next;
-      Recoverer.prototype.begin = begin;
-      Recoverer.prototype.copy = copy;
-      Voter.prototype.raiseFloor = raiseVoters;
-      RecordTransfer.prototype.receive = receivePage;
-      Operations.prototype.receive = receiveAnswer;
-      Acceptor.prototype.receive = receive;
-      Acceptor.prototype.absorb = absorb;
-      Acceptor.prototype.install = install;
-      Acceptor.prototype.raiseFloor = raiseFloor;
-      Membership.prototype.tick = tick;
-      Object.defineProperty(Membership.prototype, 'vector', property);
+      for (const each of undo.reverse()) each();
     };
   }
 
   /** The running process's. */
-  get #own(): Membership | undefined {
+  get membership(): Membership | undefined {
     const { running } = this.#world;
     return running === null ? undefined : this.#memberships.get(running);
   }
 
   /** By which views name the running process: one that goes on with another's memory has that one's. */
   get #number(): number {
-    return this.#own?.number ?? 0;
+    return this.membership?.number ?? 0;
   }
 
   /** A generation of a slot is one process's, whoever knows of it. */
@@ -201,7 +263,7 @@ export class Vectors {
       return [[key, { promised, accepted: proposal?.accepted ?? NO_BALLOT, horizon }]];
     });
     const name = `${this.#number} ${request.request}`;
-    const reading = { vector: this.#own?.vector ?? 0, bonds: new Map(bonds), floor: null };
+    const reading = { vector: this.membership?.vector ?? 0, bonds: new Map(bonds), floor: null };
     this.#readings.set(name, [...(this.#readings.get(name) ?? []), reading]);
   }
 
@@ -212,12 +274,12 @@ export class Vectors {
     }
     if (answer?.type !== 'promised' && answer?.type !== 'accepted') return;
     const what = `${answer.type} ${nameOf(answer.ballot)} ${name}`;
-    this.#answered.set(what, (this.#answered.get(what) ?? new Set()).add(this.#own?.vector ?? 0));
+    this.#answered.set(what, (this.#answered.get(what) ?? new Set()).add(this.membership?.vector ?? 0));
   }
 
   /** A proposer takes an answer: to a ballot that it issued under the vector under which it was answered. */
   #taken({ slot }: Answerer, answer: AcceptorAnswer): void {
-    const own = this.#own;
+    const own = this.membership;
     if (own === undefined || (answer.type !== 'promised' && answer.type !== 'accepted')) return;
     // What was issued under an older vector counts no more.
     if (this.#issued.get(nameOf(answer.ballot)) !== own.vector) return;
@@ -229,7 +291,7 @@ export class Vectors {
 
   #read(slot: number, request: number): void {
     const { running } = this.#world;
-    const reading = `${this.#own?.view?.holders[slot - 1]?.process} ${request}`;
+    const reading = `${this.membership?.view?.holders[slot - 1]?.process} ${request}`;
     const reads = running === null ? undefined : (this.#reads.get(running) ?? []);
     if (running === null || reads === undefined || reads.some((each) => each.reading === reading)) return;
     this.#reads.set(running, [...reads, { slot, reading }]);
@@ -238,7 +300,7 @@ export class Vectors {
   /** It votes from now on. */
   #recovered(acceptor: Acceptor): void {
     const { running } = this.#world;
-    const own = this.#own;
+    const own = this.membership;
     if (running === null || own === undefined) return;
     const reads = this.#reads.get(running) ?? [];
     const { sizes } = own.config ?? { sizes: [] };

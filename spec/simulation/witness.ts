@@ -1,5 +1,4 @@
-import { GuardedClock } from '../../lib/membership/index.js';
-import type { NodeStatus } from '../../lib/node/status.js';
+import { GuardedClock, type Membership } from '../../lib/membership/index.js';
 import { Voter } from '../../lib/node/voter.js';
 import {
   Acceptor,
@@ -19,6 +18,7 @@ import {
   QuorumRead,
   type RegisterRecord,
 } from '../../lib/paxos/index.js';
+import { override } from './override.js';
 import type { World } from './world.js';
 
 /** What an acceptor was seen to bind itself to, its forgetting notwithstanding. */
@@ -46,96 +46,155 @@ export class Witness {
   readonly #votes = new Map<string, Set<number>>();
   readonly #keys = new WeakMap<QuorumRead, string>();
   readonly #isDurable: boolean;
-  readonly #statusOf: (process: string) => NodeStatus | undefined;
+  readonly #membership: () => Membership | undefined;
   /** What has decided in the farm so far, by config. */
   readonly #sizes = new Map<number, readonly number[]>();
 
-  /** @param isDurable whether memories outlive their processes: else each process's acceptor alone has its own */
+  /**
+   * @param membership that of the process that is running
+   * @param isDurable whether memories outlive their processes: else each process's acceptor alone has its own
+   */
   constructor(
     world: World,
     object: (what: string) => void,
-    statusOf: (process: string) => NodeStatus | undefined,
+    membership: () => Membership | undefined,
     isDurable: boolean,
   ) {
     this.#isDurable = isDurable;
     this.#world = world;
     this.#object = object;
-    this.#statusOf = statusOf;
+    this.#membership = membership;
   }
 
   /** @returns ends it */
   install(): () => void {
+    const undo: (() => void)[] = [];
     const witness = this;
-    const { receive, install, absorb, raiseFloor } = Acceptor.prototype;
-    const { ask } = Voter.prototype;
-    const { start, receive: receiveReport } = QuorumRead.prototype;
-    const { receive: receiveAnswer } = ClassicRound.prototype;
-    const { next } = BallotSource.prototype;
-    const { check } = GuardedClock.prototype;
-    Acceptor.prototype.receive = function (this: Acceptor, request, now) {
-      const before = 'key' in request ? this.record(request.key) : undefined;
-      const answer = receive.call(this, request, now);
-      witness.#heard(this, request, answer);
-      witness.#checkTold(request, answer, before);
-      return answer;
-    };
-    Acceptor.prototype.install = function (this: Acceptor, copy, now) {
-      const isNews = install.call(this, copy, now);
-      if (isNews) witness.#installed(this, copy);
-      return isNews;
-    };
-    Acceptor.prototype.absorb = function (this: Acceptor, kept, now) {
-      absorb.call(this, kept, now);
-      witness.#absorbed(this, kept);
-    };
-    Acceptor.prototype.raiseFloor = function (this: Acceptor, floor) {
-      raiseFloor.call(this, floor);
-      witness.#recovered(this);
-    };
-    Voter.prototype.ask = function (this: Voter, request, now, deliver) {
-      ask.call(this, request, now, (answer) => {
-        witness.#telling(request, answer);
-        deliver(answer);
-      });
-    };
-    QuorumRead.prototype.start = function (this: QuorumRead, now) {
-      const outgoing = start.call(this, now);
-      if (outgoing?.message.type === 'read') witness.#keys.set(this, outgoing.message.key);
-      return outgoing;
-    };
-    QuorumRead.prototype.receive = function (this: QuorumRead, from, answer, now) {
-      const outgoing = receiveReport.call(this, from, answer, now);
-      const proposal = this.outcome?.kind === 'chosen' ? this.outcome.proposal : null;
-      if (proposal !== null) witness.#chosen(witness.#keys.get(this) ?? '', proposal.accepted);
-      return outgoing;
-    };
-    ClassicRound.prototype.receive = function (this: ClassicRound, from, answer, now) {
-      const outgoing = receiveAnswer.call(this, from, answer, now);
-      const commit = this.outcome?.kind === 'chosen' ? this.outcome.commit : null;
-      if (commit !== null) witness.#chosen(commit.key, commit.ballot);
-      return outgoing;
-    };
-    BallotSource.prototype.next = function (this: BallotSource, wallMs) {
-      const ballot = next.call(this, wallMs);
-      witness.#issue(ballot);
-      return ballot;
-    };
-    GuardedClock.prototype.check = function (this: GuardedClock, ...seen) {
-      const opinion = check.apply(this, seen);
-      witness.#vouched(opinion.isTrusted);
-      return opinion;
-    };
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'receive',
+        (receive) =>
+          function (this: Acceptor, request, now) {
+            const before = 'key' in request ? this.record(request.key) : undefined;
+            const answer = receive.call(this, request, now);
+            witness.#heard(this, request, answer);
+            witness.#checkTold(request, answer, before);
+            return answer;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'install',
+        (install) =>
+          function (this: Acceptor, copy, now) {
+            const isNews = install.call(this, copy, now);
+            if (isNews) witness.#installed(this, copy);
+            return isNews;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'absorb',
+        (absorb) =>
+          function (this: Acceptor, kept, now) {
+            absorb.call(this, kept, now);
+            witness.#absorbed(this, kept);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Acceptor.prototype,
+        'raiseFloor',
+        (raiseFloor) =>
+          function (this: Acceptor, floor) {
+            raiseFloor.call(this, floor);
+            witness.#recovered(this);
+          },
+      ),
+    );
+    undo.push(
+      override(
+        Voter.prototype,
+        'ask',
+        (ask) =>
+          function (this: Voter, request, now, deliver) {
+            ask.call(this, request, now, (answer) => {
+              witness.#telling(request, answer);
+              deliver(answer);
+            });
+          },
+      ),
+    );
+    undo.push(
+      override(
+        QuorumRead.prototype,
+        'start',
+        (start) =>
+          function (this: QuorumRead, now) {
+            const outgoing = start.call(this, now);
+            if (outgoing?.message.type === 'read') witness.#keys.set(this, outgoing.message.key);
+            return outgoing;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        QuorumRead.prototype,
+        'receive',
+        (receiveReport) =>
+          function (this: QuorumRead, from, answer, now) {
+            const outgoing = receiveReport.call(this, from, answer, now);
+            const proposal = this.outcome?.kind === 'chosen' ? this.outcome.proposal : null;
+            if (proposal !== null) witness.#chosen(witness.#keys.get(this) ?? '', proposal.accepted);
+            return outgoing;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        ClassicRound.prototype,
+        'receive',
+        (receiveAnswer) =>
+          function (this: ClassicRound, from, answer, now) {
+            const outgoing = receiveAnswer.call(this, from, answer, now);
+            const commit = this.outcome?.kind === 'chosen' ? this.outcome.commit : null;
+            if (commit !== null) witness.#chosen(commit.key, commit.ballot);
+            return outgoing;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        BallotSource.prototype,
+        'next',
+        (next) =>
+          function (this: BallotSource, wallMs) {
+            const ballot = next.call(this, wallMs);
+            witness.#issue(ballot);
+            return ballot;
+          },
+      ),
+    );
+    undo.push(
+      override(
+        GuardedClock.prototype,
+        'check',
+        (check) =>
+          function (this: GuardedClock, ...seen) {
+            const opinion = check.apply(this, seen);
+            witness.#vouched(opinion.isTrusted);
+            return opinion;
+          },
+      ),
+    );
     return () => {
-      GuardedClock.prototype.check = check;
-      ClassicRound.prototype.receive = receiveAnswer;
-      QuorumRead.prototype.receive = receiveReport;
-      QuorumRead.prototype.start = start;
-      Voter.prototype.ask = ask;
-      Acceptor.prototype.raiseFloor = raiseFloor;
-      Acceptor.prototype.receive = receive;
-      Acceptor.prototype.install = install;
-      Acceptor.prototype.absorb = absorb;
-      BallotSource.prototype.next = next;
+      for (const each of undo.reverse()) each();
     };
   }
 
@@ -248,10 +307,10 @@ export class Witness {
 
   /** Names the memory that is asked, whichever process has it, and the key; `null` where it ends with its process. */
   #placeOf(request: AcceptorRequest): string | null {
-    const status = this.#isDurable && 'key' in request ? this.#running : undefined;
-    if (status === undefined || status.slot === 0 || !('key' in request)) return null;
-    const { slot, voters, incarnation } = status;
-    return `${incarnation}/${slot}/${voters[slot - 1]?.generation ?? 0}/${request.key}`;
+    const membership = this.#isDurable && 'key' in request ? this.#running : undefined;
+    if (membership === undefined || membership.slot === 0 || !('key' in request)) return null;
+    const { slot, view } = membership;
+    return `${view?.incarnation}/${slot}/${view?.holders[slot - 1]?.generation ?? 0}/${request.key}`;
   }
 
   /** An acceptor is bound to what it takes over on behalf of its slot as if it had been asked itself. */
@@ -262,14 +321,14 @@ export class Witness {
     bond.promised = higherBallot(bond.promised, promised);
     if (proposal !== null) bond.accepted.add(`${key} ${nameOf(proposal.accepted)}`);
     // Of one that votes meanwhile it is as if it had been asked to accept it now.
-    if (this.#running?.state === 'voter') this.#count(acceptor, key);
+    if (this.#running?.phase === 'voter') this.#count(acceptor, key);
   }
 
-  get #running(): NodeStatus | undefined {
-    const { running } = this.#world;
-    const status = running === null ? undefined : this.#statusOf(running.name);
-    if (status?.config != null) this.#sizes.set(status.config.version, status.config.sizes);
-    return status;
+  get #running(): Membership | undefined {
+    const membership = this.#membership();
+    const config = membership?.config;
+    if (config != null) this.#sizes.set(config.version, config.sizes);
+    return membership;
   }
 
   /**
