@@ -52,6 +52,8 @@ export {
   type Held,
   type HeldName,
   type Kept,
+  type KeptName,
+  MAX_NAMED,
   MAX_PULLED,
   MAX_TRANSFERRED,
   type Nack,

@@ -11,6 +11,7 @@ import {
   NO_BALLOT,
   type Outgoing,
   RecordTransfer,
+  SHARDS,
 } from '../paxos/index.js';
 import type { Voter } from './voter.js';
 
@@ -226,10 +227,24 @@ export class Recoverer {
       const [slot] = free.splice(Math.floor(this.#setup.random() * free.length), 1);
       if (slot === undefined) continue;
       const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
-      const transfer = this.#makeTransfer(slot, electorate, isSource);
+      const ahead = (at: Instant): number | null => (task.kind === 'copy' ? SHARDS : this.#aheadOf(slot, at));
+      const transfer = this.#makeTransfer(slot, electorate, isSource, ahead);
       this.#voters.push(this.#read(transfer, (outgoing) => this.#setup.transmit(outgoing), now));
       moving.push(slot);
     }
+  }
+
+  /**
+   * How far the voter that is read ahead of that one has been; `null` if none is. All are read, but the values of one only,
+   * and what differs.
+   */
+  #aheadOf(slot: number, now: Instant): number | null {
+    let first: RecordTransfer | null = null;
+    for (const { transfer } of this.#voters) {
+      if (!transfer.isOver && now.monotonicMs - transfer.heardAtMs >= STALLED_MS) continue;
+      if (first === null || transfer.shard > first.shard) first = transfer;
+    }
+    return first === null || first.slot === slot ? null : first.shard;
   }
 
   #read(transfer: RecordTransfer, send: Source['send'], now: Instant): Source {
@@ -238,7 +253,12 @@ export class Recoverer {
     return { transfer, send };
   }
 
-  #makeTransfer(slot: number, electorate: Electorate, isSource: (from: Answerer) => boolean): RecordTransfer {
+  #makeTransfer(
+    slot: number,
+    electorate: Electorate,
+    isSource: (from: Answerer) => boolean,
+    ahead: (now: Instant) => number | null = () => null,
+  ): RecordTransfer {
     return new RecordTransfer({
       request: this.#setup.nextRequest(),
       electorate,
@@ -248,6 +268,12 @@ export class Recoverer {
       absorb: (records, at) => {
         this.#records += records.length;
         for (const record of records) this.#setup.voter.absorb(record, at);
+      },
+      ahead,
+      absorbName: (record, at) => {
+        const isTaken = this.#setup.voter.absorbName(record, at);
+        if (isTaken) this.#records += 1;
+        return isTaken;
       },
     });
   }

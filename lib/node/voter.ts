@@ -9,6 +9,7 @@ import {
   type Instant,
   InvariantError,
   type Kept,
+  type KeptName,
   type Lack,
   NO_BALLOT,
   type RecordTable,
@@ -218,6 +219,12 @@ export class Voter {
       this.#acceptor.absorb(record, now);
       return null;
     });
+  }
+
+  /** Part of a recovery: see {@link Acceptor.absorbName}. */
+  absorbName(record: KeptName, now: Instant): boolean {
+    // One that has seen the impossible needs nothing any more.
+    return this.#guarded(() => this.#acceptor.absorbName(record, now)) ?? true;
   }
 
   /** Part of a recovery: see {@link Acceptor.raiseFloor}. */

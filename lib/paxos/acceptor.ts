@@ -24,8 +24,11 @@ import {
   type EnumeratedKey,
   type HeldName,
   type Kept,
+  type KeptName,
+  MAX_NAMED,
   MAX_TRANSFERRED,
   type Nack,
+  type Named,
   type Prepare,
   type Pull,
   type Pulled,
@@ -321,9 +324,35 @@ export class Acceptor {
     return true;
   }
 
-  #transfer({ request, shard: first, after }: Transfer): Transferred {
-    const records: Kept[] = [];
+  #transfer(asked: Transfer): Transferred | Named {
+    const { request, shard, after } = asked;
     let size = 0;
+    if (asked.isByName === true) {
+      const names: KeptName[] = [];
+      const end = this.#walk(asked, (key, record) => {
+        size += 60 + 3 * key.length;
+        if (names.length > 0 && (size > BYTES_PER_TRANSFER || names.length >= MAX_NAMED)) return false;
+        names.push(keptNameOf(key, record));
+        return true;
+      });
+      return { type: 'named', request, shard, after, ...end, floor: this.#floor, names };
+    }
+    const records: Kept[] = [];
+    const end = this.#walk(asked, (key, record) => {
+      const kept = keptOf(key, record);
+      size += sizeOf(kept);
+      if (records.length > 0 && (size > BYTES_PER_TRANSFER || records.length >= MAX_TRANSFERRED)) return false;
+      records.push(kept);
+      return true;
+    });
+    return { type: 'transferred', request, shard, after, ...end, floor: this.#floor, records };
+  }
+
+  /** @param take called for each record from there on, until one does not fit. @returns where to go on */
+  #walk(
+    { shard: first, after }: Transfer,
+    take: (key: string, record: RegisterRecord) => boolean,
+  ): Pick<Transferred, 'nextShard' | 'nextAfter'> {
     for (let shard = first; shard < SHARDS; shard += 1) {
       let last = shard === first ? after : '';
       // What was the last one may have been forgotten meanwhile: then once more from the beginning.
@@ -333,27 +362,11 @@ export class Acceptor {
           isBehind = key === last;
           continue;
         }
-        const kept = keptOf(key, record);
-        size += sizeOf(kept);
-        if (records.length > 0 && (size > BYTES_PER_TRANSFER || records.length >= MAX_TRANSFERRED)) {
-          return this.#transferred(request, first, after, shard, last, records);
-        }
-        records.push(kept);
+        if (!take(key, record)) return { nextShard: shard, nextAfter: last };
         last = key;
       }
     }
-    return this.#transferred(request, first, after, SHARDS, '', records);
-  }
-
-  #transferred(
-    request: number,
-    shard: number,
-    after: string,
-    nextShard: number,
-    nextAfter: string,
-    records: readonly Kept[],
-  ): Transferred {
-    return { type: 'transferred', request, shard, after, nextShard, nextAfter, floor: this.#floor, records };
+    return { nextShard: SHARDS, nextAfter: '' };
   }
 
   /**
@@ -366,18 +379,39 @@ export class Acceptor {
     const record = this.#table.get(key);
     const own = record?.proposal ?? null;
     const isNews = proposal !== null && (own === null || compareBallots(proposal.accepted, own.accepted) > 0);
+    const isOwn =
+      !isNews && own !== null && proposal !== null && isSameProposal(own, proposal.accepted, proposal.operation);
+    const kept = isNews ? proposal : own;
+    const bar = record === undefined ? promised : higherBallot(record.promised, promised);
+    const isCopy = kept !== null && compareBallots(bar, kept.accepted) > 0;
     const next: RegisterRecord = {
-      promised: higherBallot(record?.promised ?? NO_BALLOT, promised),
-      proposal: isNews ? proposal : own,
-      committed: isNews ? committed : record?.committed === true,
+      promised: bar,
+      proposal: kept,
+      committed: isNews ? committed : record?.committed === true || (isOwn && committed),
       horizon: Math.max(record?.horizon ?? 0, horizon),
       touchedMs: now.monotonicMs,
+      ...(isCopy && { isCopy }),
     };
-    const { accepted = NO_BALLOT } = next.proposal ?? {};
-    const isCopy = next.proposal !== null && compareBallots(next.promised, accepted) > 0;
-    this.#store(key, record, { ...next, ...copied(isCopy) }, now);
-    if (!committed || proposal === null) return;
-    this.commit({ type: 'commit', key, ballot: proposal.accepted, operation: proposal.operation, effect: 'none' });
+    this.#store(key, record, next, now);
+  }
+
+  /**
+   * The same where only the value's name was told. A ballot names one value: so one that is held here need not be read again,
+   * and one below it is of no use.
+   *
+   * @returns whether it has taken that over; else the value has to be read, for this acceptor holds an older one, or none
+   */
+  absorbName({ key, promised, accepted, operation, committed, horizon }: KeptName, now: Instant): boolean {
+    const record = this.#table.get(key);
+    const own = record?.proposal ?? null;
+    const order = compareBallots(accepted, own?.accepted ?? NO_BALLOT);
+    const isHeld = own !== null && isSameProposal(own, accepted, operation);
+    if (order > 0 || (order === 0 && own !== null && !isHeld)) return false;
+    // So it is with nearly all: whoever touched it there has left the same traces here.
+    const isKnown = (isHeld || own === null) && (!committed || record?.committed === true);
+    if (isKnown && record?.horizon === horizon && compareBallots(record.promised, promised) === 0) return true;
+    this.absorb({ key, promised, proposal: isHeld ? own : null, committed: isHeld && committed, horizon }, now);
+    return true;
   }
 
   /**
@@ -493,7 +527,7 @@ export class Acceptor {
       () => `key ${key}: accepted above what is promised`,
     );
     this.#table.set(key, next);
-    if (before?.proposal !== next.proposal) {
+    if (before?.proposal !== next.proposal || before?.committed !== next.committed) {
       if (before?.proposal != null && before.committed) this.#note(key, before.proposal.accepted);
       if (next.proposal !== null && next.committed) this.#note(key, next.proposal.accepted);
     }
@@ -546,6 +580,11 @@ function sizeOf({ key, proposal }: Pick<Kept, 'key' | 'proposal'>): number {
 function endOf({ horizon, proposal }: RegisterRecord): number {
   if (horizon < FOREVER) return horizon;
   return proposal?.value == null ? 0 : proposal.until;
+}
+
+function keptNameOf(key: string, { promised, proposal, committed, horizon }: RegisterRecord): KeptName {
+  const { accepted = NO_BALLOT, operation = '' } = proposal ?? {};
+  return { key, promised, accepted, operation, committed, horizon };
 }
 
 function keptOf(key: string, { promised, proposal, committed, horizon }: RegisterRecord): Kept {

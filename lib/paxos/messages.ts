@@ -125,10 +125,15 @@ export interface Transfer {
   readonly shard: number;
   /** The last key of the page before, in that shard; empty at its beginning. */
   readonly after: string;
+  /** Whether the values need only be named. It answers {@link Named} then, or {@link Transferred} all the same. */
+  readonly isByName?: true;
 }
 
 /** Most records that one {@link Transferred} carries. */
 export const MAX_TRANSFERRED = 100;
+
+/** Most records that one {@link Named} carries. */
+export const MAX_NAMED = 200;
 
 /** What an acceptor is asked, or told: see `Acceptor.receive`. */
 export type AcceptorRequest = Prepare | Accept | Commit | Read | Enumerate | Compare | Pull | Transfer;
@@ -286,8 +291,23 @@ export interface Transferred {
   readonly records: readonly Kept[];
 }
 
+/** What {@link Kept} tells of a record, but its value's name only: for whoever holds most of the values already. */
+export interface KeptName extends Omit<Kept, 'proposal'> {
+  /** With `operation`, the value's name; `NO_BALLOT` if there is none. */
+  readonly accepted: Ballot;
+  /** Empty if there is no value. */
+  readonly operation: OperationId;
+}
+
+/** Answer to {@link Transfer} by name. */
+export interface Named extends Omit<Transferred, 'type' | 'records'> {
+  readonly type: 'named';
+  /** At most {@link MAX_NAMED}. */
+  readonly names: readonly KeptName[];
+}
+
 /** What an acceptor answers to whoever asked: see `Exchange.receive`. */
-export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated | Differs | Pulled | Transferred;
+export type AcceptorAnswer = Promised | Accepted | Nack | Held | Enumerated | Differs | Pulled | Transferred | Named;
 
 /** Whatever passes between the two. */
 export type PaxosMessage = AcceptorRequest | AcceptorAnswer;

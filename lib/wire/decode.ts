@@ -9,7 +9,9 @@ import {
   type EnumeratedKey,
   type HeldName,
   type Kept,
+  type KeptName,
   type LineageEntry,
+  MAX_NAMED,
   MAX_PULLED,
   MAX_TRANSFERRED,
   NO_BALLOT,
@@ -22,6 +24,7 @@ import {
   EFFECTS,
   ENUMERATED_FIELDS,
   KEPT_FIELDS,
+  KEPT_NAME_FIELDS,
   LIMITS,
   LINEAGE_FIELDS,
   OUTCOMES,
@@ -249,6 +252,19 @@ function toMessage(f: Fields): Message | null {
         request: request(f[1]),
         shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
         after: text(f[3], LIMITS.keyBytes, 'after'),
+        // Not there in the first versions, which read all values.
+        ...(f[4] === 1 && { isByName: true }),
+      };
+    case TYPE.named:
+      return {
+        type: 'named',
+        request: request(f[1]),
+        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
+        after: text(f[3], LIMITS.keyBytes, 'after'),
+        nextShard: integer(f[4], 0, LIMITS.shards, 'nextShard'),
+        nextAfter: text(f[5], LIMITS.keyBytes, 'nextAfter'),
+        floor: ballot(f, 6),
+        names: keptNames(f[8]),
       };
     case TYPE.transferred:
       return {
@@ -407,12 +423,34 @@ function copies(value: unknown): Copy[] {
   return all;
 }
 
+function keptNames(value: unknown): KeptName[] {
+  const f = list(value, KEPT_NAME_FIELDS, MAX_NAMED, 'names');
+  const names: KeptName[] = [];
+  for (let i = 0; i < f.length; i += KEPT_NAME_FIELDS) {
+    const accepted = ballot(f, i + 1);
+    const promised = nearBallot(f, i + 6, accepted);
+    // See below.
+    if (compareBallots(accepted, promised) > 0) throw new Malformed('promised');
+    names.push({
+      key: key(f[i]),
+      promised,
+      accepted,
+      operation: f[i + 3] === '' ? '' : operation(f[i + 3]),
+      horizon: natural(f[i + 4], 'horizon'),
+      committed: integer(f[i + 5], 0, 1, 'committed') === 1,
+    });
+  }
+  return names;
+}
+
 function keptRecords(value: unknown): Kept[] {
   const f = list(value, KEPT_FIELDS, MAX_TRANSFERRED, 'records');
   const records: Kept[] = [];
   for (let i = 0; i < f.length; i += KEPT_FIELDS) {
-    const promised = ballot(f, i + 1);
     const held = f[i + 5] === null ? null : proposal(f[i + 5], false);
+    const isSame = held !== null && f[i + 1] === held.accepted.round && f[i + 2] === held.accepted.proposer;
+    // One object for both: there are many, and they stay.
+    const promised = isSame ? held.accepted : ballot(f, i + 1);
     // An acceptor that took it over would see an invariant broken, and stop.
     if (held !== null && compareBallots(held.accepted, promised) > 0) throw new Malformed('promised');
     records.push({

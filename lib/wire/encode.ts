@@ -1,7 +1,7 @@
 /** Messages and envelopes to bytes. See `format.ts` for what the bytes are, `decode.ts` for the way back. */
 import { Packr } from 'msgpackr';
 import type { View } from '../membership/view.js';
-import type { Ballot, Copy, EnumeratedKey, HeldName, Kept, Proposal, Report } from '../paxos/index.js';
+import type { Ballot, Copy, EnumeratedKey, HeldName, Kept, KeptName, Proposal, Report } from '../paxos/index.js';
 import {
   EFFECTS,
   OUTCOMES,
@@ -87,7 +87,14 @@ function toFields(message: Message): Field[] {
     case 'pulled':
       return [TYPE.pulled, message.request, message.first, message.looked, copyFields(message.copies)];
     case 'transfer':
-      return [TYPE.transfer, message.request, message.shard, message.after];
+      return message.isByName === true
+        ? [TYPE.transfer, message.request, message.shard, message.after, 1]
+        : [TYPE.transfer, message.request, message.shard, message.after];
+    case 'named': {
+      const { request, shard, after, nextShard, nextAfter, floor, names } = message;
+      const { round, proposer } = floor;
+      return [TYPE.named, request, shard, after, nextShard, nextAfter, round, proposer, keptNameFields(names)];
+    }
     case 'transferred': {
       const { request, shard, after, nextShard, nextAfter, floor, records } = message;
       const { round, proposer } = floor;
@@ -219,14 +226,21 @@ function copyFields(copies: readonly Copy[]): Field[] {
 }
 
 function keptFields(records: readonly Kept[]): Field[] {
-  return records.flatMap(({ key, promised, horizon, committed, proposal }) => [
-    key,
-    promised.round,
-    promised.proposer,
-    horizon,
-    committed ? 1 : 0,
-    proposal && proposalFields(proposal, proposal.value, proposal.attributes),
-  ]);
+  const fields: Field[] = [];
+  for (const { key, promised, horizon, committed, proposal } of records) {
+    const value = proposal && proposalFields(proposal, proposal.value, proposal.attributes);
+    fields.push(key, promised.round, promised.proposer, horizon, committed ? 1 : 0, value);
+  }
+  return fields;
+}
+
+function keptNameFields(names: readonly KeptName[]): Field[] {
+  const fields: Field[] = [];
+  for (const { key, promised, horizon, committed, accepted, operation } of names) {
+    fields.push(key, accepted.round, accepted.proposer, operation, horizon, committed ? 1 : 0);
+    pushNear(fields, promised, accepted);
+  }
+  return fields;
 }
 
 function viewFields(view: View): Field[] {

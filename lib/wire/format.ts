@@ -32,6 +32,7 @@ export const TYPE = {
   pulled: 14,
   transfer: 15,
   transferred: 16,
+  named: 17,
   hello: 20,
   who: 21,
   vouch: 22,
@@ -90,6 +91,8 @@ export const LINEAGE_FIELDS = 3;
 export const ENUMERATED_FIELDS = 6;
 export const COPY_FIELDS = 3;
 export const KEPT_FIELDS = 6;
+
+export const KEPT_NAME_FIELDS = 8;
 
 /** Bits of a report's flags. */
 export const REPORT_COMMITTED = 1;

@@ -320,6 +320,8 @@ export class Scenario {
         return `pulled ${answer.copies.map(({ key, proposal }) => `${key} ${this.#showProposal(proposal)}`).join(', ')}`;
       case 'transferred':
         return `transferred ${answer.records.map(({ key }) => key).join(' ')}`;
+      case 'named':
+        return `named ${answer.names.map(({ key }) => key).join(' ')}`;
     }
   }
 

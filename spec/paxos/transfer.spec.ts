@@ -241,6 +241,123 @@ describe('a transfer', () => {
     );
   });
 
+  /** What one acceptor gets from two, of the second by name. @returns how many whole pages that took of the second */
+  function transferByName(first: Acceptor, second: Acceptor, to: Acceptor, lead: () => number = () => SHARDS): number {
+    transfer(first, to);
+    let wholePages = 0;
+    const exchange = new RecordTransfer({
+      request: 8,
+      electorate: { sizes: [3], isVoter: () => true },
+      retransmitMs: 10,
+      slot: 3,
+      isSource: () => true,
+      absorb: (page, now) => {
+        wholePages += 1;
+        for (const record of page) to.absorb(record, now);
+      },
+      absorbName: (name, now) => to.absorbName(name, now),
+      ahead: lead,
+    });
+    let outgoing = exchange.start(NOW);
+    while (!exchange.isOver) {
+      if (outgoing === null) {
+        outgoing = exchange.tick(NOW);
+        continue;
+      }
+      expect(outgoing.message).toMatchObject({ type: 'transfer' });
+      const answer = answerOf(second, outgoing.message, NOW);
+      outgoing = exchange.receive({ process: 3, slot: 3 }, answer, NOW);
+      expect(exchange.receive({ process: 3, slot: 3 }, answer, NOW)).toBeNull();
+    }
+    to.raiseFloor(exchange.outcome?.floor ?? NO_BALLOT);
+    return wholePages;
+  }
+
+  const seen = fc.record({
+    name: fc.nat(3000),
+    round: fc.integer({ min: 1, max: 9 }),
+    promisedLater: fc.nat(9),
+    isAccepted: fc.boolean(),
+    isKnown: fc.boolean(),
+  });
+
+  it('by name comes to the same as one that brings all values', () => {
+    const history = fc.array(fc.tuple(fc.constantFrom(0, 1, 2), seen), { maxLength: 600 });
+    fc.assert(
+      fc.property(history, fc.integer({ min: 1, max: 40 }), (steps, stride) => {
+        const sources = [acceptor(), acceptor()] as const;
+        for (const [which, { name, round, promisedLater, isAccepted, isKnown }] of steps) {
+          // A ballot has one value, whoever takes it.
+          for (const source of which === 2 ? sources : [sources[which] as Acceptor]) {
+            source.receive(prepare(`k${name}`, ballot(round)), NOW);
+            const taken = isAccepted && source.receive(accept(`k${name}`, proposal(ballot(round), `v${round}`)), NOW);
+            if (taken !== false && taken?.type === 'accepted' && isKnown) {
+              const { operation } = proposal(ballot(round), '');
+              source.commit({ type: 'commit', key: `k${name}`, ballot: ballot(round), operation, effect: 'changed' });
+            }
+            source.receive(prepare(`k${name}`, ballot(round + promisedLater)), NOW);
+          }
+        }
+        const [whole, byName] = [acceptor(), acceptor()];
+        for (const source of sources) transfer(source, whole);
+        let lead = 0;
+        transferByName(...sources, byName, () => {
+          lead = Math.min(SHARDS, lead + stride);
+          return lead;
+        });
+        expect(byName.size).toBe(whole.size);
+        expect(byName.digests).toEqual(whole.digests);
+        for (const [, { name }] of steps) {
+          const { touchedMs: _, ...record } = whole.record(`k${name}`) ?? {};
+          expect(byName.record(`k${name}`) ?? {}).toMatchObject(record);
+          expect(byName.record(`k${name}`)?.isCopy).toBe(whole.record(`k${name}`)?.isCopy);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('by name brings no value that is there already', () => {
+    const [first, second, to] = [acceptor(), acceptor(), acceptor()];
+    for (const source of [first, second]) {
+      for (let index = 0; index < 2000; index += 1) {
+        answerOf(source, prepare(`k${index}`, ballot(1)));
+        answerOf(source, accept(`k${index}`, proposal(ballot(1), 'v')));
+      }
+    }
+    expect(transferByName(first, second, to)).toBe(0);
+    expect(to.size).toBe(2000);
+    answerOf(second, prepare('k7', ballot(2)));
+    answerOf(second, accept('k7', proposal(ballot(2), 'later')));
+    const other = acceptor();
+    expect(transferByName(first, second, other)).toBe(1);
+    expect(other.record('k7')).toMatchObject({ promised: ballot(2), proposal: { accepted: ballot(2) } });
+  });
+
+  it('reads whole records as soon as there is nobody ahead of it any more', () => {
+    let ahead: number | null = 3;
+    const exchange = new RecordTransfer({
+      request: 7,
+      electorate: { sizes: [3], isVoter: () => true },
+      retransmitMs: 10,
+      slot: 2,
+      isSource: () => true,
+      absorb: () => undefined,
+      absorbName: () => true,
+      ahead: () => ahead,
+    });
+    expect(exchange.start(NOW)).toMatchObject({ message: { shard: 0, isByName: true } });
+    const page = { type: 'named', request: 7, floor: NO_BALLOT, names: [], shard: 0, after: '', nextShard: 3 } as const;
+    expect(exchange.receive({ process: 2, slot: 2 }, { ...page, nextAfter: '' }, NOW)).toBeNull();
+    const later = { ...NOW, monotonicMs: NOW.monotonicMs + 60_000 };
+    expect(exchange.tick(later)).toBeNull();
+    expect(exchange.heardAtMs).toBe(later.monotonicMs);
+    ahead = null;
+    const next = exchange.tick(later);
+    expect(next).toMatchObject({ message: { shard: 3, after: '' } });
+    expect(next?.message).not.toHaveProperty('isByName');
+  });
+
   it('asks again for what is lost, and for the next page as soon as one has come', () => {
     const exchange = new RecordTransfer({
       request: 7,

@@ -348,6 +348,7 @@ function headOf(message: PaxosMessage): readonly (string | number | Ballot)[] {
       return ['pulled', message.request, message.first];
     case 'transfer':
     case 'transferred':
+    case 'named':
       return [message.type, message.request, message.shard, message.after];
   }
 }

@@ -309,9 +309,11 @@ class Diagram {
       case 'pulled':
         return `copies of ${message.copies.map(({ proposal }) => this.#name(proposal.accepted)).join(' ') || 'nothing'}`;
       case 'transfer':
-        return `transfer from ${message.shard}`;
+        return `transfer from ${message.shard}${message.isByName === true ? ' by name' : ''}`;
       case 'transferred':
         return `${message.records.length} records`;
+      case 'named':
+        return `names of ${message.names.length} records`;
     }
   }
 
@@ -393,6 +395,8 @@ function ballotsIn(message: PaxosMessage): Ballot[] {
       return message.copies.map(({ proposal }) => proposal.accepted);
     case 'transferred':
       return message.records.flatMap(({ promised, proposal }) => [promised, ...(proposal ? [proposal.accepted] : [])]);
+    case 'named':
+      return message.names.flatMap(({ promised, accepted }) => [promised, accepted]);
   }
 }
 

@@ -803,8 +803,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'promised: higherBallot(record?.promised ?? NO_BALLOT, promised),',
-        to: 'promised: higherBallot(record?.promised ?? NO_BALLOT, proposal?.accepted ?? NO_BALLOT),',
+        from: 'record === undefined ? promised : higherBallot(record.promised, promised);',
+        to: 'higherBallot(record?.promised ?? NO_BALLOT, proposal?.accepted ?? NO_BALLOT);',
       },
     ],
   },
@@ -820,12 +820,37 @@ export const mutants: readonly Mutant[] = [
     conditions: TURNOVER,
     edits: [
       { file: 'paxos/messages', from: 'MAX_TRANSFERRED = 100', to: 'MAX_TRANSFERRED = 2' },
+      { file: 'paxos/messages', from: 'MAX_NAMED = 200', to: 'MAX_NAMED = 2' },
       {
         file: 'paxos/transfer',
-        from: 'this.#setup.absorb(answer.records, now);',
-        to: 'this.firstFloor ??= answer.floor; this.#setup.absorb(answer.records, now);',
+        from: 'this.#shard = answer.nextShard;',
+        to: 'this.firstFloor ??= answer.floor; this.#shard = answer.nextShard;',
       },
       { file: 'paxos/transfer', from: 'floor: answer.floor', to: 'floor: this.firstFloor' },
+    ],
+  },
+  {
+    name: 'named-taken-for-held',
+    breaks: 'a value that is named, and not held, is read',
+    conditions: TURNOVER,
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'if (order > 0 || (order === 0 && own !== null && !isHeld))',
+        to: 'if (false)',
+      },
+    ],
+  },
+  {
+    name: 'promise-not-taken-over-by-name',
+    breaks: 'of a value that is held already, what was promised is taken over all the same',
+    conditions: TURNOVER,
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'if (isKnown && record?.horizon === horizon && compareBallots(record.promised, promised) === 0)',
+        to: 'if (isKnown)',
+      },
     ],
   },
   {

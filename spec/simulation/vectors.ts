@@ -269,7 +269,8 @@ export class Vectors {
 
   #answers(acceptor: Acceptor, request: AcceptorRequest, answer: AcceptorAnswer | null): void {
     const name = this.#number;
-    if (request.type === 'transfer' && answer?.type === 'transferred' && answer.nextShard >= SHARDS) {
+    const isPage = answer?.type === 'transferred' || answer?.type === 'named';
+    if (request.type === 'transfer' && isPage && answer.nextShard >= SHARDS) {
       for (const reading of this.#readings.get(`${name} ${request.request}`) ?? []) reading.floor ??= acceptor.floor;
     }
     if (answer?.type !== 'promised' && answer?.type !== 'accepted') return;

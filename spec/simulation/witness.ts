@@ -450,7 +450,7 @@ function describeRequest(request: AcceptorRequest): string {
     case 'pull':
       return `pull ${request.keys.join()}`;
     case 'transfer':
-      return `transfer ${request.shard} ${request.after}`;
+      return `transfer ${request.shard} ${request.after}${request.isByName === true ? ' by name' : ''}`;
   }
 }
 
@@ -475,5 +475,7 @@ function describeAnswer(answer: AcceptorAnswer): string {
       return `copies of ${answer.copies.map(({ key, proposal }) => `${key} ${formatBallot(proposal.accepted)}`).join()}`;
     case 'transferred':
       return `${answer.records.length} records, floor ${formatBallot(answer.floor)}`;
+    case 'named':
+      return `${answer.names.length} names, floor ${formatBallot(answer.floor)}`;
   }
 }

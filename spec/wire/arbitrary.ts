@@ -91,6 +91,13 @@ const kept = fc
   .record({ key, promised: ballot, proposal: fc.option(proposal), committed: fc.boolean(), horizon: natural })
   .map((record) => ({ ...record, promised: higherBallot(record.promised, record.proposal?.accepted ?? NO_BALLOT) }));
 
+const keptName = fc
+  .record({ key, promised: ballot, committed: fc.boolean(), horizon: natural, held })
+  .map(({ held, ...bonds }) => {
+    const { accepted, operation } = held ?? { accepted: NO_BALLOT, operation: '' };
+    return { ...bonds, promised: higherBallot(bonds.promised, accepted), accepted, operation };
+  });
+
 const type = <T extends string>(value: T) => fc.constant(value);
 
 /** One arbitrary for each type of message. */
@@ -150,11 +157,23 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
     looked: fc.nat(64),
     copies: fc.array(fc.record({ key, proposal, horizon: natural }), { maxLength: 5 }),
   }),
-  transfer: fc.record({
-    type: type('transfer'),
+  transfer: fc
+    .record({
+      type: type('transfer'),
+      request: number48,
+      shard: fc.nat(255),
+      after: fc.oneof(key, fc.constant('')),
+    })
+    .chain((whole) => fc.constantFrom(whole, { ...whole, isByName: true as const })),
+  named: fc.record({
+    type: type('named'),
     request: number48,
     shard: fc.nat(255),
     after: fc.oneof(key, fc.constant('')),
+    nextShard: fc.nat(256),
+    nextAfter: fc.oneof(key, fc.constant('')),
+    floor: ballot,
+    names: fc.array(keptName, { maxLength: 5 }),
   }),
   transferred: fc.record({
     type: type('transferred'),

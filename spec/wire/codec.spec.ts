@@ -62,6 +62,23 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
     `950e01a16b0293a16b069d${ROUND_HEX}07a3372e31c4030102c1c40109cb433fffffffffffff0301040193a3372e3005ff0000`,
   ],
   [{ type: 'transfer', request: 1, shard: 255, after: 'k' }, '940f01ccffa16b'],
+  [{ type: 'transfer', request: 1, shard: 255, after: 'k', isByName: true }, '950f01ccffa16b01'],
+  [
+    {
+      type: 'named',
+      request: 1,
+      shard: 0,
+      after: '',
+      nextShard: 255,
+      nextAfter: 'm',
+      floor: ballot(2, 3),
+      names: [
+        { key: 'k', promised: ballot(4, 8), accepted: ballot(4, 7), operation: '7.1', horizon: 6, committed: true },
+        { key: 'l', promised: ballot(5, 6), accepted: ballot(0, 0), operation: '', horizon: 0, committed: false },
+      ],
+    },
+    '99110100a0ccffa16d0203dc0010a16b0407a3372e310601ff08a16c0000a000000506',
+  ],
   [
     {
       type: 'transferred',

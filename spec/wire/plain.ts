@@ -1,5 +1,5 @@
 /** What a body says, read by other code than the decoder's: what both read must be the same. */
-import { MAX_PULLED, MAX_TRANSFERRED } from '../../lib/paxos/index.js';
+import { MAX_NAMED, MAX_PULLED, MAX_TRANSFERRED } from '../../lib/paxos/index.js';
 import { LIMITS, OUTCOMES } from '../../lib/wire/format.js';
 import type { Message } from '../../lib/wire/messages.js';
 
@@ -118,6 +118,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
   shards: LIMITS.shards,
   copies: MAX_PULLED,
   records: MAX_TRANSFERRED,
+  names: MAX_NAMED,
   open: LIMITS.slots,
   ended: LIMITS.slots,
   sizes: 2,

@@ -34,7 +34,7 @@ const CAME_LATER: Readonly<Record<string, object>> = {
 };
 
 /** Types that came later. */
-const LATER_TYPES = ['ask', 'told'];
+const LATER_TYPES = ['ask', 'told', 'named'];
 
 /** Bytes stand as `{ bytes: hex }` in the file. */
 function revived(value: unknown): unknown {
