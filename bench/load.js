@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { Samples } from './statistics.js';
 
 /** Operations after which timers and sockets get their turn, for those that end without either. */
@@ -7,10 +7,11 @@ const YIELD_EVERY = 100;
 const MAX_MESSAGES = 3;
 
 /**
- * Calls `operation(n)`, n counting up from `from`, so that `outstanding` of them are always under way.
+ * Calls `operation(n)`, n counting up from `from`, so that `outstanding` of them are always under way; or so many callers
+ * that each wait between two calls, `pauseMs` in the mean, as users do who don't know of one another.
  * @returns what came of it: operations, seconds, µs of CPU time of this process, latencies in µs
  */
-export async function load(operation, { outstanding, seconds, from }) {
+export async function load(operation, { outstanding, seconds, from, pauseMs = 0 }) {
   const samples = new Samples();
   const messages = new Set();
   let [next, done, errors] = [from, 0, 0];
@@ -19,7 +20,10 @@ export async function load(operation, { outstanding, seconds, from }) {
   const endMs = startMs + seconds * 1000;
 
   async function caller() {
-    for (let calledMs = performance.now(); calledMs < endMs; calledMs = performance.now()) {
+    for (;;) {
+      if (pauseMs > 0) await setTimeout(-Math.log(1 - Math.random()) * pauseMs);
+      const calledMs = performance.now();
+      if (calledMs >= endMs) return;
       try {
         await operation(next++);
         samples.add((performance.now() - calledMs) * 1000);

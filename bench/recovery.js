@@ -3,22 +3,32 @@
  * Measures how long a server takes that starts in place of a killed one, in a farm full of sessions, and what that does to
  * reads on another server meanwhile: `npm run bench:recovery -- --help`.
  */
+import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Worker } from './processes.js';
 import { median } from './statistics.js';
 import { farmOptions } from './stores.js';
 
+/** Reads are measured in slices of that length, since nobody knows beforehand how long it takes. */
+const SLICE_SECONDS = 0.5;
+const SETTLE_SECONDS = 10;
+const PATIENCE_MS = 600_000;
+const [CALLERS, PAUSE_MS] = [16, 20];
+const NOW_AND_THEN = { name: 'now and then', outstanding: CALLERS, pauseMs: PAUSE_MS };
+const AT_FULL_SPEED = { name: 'as fast as it is answered', outstanding: 1 };
+
 const HELP = `npm run bench:recovery -- [options]
+
+Twice: while another server is asked for sessions now and then, by ${CALLERS} callers who wait ${PAUSE_MS} ms in the mean after each
+answer, and while it is asked as fast as it answers, which takes half of two cores by itself.
 
   --sessions N     sessions in the farm; default 100000
   --size BYTES     of each; default 600
   --seconds S      length of the measurement of reads before; default 5
+  --apart          the server that is killed, and the one that starts, on one core, the others on another: on machines of
+                   their own they don't share one either (Linux: taskset)
   --help
 `;
-
-/** Reads are measured in slices of that length, since nobody knows beforehand how long it takes. */
-const SLICE_SECONDS = 0.5;
-const PATIENCE_MS = 600_000;
 
 async function main() {
   const { values } = parseArgs({
@@ -26,6 +36,7 @@ async function main() {
       sessions: { type: 'string', default: '100000' },
       size: { type: 'string', default: '600' },
       seconds: { type: 'string', default: '5' },
+      apart: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -40,12 +51,17 @@ async function main() {
     await worker.ask('open', options, PATIENCE_MS);
     return worker;
   };
-  const [reader, other, victim] = await Promise.all([open(), open(), open()]);
+  const [reader, other, first] = await Promise.all([open(), open(), open()]);
+  const pin = (worker, core) => {
+    if (values.apart) execFileSync('taskset', ['-apc', `${core}`, `${worker.pid}`]);
+  };
+  for (const worker of [reader, other]) pin(worker, 0);
+  pin(first, 1);
   const filledMs = performance.now();
   await reader.ask('fill');
   const part = Math.ceil(sessions / 3);
   await Promise.all(
-    [reader, other, victim].map((worker, index) =>
+    [reader, other, first].map((worker, index) =>
       worker.ask(
         'fillBulk',
         { first: index * part, count: Math.min(part, sessions - index * part), size },
@@ -54,14 +70,24 @@ async function main() {
     ),
   );
   tell(`${sessions} sessions of ${size} bytes written in ${((performance.now() - filledMs) / 1000).toFixed(1)} s`);
-  const read = (length) => reader.ask('load', { operation: 'get', outstanding: 1, seconds: length, from: 0 });
-  await read(1);
+  const second = await replace(first, reader, options, seconds, NOW_AND_THEN, pin);
+  const third = await replace(second, reader, options, seconds, AT_FULL_SPEED, pin);
+  await Promise.all([reader, other, third].map((worker) => worker.end()));
+}
+
+/** Kills a server and starts another, and tells what that does to the reads on a third. @returns the new one */
+async function replace(victim, reader, options, seconds, { name, ...how }, pin) {
+  const read = (length) => reader.ask('load', { operation: 'get', seconds: length, from: 0, ...how });
+  // What was written last is repaired, forgotten and collected for a while yet.
+  await read(SETTLE_SECONDS);
   const before = await read(seconds);
-  tell(`get before: p50 ${before.p50.toFixed(0)} µs, p99 ${before.p99.toFixed(0)} µs`);
+  const rate = (before.done / before.elapsed).toFixed(0);
+  tell(`get ${name}, ${rate} a second: p50 ${before.p50.toFixed(0)} µs, p99 ${before.p99.toFixed(0)} µs`);
 
   process.kill(victim.pid, 'SIGKILL');
   const killedMs = performance.now();
   const fresh = new Worker('./store-process.js');
+  pin(fresh, 1);
   let isReady = false;
   const opened = fresh.ask('open', options, PATIENCE_MS).finally(() => {
     isReady = true;
@@ -74,11 +100,13 @@ async function main() {
   const p99s = slices.map(({ p99 }) => p99);
   const errors = slices.reduce((sum, slice) => sum + slice.errors, 0);
   const [middle, worst] = [median(p99s), Math.max(...p99s)];
-  tell(`from kill -9 of one server to ready() of the next: ${tookSeconds.toFixed(1)} s (${state}, ${records} records)`);
   tell(
-    `get meanwhile, slices of ${SLICE_SECONDS} s: p99 ${middle.toFixed(0)} µs in the middle (${(middle / before.p99).toFixed(1)} times), ${worst.toFixed(0)} µs at worst (${(worst / before.p99).toFixed(1)} times), ${errors} errors`,
+    `  from kill -9 of one server to ready() of the next: ${tookSeconds.toFixed(1)} s (${state}, ${records} records)`,
   );
-  await Promise.all([reader, other, fresh].map((worker) => worker.end()));
+  tell(
+    `  get meanwhile, slices of ${SLICE_SECONDS} s: p99 ${middle.toFixed(0)} µs in the middle (${(middle / before.p99).toFixed(1)} times), ${worst.toFixed(0)} µs at worst (${(worst / before.p99).toFixed(1)} times), ${errors} errors`,
+  );
+  return fresh;
 }
 
 function tell(text) {

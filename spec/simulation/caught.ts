@@ -28,6 +28,7 @@ export const CAUGHT_BY: Readonly<Record<string, number>> = {
   'promises-not-stored': 20,
   'resized-without-copy': 25,
   'vector-without-config': 44,
+  'slot-back-with-its-holder': 67,
   'half-done-not-listed': 42,
   'kv-lives-not-looked-at': 5,
   'kv-not-buried': 9,
