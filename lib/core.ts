@@ -57,6 +57,7 @@ export {
   MAX_PULLED,
   MAX_TRANSFERRED,
   type Nack,
+  type Named,
   type PaxosMessage,
   type Prepare,
   type Promised,
