@@ -110,10 +110,27 @@ export class Resizing {
     this.#isUnderWay = false;
   }
 
-  /** Whether the farm can be asked for that size: so many of the slots that would decide vote that they can. */
+  /**
+   * Whether the farm can be asked for that size: so many of the slots that would decide vote that they can, and none of
+   * them is being recovered, or one more that is restarted would be one too many.
+   */
   mayBegin(view: View, size: number, nowMs: number): boolean {
     const [before] = configOf(view).sizes;
-    return size >= before || isQuorum([size], this.#voters(view, nowMs));
+    if (size >= before) return true;
+    return isQuorum([size], this.#voters(view, nowMs)) && !this.#isOneRecovering(view, size, nowMs);
+  }
+
+  #isOneRecovering(view: View, size: number, nowMs: number): boolean {
+    return view.holders.slice(0, size).some((holder, index) => {
+      const peer = holder === null ? undefined : this.#peers.get(holder.process);
+      const said = peer?.introduction;
+      return (
+        peer !== undefined &&
+        said?.phase === 'recovering' &&
+        said.slot === index + 1 &&
+        nowMs - peer.lastHeardMs <= SAYING_MS
+      );
+    });
   }
 
   /** Slots that the step under way waits for. */

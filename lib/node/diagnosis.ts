@@ -58,7 +58,7 @@ export class Diagnosis {
       return `The voters did not agree in time on a change to ${size} of them, or nobody knows that they did: call again.`;
     }
     if (progress === null) {
-      return `The farm can't go on with ${size} voters yet: a majority of slots 1 to ${size} has to vote first. Start servers for those that are missing.`;
+      return `The farm can't go on with ${size} voters yet: a majority of slots 1 to ${size} has to vote first, and whoever takes one of them anew to have its memory. Start servers for those that are missing.`;
     }
     if (progress.to !== size)
       return `The farm is on its way to ${progress.to} voters, and can't turn to ${size} before.`;

@@ -702,3 +702,23 @@ describe('whatever the network does', () => {
     );
   });
 });
+
+describe('a farm that is to have fewer voters', () => {
+  it('waits for a slot of theirs that is being recovered', () => {
+    const company = new Company();
+    const members = Array.from({ length: 5 }, () => company.add({ clusterSize: 5 }));
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    const [first, second] = members as [Member, Member];
+    expect(second.membership.mayResize(3, company.nowMs)).toBe(true);
+    company.leave(first);
+    company.recoveryMs = 5000;
+    const successor = company.add({ process: 50, clusterSize: 5 });
+    company.until(() => successor.membership.slot === 1);
+    company.pass(1000);
+    expect(second.membership.mayResize(3, company.nowMs)).toBe(false);
+    expect(second.membership.mayResize(5, company.nowMs)).toBe(true);
+    company.until(() => successor.membership.votingSlot === 1, 10_000);
+    company.pass(1000);
+    expect(second.membership.mayResize(3, company.nowMs)).toBe(true);
+  });
+});

@@ -37,6 +37,8 @@ export class Roster {
   readonly #claims = new Set<Claim>();
   /** Configs that may have been chosen. */
   readonly #configs = new Set<Config>();
+  /** Numbers of voters that somebody waits for. */
+  readonly #wishes = new Set<{ readonly size: number }>();
   /** Names of processes that are cut off until somebody claims their slots. */
   readonly doomed = new Set<string>();
 
@@ -117,6 +119,13 @@ export class Roster {
     };
   }
 
+  /** Somebody wants that number of voters, and may have it any moment. @returns to be called when nobody does any more */
+  wish(size: number): () => void {
+    const wish = { size };
+    this.#wishes.add(wish);
+    return () => this.#wishes.delete(wish);
+  }
+
   /** Whether every farm can do without that process: its memory is on disk, or others are enough. */
   mayDie(server: Server): boolean {
     return this.#isDurable(server) || this.mayLose(server);
@@ -162,7 +171,9 @@ export class Roster {
     const newest = Math.max(...known.map(({ version }) => version));
     const hidden = [...this.#configs].filter(({ version }) => version > newest);
     const following = known.flatMap((config) => configAfter(config) ?? []);
-    return [...new Set([...known, ...hidden, ...following].flatMap(({ sizes }) => sizes))];
+    const sizes = [...known, ...hidden, ...following].flatMap((config) => config.sizes);
+    const wished = [...this.#wishes].flatMap(({ size }) => (size < Math.max(...sizes) ? size : []));
+    return [...new Set([...sizes, ...wished])];
   }
 
   /** Slots whose newest holder, as far as anybody knows, does not vote. */

@@ -166,12 +166,17 @@ export class Simulation {
     const { world } = this;
     if (!server.isLive || size === 0) return;
     world.count('resize');
+    const fulfilled = this.roster.wish(size);
+    // Whoever dies meanwhile wants nothing any more.
+    world.after(RESIZE_MS, fulfilled);
     world.note(`fault: resize to ${size} by ${server.process.name}`);
     const resized = (): void => {
+      fulfilled();
       world.count('resized');
       world.note(`${server.process.name} resized to ${size}`);
     };
     const failed = (error: unknown): void => {
+      fulfilled();
       const code = error instanceof PaxosError ? error.code : String(error);
       world.note(`${server.process.name} resize to ${size}: ${code}`);
       if (code !== 'ERR_RESIZE_PENDING' && !EXPECTED.has(code)) this.object(`resize to ${size} failed: ${code}`);
