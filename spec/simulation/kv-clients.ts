@@ -307,7 +307,7 @@ export class KvClients {
     if (entry === null) call.shown = 'absent';
     if (entry != null) {
       call.shown = entry;
-      this.#saw(name, entry, hasWritten ? call : null, verb === 'find');
+      this.#saw(server, name, entry, hasWritten ? call : null, verb === 'find');
       if (entry.revision < least)
         this.#simulation.object(
           `${name} goes back from revision ${least} to ${entry.revision}, found by ${server.process.name}`,
@@ -387,14 +387,15 @@ export class KvClients {
     });
   }
 
-  #saw(name: string, entry: Entry<string>, writer: KvCall | null, isRead = true): void {
+  /** @param by who saw it */
+  #saw(by: Server, name: string, entry: Entry<string>, writer: KvCall | null, isRead = true): void {
     const { version, value } = entry;
     const known = this.#versions.get(version);
     if (known !== undefined && known !== `${name} ${value}`)
       this.#simulation.object(`version ${version} is ${known}, and ${name} ${value}`);
     this.#versions.set(version, `${name} ${value}`);
     // Writes of one process that went out together share a revision: only the last of them is seen by others.
-    if (isRead) {
+    if (isRead && !version.startsWith(`${by.node.status().process}.`)) {
       const other = this.#byRevision.get(`${name} ${entry.revision}`) ?? version;
       if (other !== version)
         this.#simulation.object(`${name} has revision ${entry.revision} with ${other} and ${version}`);
@@ -412,7 +413,7 @@ export class KvClients {
     const got = await server.call(`find ${name} locally`, () => kv.find<string>(keyOf(name), { consistency: 'local' }));
     if ('code' in got || got.result === null) return;
     const known = this.#seen.get(name);
-    this.#saw(name, got.result, null);
+    this.#saw(server, name, got.result, null);
     if (known !== undefined) this.#seen.set(name, known);
   }
 
@@ -432,7 +433,7 @@ export class KvClients {
     for (const entry of listed.result) {
       const name = nameOf(entry.key);
       if (!name.startsWith(family)) this.#simulation.object(`${name} is listed among ${family}`);
-      this.#saw(name, entry, null);
+      this.#saw(server, name, entry, null);
       if (entry.revision < (least.get(name) ?? -1n)) this.#simulation.object(`${name} is listed as it was before`);
       if (this.#histories.of(name).length > CALLS_PER_KEY) continue;
       const call = this.#histories.begin(name, inputOf('find', '', '', null), invoked);
@@ -489,7 +490,7 @@ export class KvClients {
       nameOf,
       seen: (name, entry) => {
         const known = this.#seen.get(name);
-        this.#saw(name, entry, null);
+        this.#saw(server, name, entry, null);
         if (known !== undefined) this.#seen.set(name, known);
       },
     };

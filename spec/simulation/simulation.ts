@@ -240,7 +240,9 @@ export class Simulation {
       this.#restarts += 1;
       this.world.after(restartAfterMs, () => {
         this.#restarts -= 1;
-        this.#employ(this.start(server.process.host));
+        const next = this.start(server.process.host);
+        // Those that are there when the work begins are given theirs then.
+        if (this.#isWorking) this.#employ(next);
         restarted();
       });
     };
@@ -455,7 +457,8 @@ export class Simulation {
     // Each draws from its own stream, so that what is left out changes nothing of the others.
     const random = this.world.random.fork(name);
     if (!server.isClockFit || !this.happens(name)) return;
-    if (random.chance(this.plan.episodes)) this.#episodes.begin(name, random, client);
+    // It goes on beside the client's next steps: as another one, or what is saved late here could be older than there.
+    if (random.chance(this.plan.episodes)) this.#episodes.begin(name, random, `${client}-${name.split(' ').at(-1)}`);
     else if (random.chance(this.plan.kvShare)) await this.#keys.step(server, random);
     else if (!random.chance(this.plan.sessionShare)) await this.#registers.step(server, random);
     else await this.#sessions.step(server, random, client);
