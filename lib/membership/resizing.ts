@@ -117,20 +117,8 @@ export class Resizing {
   mayBegin(view: View, size: number, nowMs: number): boolean {
     const [before] = configOf(view).sizes;
     if (size >= before) return true;
-    return isQuorum([size], this.#voters(view, nowMs)) && !this.#isOneRecovering(view, size, nowMs);
-  }
-
-  #isOneRecovering(view: View, size: number, nowMs: number): boolean {
-    return view.holders.slice(0, size).some((holder, index) => {
-      const peer = holder === null ? undefined : this.#peers.get(holder.process);
-      const said = peer?.introduction;
-      return (
-        peer !== undefined &&
-        said?.phase === 'recovering' &&
-        said.slot === index + 1 &&
-        nowMs - peer.lastHeardMs <= SAYING_MS
-      );
-    });
+    const recovering = this.#slotsIn('recovering', view, nowMs);
+    return isQuorum([size], this.#voters(view, nowMs)) && recovering.every((slot) => slot > size);
   }
 
   /** Slots that the step under way waits for. */
@@ -167,15 +155,19 @@ export class Resizing {
     return this.#voters(view, nowMs).includes(slot) && this.#introduction(view, slot)?.copied === version;
   }
 
-  /** Slots whose holders vote, by their own account, and were heard of late. */
   #voters(view: View, nowMs: number): number[] {
+    return this.#slotsIn('voter', view, nowMs);
+  }
+
+  /** Slots whose holders are in that phase, by their own account, and were heard of late; with this process's, if it votes. */
+  #slotsIn(phase: 'voter' | 'recovering', view: View, nowMs: number): number[] {
     return view.holders.flatMap((holder, index) => {
       const slot = index + 1;
-      if (slot === this.#setup.slot()) return [slot];
+      if (slot === this.#setup.slot()) return phase === 'voter' ? [slot] : [];
       const peer = holder === null ? undefined : this.#peers.get(holder.process);
       const isHeard = peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS;
       const said = this.#introduction(view, slot);
-      return isHeard && said?.phase === 'voter' && said.slot === slot ? [slot] : [];
+      return isHeard && said?.phase === phase && said.slot === slot ? [slot] : [];
     });
   }
 

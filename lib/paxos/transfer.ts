@@ -103,7 +103,7 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
       this.#isValueMissing = false;
       this.#setup.absorb(answer.records, now);
     } else {
-      this.#absorbNames(answer.names, now);
+      this.#absorbNames(answer, now);
     }
     if (this.#shard >= SHARDS) return this.end({ floor: answer.floor });
     return this.#ask(now);
@@ -116,22 +116,19 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     return nextShard > shard || (nextShard === shard && nextAfter !== after);
   }
 
-  /** As far as the values named are held, and by then should be. */
-  #absorbNames(names: readonly KeptName[], now: Instant): void {
+  /** As far as the values named are held, and by then should be. From there on it is asked again. */
+  #absorbNames({ shard: first, after, names }: Named, now: Instant): void {
     const ahead = this.#setup.ahead?.(now) ?? SHARDS;
-    let last = { shard: -1, key: '' };
+    let last = { shard: first, key: after };
     for (const name of names) {
       const shard = shardOf(name.key);
       this.#isValueMissing = shard < ahead && this.#setup.absorbName?.(name, now) !== true;
-      if (shard < ahead && !this.#isValueMissing) {
-        last = { shard, key: name.key };
-        continue;
+      if (shard >= ahead || this.#isValueMissing) {
+        this.#shard = shard;
+        this.#after = last.shard === shard ? last.key : '';
+        return;
       }
-      // At the beginning of the page it may go on in the middle of a shard, too.
-      if (last.shard >= 0 || shard !== this.#question?.shard) this.#after = last.shard === shard ? last.key : '';
-      else this.#after = this.#question.after;
-      this.#shard = shard;
-      return;
+      last = { shard, key: name.key };
     }
   }
 

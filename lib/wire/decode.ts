@@ -18,6 +18,7 @@ import {
   NO_BYTES,
   type Proposal,
   type Report,
+  type Transferred,
 } from '../paxos/index.js';
 import {
   COPY_FIELDS,
@@ -258,23 +259,13 @@ function toMessage(f: Fields): Message | null {
     case TYPE.named:
       return {
         type: 'named',
-        request: request(f[1]),
-        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
-        after: text(f[3], LIMITS.keyBytes, 'after'),
-        nextShard: integer(f[4], 0, LIMITS.shards, 'nextShard'),
-        nextAfter: text(f[5], LIMITS.keyBytes, 'nextAfter'),
-        floor: ballot(f, 6),
+        ...page(f),
         names: keptNames(f[8]),
       };
     case TYPE.transferred:
       return {
         type: 'transferred',
-        request: request(f[1]),
-        shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
-        after: text(f[3], LIMITS.keyBytes, 'after'),
-        nextShard: integer(f[4], 0, LIMITS.shards, 'nextShard'),
-        nextAfter: text(f[5], LIMITS.keyBytes, 'nextAfter'),
-        floor: ballot(f, 6),
+        ...page(f),
         records: keptRecords(f[8]),
       };
     case TYPE.hello:
@@ -421,6 +412,18 @@ function copies(value: unknown): Copy[] {
     all.push({ key: key(f[i]), horizon: natural(f[i + 1], 'horizon'), proposal: proposal(f[i + 2], false) });
   }
   return all;
+}
+
+/** What the two kinds of pages of a transfer have in common. */
+function page(f: Fields): Omit<Transferred, 'type' | 'records'> {
+  return {
+    request: request(f[1]),
+    shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
+    after: text(f[3], LIMITS.keyBytes, 'after'),
+    nextShard: integer(f[4], 0, LIMITS.shards, 'nextShard'),
+    nextAfter: text(f[5], LIMITS.keyBytes, 'nextAfter'),
+    floor: ballot(f, 6),
+  };
 }
 
 function keptNames(value: unknown): KeptName[] {

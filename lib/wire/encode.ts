@@ -1,7 +1,18 @@
 /** Messages and envelopes to bytes. See `format.ts` for what the bytes are, `decode.ts` for the way back. */
 import { Packr } from 'msgpackr';
 import type { View } from '../membership/view.js';
-import type { Ballot, Copy, EnumeratedKey, HeldName, Kept, KeptName, Proposal, Report } from '../paxos/index.js';
+import type {
+  Ballot,
+  Copy,
+  EnumeratedKey,
+  HeldName,
+  Kept,
+  KeptName,
+  Named,
+  Proposal,
+  Report,
+  Transferred,
+} from '../paxos/index.js';
 import {
   EFFECTS,
   OUTCOMES,
@@ -90,16 +101,10 @@ function toFields(message: Message): Field[] {
       return message.isByName === true
         ? [TYPE.transfer, message.request, message.shard, message.after, 1]
         : [TYPE.transfer, message.request, message.shard, message.after];
-    case 'named': {
-      const { request, shard, after, nextShard, nextAfter, floor, names } = message;
-      const { round, proposer } = floor;
-      return [TYPE.named, request, shard, after, nextShard, nextAfter, round, proposer, keptNameFields(names)];
-    }
-    case 'transferred': {
-      const { request, shard, after, nextShard, nextAfter, floor, records } = message;
-      const { round, proposer } = floor;
-      return [TYPE.transferred, request, shard, after, nextShard, nextAfter, round, proposer, keptFields(records)];
-    }
+    case 'named':
+      return [TYPE.named, ...pageFields(message), keptNameFields(message.names)];
+    case 'transferred':
+      return [TYPE.transferred, ...pageFields(message), keptFields(message.records)];
     case 'hello': {
       const {
         name,
@@ -223,6 +228,11 @@ function copyFields(copies: readonly Copy[]): Field[] {
     horizon,
     proposalFields(proposal, proposal.value, proposal.attributes),
   ]);
+}
+
+/** What the two kinds of pages of a transfer have in common. */
+function pageFields({ request, shard, after, nextShard, nextAfter, floor }: Named | Transferred): Field[] {
+  return [request, shard, after, nextShard, nextAfter, floor.round, floor.proposer];
 }
 
 function keptFields(records: readonly Kept[]): Field[] {

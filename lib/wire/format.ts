@@ -91,7 +91,6 @@ export const LINEAGE_FIELDS = 3;
 export const ENUMERATED_FIELDS = 6;
 export const COPY_FIELDS = 3;
 export const KEPT_FIELDS = 6;
-
 export const KEPT_NAME_FIELDS = 8;
 
 /** Bits of a report's flags. */

@@ -7,7 +7,7 @@ import {
   type PaxosMessage,
 } from '../../lib/paxos/index.js';
 import { decodeBody, EVERYBODY, type Message, type Opened, Opener, Sealer } from '../../lib/wire/index.js';
-import { override } from './override.js';
+import { allOf, override } from './override.js';
 import { Process } from './process.js';
 import type { Simulation } from './simulation.js';
 
@@ -176,10 +176,10 @@ export class Chronicle {
       ),
     );
     trace.listener = (atMs, line) => this.#hear(atMs, line);
-    return () => {
-      for (const each of undo.reverse()) each();
+    undo.push(() => {
       trace.listener = null;
-    };
+    });
+    return allOf(undo);
   }
 
   /** Whose number a ballot carries. */

@@ -9,7 +9,7 @@ import {
   ROUNDS_PER_MS,
 } from '../../lib/paxos/index.js';
 import { lastingOf } from './faults.js';
-import { override } from './override.js';
+import { allOf, override } from './override.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
 import type { Simulation } from './simulation.js';
@@ -88,9 +88,7 @@ export class MessageFaults {
           },
       ),
     );
-    return () => {
-      for (const each of undo.reverse()) each();
-    };
+    return allOf(undo);
   }
 
   end(): void {

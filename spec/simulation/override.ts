@@ -20,13 +20,8 @@ export function override<P extends object, K extends keyof P>(
   name: K,
   make: (before: P[K]) => P[K],
 ): () => void {
-  const seam = seamOf(prototype, name);
-  const before = seam.current;
   // A method of the prototype, and of its type, since P says so.
-  seam.current = make(before as P[K]) as Method;
-  return () => {
-    seam.current = before;
-  };
+  return standIn(prototype, name, (before) => make(before as P[K]) as Method);
 }
 
 /** The same for a property that is computed. */
@@ -35,6 +30,17 @@ export function overrideGetter<P extends object, K extends keyof P>(
   name: K,
   make: (before: (this: P) => P[K]) => (this: P) => P[K],
 ): () => void {
+  return standIn(prototype, name, make);
+}
+
+/** @returns ends all of them, the last first */
+export function allOf(overrides: readonly (() => void)[]): () => void {
+  return () => {
+    for (const end of [...overrides].reverse()) end();
+  };
+}
+
+function standIn(prototype: object, name: PropertyKey, make: (before: Method) => Method): () => void {
   const seam = seamOf(prototype, name);
   const before = seam.current;
   seam.current = make(before);

@@ -5,7 +5,7 @@ import { CONFIG_KEY } from '../../lib/node/config.js';
 import { Operations } from '../../lib/node/operations.js';
 import type { NodeStatus } from '../../lib/node/status.js';
 import { ABSENT, type Change, type Changed, isQuorum } from '../../lib/paxos/index.js';
-import { override } from './override.js';
+import { allOf, override } from './override.js';
 import type { Host } from './process.js';
 import type { Server } from './server.js';
 import type { World } from './world.js';
@@ -114,9 +114,7 @@ export class Roster {
           },
       ),
     );
-    return () => {
-      for (const each of undo.reverse()) each();
-    };
+    return allOf(undo);
   }
 
   /** Somebody wants that number of voters, and may have it any moment. @returns to be called when nobody does any more */

@@ -11,6 +11,7 @@ import { type Happening, Kept } from './kept.js';
 import { KvClients } from './kv-clients.js';
 import { MessageFaults } from './message-faults.js';
 import { FAIR_WEATHER, Network, type Weather } from './network.js';
+import { allOf } from './override.js';
 import { type Plan, planOf } from './plan.js';
 import { Host, Process } from './process.js';
 import type { Random } from './random.js';
@@ -268,18 +269,18 @@ export class Simulation {
 
   async run(): Promise<Report> {
     // The chronicle is nearest to the acceptor: of what the faults keep from it nothing is written down as taken in.
-    const uninstall = [
+    const uninstall = allOf([
       this.#chronicle?.install() ?? (() => undefined),
       this.#witness.install(),
       this.#vectors.install(),
       this.roster.install(),
       this.messageFaults.install(),
       this.usurpations.install(),
-    ];
+    ]);
     try {
       await this.#run();
     } finally {
-      for (const undo of uninstall.reverse()) undo();
+      uninstall();
     }
     const undecided = this.kept !== null && this.#violations.length > 0 ? 0 : this.#judge();
     return {

@@ -1,6 +1,6 @@
 import { type Config, configOf, type Holder, Membership, type View } from '../../lib/membership/index.js';
 import { Patience } from '../../lib/membership/peers.js';
-import { override } from './override.js';
+import { allOf, override } from './override.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
@@ -79,9 +79,7 @@ export class Usurpations {
       ),
     );
     if (plan.patienceMs > 0) undo.push(override(Patience.prototype, 'ms', () => () => plan.patienceMs));
-    return () => {
-      for (const each of undo.reverse()) each();
-    };
+    return allOf(undo);
   }
 
   /** @param cut cuts that server's host off. @returns whether it came to that */

@@ -16,7 +16,7 @@ import {
   RecordTransfer,
   SHARDS,
 } from '../../lib/paxos/index.js';
-import { override, overrideGetter } from './override.js';
+import { allOf, override, overrideGetter } from './override.js';
 import type { Process } from './process.js';
 import type { World } from './world.js';
 
@@ -217,9 +217,7 @@ export class Vectors {
           },
       ),
     );
-    return () => {
-      for (const each of undo.reverse()) each();
-    };
+    return allOf(undo);
   }
 
   /** The running process's. */

@@ -18,7 +18,7 @@ import {
   QuorumRead,
   type RegisterRecord,
 } from '../../lib/paxos/index.js';
-import { override } from './override.js';
+import { allOf, override } from './override.js';
 import type { World } from './world.js';
 
 /** What an acceptor was seen to bind itself to, its forgetting notwithstanding. */
@@ -193,9 +193,7 @@ export class Witness {
           },
       ),
     );
-    return () => {
-      for (const each of undo.reverse()) each();
-    };
+    return allOf(undo);
   }
 
   /** What a process's acceptor still holds of all that it was asked for, but for who holds the slots. */
