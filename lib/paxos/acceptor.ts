@@ -37,6 +37,7 @@ import {
   type Transfer,
   type Transferred,
 } from './messages.js';
+import { Pages } from './pages.js';
 import { FOREVER, isSameProposal, NO_BYTES, type OperationId, type RegisterRecord } from './record.js';
 import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
@@ -103,6 +104,8 @@ export type Lack = 'nothing' | 'word' | 'record';
  */
 export class Acceptor {
   readonly #table: RecordTable;
+  /** For transfers. */
+  readonly #pages: Pages;
   readonly #skewMs: number;
   readonly #agenda = new Agenda();
   /** By shard, of what is known to be chosen. */
@@ -116,6 +119,7 @@ export class Acceptor {
    */
   constructor(table: RecordTable, limits: AcceptorLimits) {
     this.#table = table;
+    this.#pages = new Pages(table);
     this.#skewMs = limits.maxClockSkewMs;
   }
 
@@ -329,7 +333,7 @@ export class Acceptor {
     let size = 0;
     if (asked.isByName === true) {
       const names: KeptName[] = [];
-      const end = this.#walk(asked, (key, record) => {
+      const end = this.#page(asked, (key, record) => {
         size += 60 + 3 * key.length;
         if (names.length > 0 && (size > BYTES_PER_TRANSFER || names.length >= MAX_NAMED)) return false;
         names.push(keptNameOf(key, record));
@@ -338,7 +342,7 @@ export class Acceptor {
       return { type: 'named', request, shard, after, ...end, floor: this.#floor, names };
     }
     const records: Kept[] = [];
-    const end = this.#walk(asked, (key, record) => {
+    const end = this.#page(asked, (key, record) => {
       const kept = keptOf(key, record);
       size += sizeOf(kept);
       if (records.length > 0 && (size > BYTES_PER_TRANSFER || records.length >= MAX_TRANSFERRED)) return false;
@@ -348,25 +352,12 @@ export class Acceptor {
     return { type: 'transferred', request, shard, after, ...end, floor: this.#floor, records };
   }
 
-  /** @param take called for each record from there on, until one does not fit. @returns where to go on */
-  #walk(
-    { shard: first, after }: Transfer,
+  #page(
+    from: Transfer,
     take: (key: string, record: RegisterRecord) => boolean,
-  ): Pick<Transferred, 'nextShard' | 'nextAfter'> {
-    for (let shard = first; shard < SHARDS; shard += 1) {
-      let last = shard === first ? after : '';
-      // What was the last one may have been forgotten meanwhile: then once more from the beginning.
-      let isBehind = last === '' || this.#table.get(last) === undefined;
-      for (const [key, record] of this.#table.shard(shard)) {
-        if (!isBehind) {
-          isBehind = key === last;
-          continue;
-        }
-        if (!take(key, record)) return { nextShard: shard, nextAfter: last };
-        last = key;
-      }
-    }
-    return { nextShard: SHARDS, nextAfter: '' };
+  ): Pick<Named, 'nextShard' | 'nextAfter'> {
+    const { shard, after } = this.#pages.read(from, take);
+    return { nextShard: shard, nextAfter: after };
   }
 
   /**
@@ -493,6 +484,7 @@ export class Acceptor {
   #forget(key: string, record: RegisterRecord): void {
     this.#floor = higherBallot(this.#floor, record.promised);
     this.#table.delete(key);
+    this.#pages.removed(key);
     if (record.proposal !== null && record.committed) this.#note(key, record.proposal.accepted);
   }
 
@@ -533,6 +525,7 @@ export class Acceptor {
     }
     this.#highestRound = Math.max(this.#highestRound, next.promised.round);
     if (before !== undefined) return;
+    this.#pages.added(key);
     // By a clock that nobody agrees with it might be filed for a day that is far off: it is looked at when they agree.
     this.#agenda.add(key, now.isTrusted ? this.#lookAtMs(this.#forgettableAtMs(next, now), now) : 0);
   }

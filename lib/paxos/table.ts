@@ -35,8 +35,7 @@ export interface RecordTable {
   /** Number of records. */
   readonly size: number;
   /**
-   * The records of one shard. Keys keep their order while they are there, and a new one comes behind them: the pages of
-   * a `Transfer` go by it.
+   * The records of one shard, in any order.
    *
    * @param shard 0..{@link SHARDS}−1
    */

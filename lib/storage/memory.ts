@@ -33,7 +33,7 @@ export class MemoryTable implements RecordTable {
   }
 
   /**
-   * The records of one shard, in the order in which their keys came. Throws a `RangeError` for one that there is not.
+   * The records of one shard. Throws a `RangeError` for one that there is not.
    *
    * @param shard 0..{@link SHARDS}−1
    */
