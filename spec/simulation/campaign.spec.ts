@@ -92,6 +92,22 @@ test('controls: seeds until each mutant was caught, and one that never was', asy
   );
 });
 
+test('a mutant whose code does not run is an error, and not caught', async () => {
+  const run = async (seed: number) => ({
+    ...(await runnerOf(new Set()).run(seed)),
+    violations: ['the run threw: SyntaxError: Illegal continue statement'],
+  });
+  const controls = new Controls({
+    mutants: [{ name: 'typo', breaks: 'nothing' }],
+    seed: 1,
+    repeat: 1,
+    runs: 5,
+    jobs: 1,
+    runnerOf: () => ({ run, stop: async () => undefined }),
+  });
+  await expect(controls.run()).rejects.toThrow('mutant typo: what it puts in does not run: the run threw: SyntaxError');
+});
+
 test.each([
   [['--runs', 'x'], '--runs is a whole number from 1 on, not "x"'],
   [['--mutant', 'nobody'], 'there is no mutant nobody; see --mutants'],

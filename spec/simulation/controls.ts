@@ -20,6 +20,9 @@ export interface ControlsOptions {
 /** Between the starting seeds, so that the runs from one on are not those from another. */
 const STRIDE = 10_000;
 
+/** It ends a run at once, and shows nothing of the rule. */
+const NO_PROGRAM = /^the run threw: (Syntax|Reference|Type)Error/;
+
 /** How many seeds it took each time until a mutant was caught; `null`: it was not. */
 export interface Control {
   readonly mutant: Mutant;
@@ -71,6 +74,8 @@ export class Controls {
     let caught: number | null = null;
     for (let count = 1; count <= runs && caught === null && !this.#isInterrupted; count += 1) {
       const { violations } = await runner.run(first + count - 1);
+      const broken = violations.find((words) => NO_PROGRAM.test(words));
+      if (broken !== undefined) throw new Error(`mutant ${mutant.name}: what it puts in does not run: ${broken}`);
       if (violations.length > 0) caught = count;
     }
     this.#running.delete(runner);

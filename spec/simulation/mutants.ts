@@ -792,7 +792,7 @@ export const mutants: readonly Mutant[] = [
       {
         file: 'paxos/acceptor',
         from: 'const kept = keptOf(key, record);',
-        to: 'if (record.proposal === null) continue; const kept = keptOf(key, record);',
+        to: 'if (record.proposal === null) return true; const kept = keptOf(key, record);',
       },
     ],
   },
@@ -827,6 +827,21 @@ export const mutants: readonly Mutant[] = [
         to: 'this.firstFloor ??= answer.floor; this.#shard = answer.nextShard;',
       },
       { file: 'paxos/transfer', from: 'floor: answer.floor', to: 'floor: this.firstFloor' },
+    ],
+  },
+  {
+    name: 'place-moves-with-writes',
+    breaks: 'a page begins where the one before it ended, whatever was written meanwhile',
+    conditions: USURPED,
+    edits: [
+      { file: 'paxos/messages', from: 'MAX_TRANSFERRED = 100', to: 'MAX_TRANSFERRED = 2' },
+      { file: 'paxos/messages', from: 'MAX_NAMED = 200', to: 'MAX_NAMED = 2' },
+      // All keys in one shard, in the order in which they were written.
+      { file: 'paxos/table', from: '(hash ^ (hash >>> 16)) & (SHARDS - 1)', to: '0 & hash' },
+      { file: 'storage/memory', from: 'shard.set(key, record);', to: 'shard.delete(key); shard.set(key, record);' },
+      { file: 'paxos/pages', from: 'this.#orders.get(shard) ?? ', to: '' },
+      { file: 'paxos/pages', from: '.sort()', to: '' },
+      { file: 'paxos/pages', from: "last === '' ? 0 : indexAfter(keys, last)", to: 'keys.indexOf(last) + 1' },
     ],
   },
   {
@@ -885,7 +900,7 @@ export const mutants: readonly Mutant[] = [
         from: `case 'recover':
                     this.#recoverer.begin();`,
         to: `case 'recover':
-                    if (this.hasVoted) this.#recovered();
+                    if (this.hasVoted) this.#whenRead(() => this.#membership.recovered(this.#now()));
                     else this.#recoverer.begin();`,
       },
     ],
