@@ -24,7 +24,7 @@ answer, and while it is asked as fast as it answers, which takes half of two cor
 
   --sessions N     sessions in the farm; default 100000
   --size BYTES     of each; default 600
-  --seconds S      length of the measurement of reads before; default 5
+  --seconds S      length of the measurement of reads before; default 10
   --apart          the server that is killed, and the one that starts, on one core, the others on another: on machines of
                    their own they don't share one either (Linux: taskset)
   --help
@@ -35,7 +35,7 @@ async function main() {
     options: {
       sessions: { type: 'string', default: '100000' },
       size: { type: 'string', default: '600' },
-      seconds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '10' },
       apart: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -78,11 +78,24 @@ async function main() {
 /** Kills a server and starts another, and tells what that does to the reads on a third. @returns the new one */
 async function replace(victim, reader, options, seconds, { name, ...how }, pin) {
   const read = (length) => reader.ask('load', { operation: 'get', seconds: length, from: 0, ...how });
+  /** Reads slice by slice for as long as that holds, once at least. @returns the slices, and the p99 in the middle of theirs */
+  const readWhile = async (holds) => {
+    const slices = [];
+    do slices.push(await read(SLICE_SECONDS));
+    while (holds());
+    return { slices, p99: median(slices.map((slice) => slice.p99)) };
+  };
   // What was written last is repaired, forgotten and collected for a while yet.
   await read(SETTLE_SECONDS);
-  const before = await read(seconds);
-  const rate = (before.done / before.elapsed).toFixed(0);
-  tell(`get ${name}, ${rate} a second: p50 ${before.p50.toFixed(0)} µs, p99 ${before.p99.toFixed(0)} µs`);
+  const endMs = performance.now() + seconds * 1000;
+  const before = await readWhile(() => performance.now() < endMs);
+  const [done, elapsed] = ['done', 'elapsed'].map((field) =>
+    before.slices.reduce((sum, slice) => sum + slice[field], 0),
+  );
+  const p50 = median(before.slices.map((slice) => slice.p50));
+  tell(
+    `get ${name}, ${(done / elapsed).toFixed(0)} a second: p50 ${p50.toFixed(0)} µs, p99 ${before.p99.toFixed(0)} µs`,
+  );
 
   process.kill(victim.pid, 'SIGKILL');
   const killedMs = performance.now();
@@ -92,14 +105,12 @@ async function replace(victim, reader, options, seconds, { name, ...how }, pin) 
   const opened = fresh.ask('open', options, PATIENCE_MS).finally(() => {
     isReady = true;
   });
-  const slices = [];
-  while (!isReady) slices.push(await read(SLICE_SECONDS));
+  const meanwhile = await readWhile(() => !isReady);
   await opened;
   const tookSeconds = (performance.now() - killedMs) / 1000;
   const { state, records } = await fresh.ask('status');
-  const p99s = slices.map(({ p99 }) => p99);
-  const errors = slices.reduce((sum, slice) => sum + slice.errors, 0);
-  const [middle, worst] = [median(p99s), Math.max(...p99s)];
+  const errors = meanwhile.slices.reduce((sum, slice) => sum + slice.errors, 0);
+  const [middle, worst] = [meanwhile.p99, Math.max(...meanwhile.slices.map(({ p99 }) => p99))];
   tell(
     `  from kill -9 of one server to ready() of the next: ${tookSeconds.toFixed(1)} s (${state}, ${records} records)`,
   );

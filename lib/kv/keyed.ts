@@ -81,14 +81,14 @@ export class Keyed {
   async read(id: string, left: OperationOptions, consistency: Consistency): Promise<Held | null> {
     const key = this.registerKey(id);
     if (consistency === 'local') {
-      const state = await this.#registers.read(key, { ...left, consistency });
+      const state = await this.#registers.read(key, { timeoutMs: left.timeoutMs, consistency });
       if (!isHeld(state)) return null;
       const { lives } = attributesOf(id, state);
       if (lives.length === 0 || (await this.lives.seemAlive(lives, left))) return state;
       // That may be old. What ends a key has to be certain.
     }
     for (;;) {
-      const state = await this.#registers.read(key, { ...left });
+      const state = await this.#registers.read(key, left);
       if (!isHeld(state)) return null;
       const { given, lives } = attributesOf(id, state);
       if (lives.length === 0 || (await this.lives.areAlive(key, lives, left))) return state;
@@ -116,7 +116,7 @@ export class Keyed {
     let mayRemove = change.seals;
     for (;;) {
       const registerChange = this.#registerChange(id, { ...change, bound }, version, looked, mayRemove);
-      const { result, state } = await this.#registers.change(key, registerChange, { ...left });
+      const { result, state } = await this.#registers.change(key, registerChange, left);
       if (result.kind === 'done') return { result: result.result, state };
       if (result.kind === 'over') {
         throw new LifetimeOverError('The key was not written: the end that it was given has passed.');

@@ -296,7 +296,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const most = limit ?? Number.POSITIVE_INFINITY;
     if (typeof most !== 'number' || !(most >= 1)) throw refuse('limit', limit, 'a number from 1 on');
     const begin = prefix === undefined ? '' : idPrefixOf(prefix);
-    const all = await this.#node.ids(this.#bucket, { ...leftNow() });
+    const all = await this.#node.ids(this.#bucket, leftNow());
     const ids = all.filter((id) => id.startsWith(begin) && keyOf(id) !== null);
     let count = 0;
     for (let at = 0; at < ids.length && count < most; at += CONCURRENCY) {

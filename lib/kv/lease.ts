@@ -178,7 +178,7 @@ export async function lifeOfLease(
   left: OperationOptions,
 ): Promise<Life | null> {
   const key = registerKey(LEASES, id);
-  const state = await registers.read(key, { ...left });
+  const state = await registers.read(key, left);
   return state.value === null ? null : { key, birth: state.birth };
 }
 

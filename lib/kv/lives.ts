@@ -76,7 +76,8 @@ export class Lives {
       throw tooMany(walk.asked, [...walk.seen.values()]);
     }
     walk.seen.set(name, life.key);
-    const state = await this.#registers.read(life.key, { ...walk.left, consistency: walk.consistency });
+    const { left, consistency } = walk;
+    const state = await this.#registers.read(life.key, { timeoutMs: left.timeoutMs, consistency });
     if (!isInLife(state, life)) return false;
     const { given, lives } = ofRegister(life.key, state);
     if (lives.length === 0 || (await this.#areAlive(lives, walk))) return true;
@@ -91,7 +92,7 @@ export class Lives {
    * @returns whether that is over now, by this or by another
    */
   async bury(hanging: Hanging, left: OperationOptions): Promise<boolean> {
-    const { result } = await this.#registers.change(hanging.key, buryChange(hanging), { ...left });
+    const { result } = await this.#registers.change(hanging.key, buryChange(hanging), left);
     return result;
   }
 }

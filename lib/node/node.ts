@@ -43,6 +43,7 @@ import { type AnswerHandler, Answering } from './answering.js';
 import { type Answer, Asking, type AskOptions, checkTopic } from './asking.js';
 import { claimChange, slotKey, slotOfKey } from './claim.js';
 import { CONFIG_KEY, configChange } from './config.js';
+import { Deadline } from './deadline.js';
 import { Diagnosis } from './diagnosis.js';
 import { handOver } from './hand-over.js';
 import { identityOf, placeOf } from './identity.js';
@@ -66,6 +67,7 @@ import type {
   Head,
   OperationOptions,
   OwnState,
+  TimeLeft,
   WatchableRegisters,
 } from './registers.js';
 import { Repairer } from './repairer.js';
@@ -130,6 +132,7 @@ export interface NodeEvents {
 export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegisters {
   readonly #settings: NodeSettings;
   readonly #runtime: Runtime;
+  readonly #monotonicMs = (): number => this.#runtime.monotonicMs();
   readonly #transport: Transport;
   readonly #process: number;
   readonly #clock: GuardedClock;
@@ -404,7 +407,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
     // What is half done is settled by reading it: few keys, those being written just now.
     for (const key of unsettled) {
-      const state = await this.read(key, { ...left });
+      const state = await this.read(key, left);
       if (state.value !== null) ids.push(key.slice(prefix.length));
     }
     return ids;
@@ -415,14 +418,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   /** @param timeoutMs the node's `timeout` unless given */
-  deadline(timeoutMs: number = this.#settings.timeoutMs): { readonly timeoutMs: number } {
-    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
-    const leftMs = (): number => Math.max(0, deadlineMs - this.#runtime.monotonicMs());
-    return {
-      get timeoutMs() {
-        return leftMs();
-      },
-    };
+  deadline(timeoutMs: number = this.#settings.timeoutMs): TimeLeft {
+    return new Deadline(this.#runtime.monotonicMs() + timeoutMs, this.#monotonicMs);
   }
 
   after(delayMs: number, callback: () => void, isHolding = false): () => void {

@@ -12,12 +12,18 @@ export interface OperationOptions {
    * Ms until the operation gives up, retries included; the node's `timeout` unless set. At most a minute, and below
    * `maxClockSkewMs`: else it rejects with `ConfigError`.
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface EnumerationOptions extends OperationOptions {
   /** Whether to give also ids whose value is over by this node's clock, and may not be by another's. Default `false`. */
   readonly includesJustEnded?: boolean;
+}
+
+/** Options for operations, which read from it what is left when they begin. A copy would stand still. */
+export interface TimeLeft {
+  /** 0 when none is left. */
+  readonly timeoutMs: number;
 }
 
 /**
@@ -37,10 +43,10 @@ export interface Registers {
   /** Calls `listener` for each commit seen in a bucket, until the function returned is called. */
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void;
   /**
-   * Options for operations that have one time-out together, which begins now.
+   * For operations that have one time-out together, which begins now.
    * @param timeoutMs the node's `timeout` unless given
    */
-  deadline(timeoutMs?: number): OperationOptions;
+  deadline(timeoutMs?: number): TimeLeft;
   /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */
   nowMs(): number;
 }

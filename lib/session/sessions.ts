@@ -1,7 +1,7 @@
 import type { SessionData } from 'express-session';
 import { ConfigError, OutcomeUnknownError, ValueTooLargeError } from '../errors.js';
 import { isTooLong, isWellFormed, MAX_KEY_SIZE } from '../node/register-key.js';
-import type { OperationOptions, Registers } from '../node/registers.js';
+import type { Registers, TimeLeft } from '../node/registers.js';
 import type { Change, Changed, State } from '../paxos/index.js';
 import { sameBytes } from './bytes.js';
 import {
@@ -65,7 +65,9 @@ export class Sessions {
     const key = this.#key(sid);
     const { consistency } = this.#rules;
     const left = this.#registers.deadline();
-    const state = await this.#inTurn.run(sid, null, () => this.#registers.read(key, { ...left, consistency }));
+    const state = await this.#inTurn.run(sid, null, () =>
+      this.#registers.read(key, { timeoutMs: left.timeoutMs, consistency }),
+    );
     return this.#loaded(sid, state);
   }
 
@@ -99,7 +101,7 @@ export class Sessions {
   async destroy(sid: string): Promise<void> {
     const key = this.#key(sid);
     const left = this.#registers.deadline();
-    await this.#inTurn.run(sid, null, () => this.#registers.change(key, destroyChange, { ...left }));
+    await this.#inTurn.run(sid, null, () => this.#registers.change(key, destroyChange, left));
   }
 
   /** Ids of the live sessions of the farm, in no order. */
@@ -123,7 +125,7 @@ export class Sessions {
     await forEachOf(sids, CONCURRENCY, (sid) => this.destroy(sid));
   }
 
-  async #save(key: string, origin: Origin, mine: Snapshot, left: OperationOptions): Promise<void> {
+  async #save(key: string, origin: Origin, mine: Snapshot, left: TimeLeft): Promise<void> {
     const base = origin.certainBase;
     if (base !== null && sameBytes(mine.data, base.data) && isUpToDate(base, mine)) return;
     const mergeData: MergeData = (before, theirs, own) => this.#mergeData(origin.sid, before, theirs, own);
@@ -140,7 +142,7 @@ export class Sessions {
     } else this.#settleWithout(origin, result, 'late-save', { ...marked(mine), birth: state.birth, data: mine.data });
   }
 
-  async #touch(key: string, origin: Origin, mine: Mark, left: OperationOptions): Promise<void> {
+  async #touch(key: string, origin: Origin, mine: Mark, left: TimeLeft): Promise<void> {
     const base = origin.certainBase;
     if (base !== null && isUpToDate(base, mine)) return;
     const change = touchChange(mine, (current) => origin.baseAt(current));
@@ -156,10 +158,10 @@ export class Sessions {
     change: Change<Outcome>,
     origin: Origin,
     made: UnknownWrite['made'],
-    left: OperationOptions,
+    left: TimeLeft,
   ): Promise<Changed<Outcome>> {
     try {
-      return await this.#registers.change(key, change, { ...left });
+      return await this.#registers.change(key, change, left);
     } catch (error) {
       if (error instanceof OutcomeUnknownError) origin.doubt({ operation: error.operation, since: error.since, made });
       throw error;

@@ -11,7 +11,7 @@ import { PaxosKV } from '../../lib/kv/index.js';
 import type { AnswerHandler } from '../../lib/node/answering.js';
 import type { Answer, AskOptions } from '../../lib/node/asking.js';
 import type { Member } from '../../lib/node/members.js';
-import type { Consistency, Head, OperationOptions, OwnState } from '../../lib/node/registers.js';
+import type { Consistency, Head, OperationOptions, OwnState, TimeLeft } from '../../lib/node/registers.js';
 import type { NodeStatus } from '../../lib/node/status.js';
 import { type Change, type Changed, formatBallot, type State, shardOf } from '../../lib/paxos/index.js';
 import { decodeValue, encodeValue } from '../../lib/wire/index.js';
@@ -70,7 +70,7 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
     return { process: this.process, name: `node-${this.number}` } as unknown as NodeStatus;
   }
 
-  override deadline(timeoutMs: number = TIMEOUT_MS): OperationOptions {
+  override deadline(timeoutMs: number = TIMEOUT_MS): TimeLeft {
     const endMs = performance.now() + timeoutMs;
     return {
       get timeoutMs() {

@@ -1,4 +1,4 @@
-import type { Consistency, OperationOptions, Registers } from '../../lib/node/registers.js';
+import type { Consistency, OperationOptions, Registers, TimeLeft } from '../../lib/node/registers.js';
 import {
   ABSENT,
   type Change,
@@ -44,8 +44,8 @@ export class RegistersInMemory implements Registers {
     return () => undefined;
   }
 
-  deadline(): OperationOptions {
-    return {};
+  deadline(): TimeLeft {
+    return { timeoutMs: 60_000 };
   }
 
   nowMs(): number {

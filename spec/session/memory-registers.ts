@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { NoQuorumError, OutcomeUnknownError } from '../../lib/errors.js';
-import type { CommitEvent, OperationOptions, Registers } from '../../lib/node/registers.js';
+import type { CommitEvent, OperationOptions, Registers, TimeLeft } from '../../lib/node/registers.js';
 import type { NodeStatus } from '../../lib/node/status.js';
 import {
   ABSENT,
@@ -171,7 +171,7 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
     return { node: this.number } as unknown as NodeStatus;
   }
 
-  deadline(): OperationOptions {
+  deadline(): TimeLeft {
     const endMs = Date.now() + TIMEOUT_MS;
     return {
       get timeoutMs() {
