@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { ConfigError } from '../errors.js';
 import { isWellFormed } from '../node/register-key.js';
 import type { Consistency, OperationOptions } from '../node/registers.js';
+import { FOREVER } from '../paxos/index.js';
 import type { Key } from './key.js';
 import type { Lease } from './lease.js';
 
@@ -60,11 +61,16 @@ export function untilOf({ until, ttlMs }: LifetimeOptions, nowMs: number): numbe
     throw new ConfigError('Options until and ttlMs say the same thing: give one of them.');
   if (until !== undefined) {
     if (typeof until !== 'number' || !(until > 0)) throw refuse('until', until, 'ms since 1970');
-    return until === Number.POSITIVE_INFINITY ? null : Math.floor(until);
+    return endOrNone(Math.floor(until));
   }
   if (ttlMs === undefined) return null;
   if (typeof ttlMs !== 'number' || !(ttlMs > 0)) throw refuse('ttlMs', ttlMs, 'ms above 0');
-  return ttlMs === Number.POSITIVE_INFINITY ? null : Math.ceil(nowMs + ttlMs);
+  return endOrNone(Math.ceil(nowMs + ttlMs));
+}
+
+/** What is beyond all that can be written down, 285 000 years from now, is no end. */
+function endOrNone(untilMs: number): number | null {
+  return untilMs >= FOREVER ? null : untilMs;
 }
 
 /** Whether any lifetime is given: without one, a change keeps the one that is there. */

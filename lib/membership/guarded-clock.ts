@@ -23,12 +23,18 @@ export class GuardedClock {
   #anchorWallMs: number;
   #anchorMonotonicMs: number;
   readonly #samples = new Map<number, Sample>();
+  #leaps = 0;
 
   /** @param maxSkewMs S: two clocks may be that far apart */
   constructor(wallMs: number, monotonicMs: number, maxSkewMs: number) {
     this.#anchorWallMs = wallMs;
     this.#anchorMonotonicMs = monotonicMs;
     this.#toleranceMs = maxSkewMs / 2;
+  }
+
+  /** How often it was found so wrong that times made by it are of no use, and was set. */
+  get leaps(): number {
+    return this.#leaps;
   }
 
   /** Ms since 1970. */
@@ -75,6 +81,7 @@ export class GuardedClock {
    */
   follow(machineMs: number, monotonicMs: number): void {
     const leapMs = machineMs - this.wallMs(monotonicMs);
+    if (Math.abs(leapMs) > this.#toleranceMs) this.#leaps += 1;
     this.#anchorWallMs = machineMs;
     this.#anchorMonotonicMs = monotonicMs;
     for (const sample of this.#samples.values()) {

@@ -46,6 +46,14 @@ export class Diagnosis {
     return new NoQuorumError(this.clock(), ...this.#seenAndMissing());
   }
 
+  /** For calls that had been made before. */
+  clockSet(): NoQuorumError {
+    return new NoQuorumError(
+      "This machine's clock was wrong when the call was made, and has been set right since: what was to end at some time would not have ended then. Nothing was written. Call again.",
+      ...this.#seenAndMissing(),
+    );
+  }
+
   /** @param progress `null` if the change has not begun */
   pendingResize(size: number, progress: ResizeProgress | null): ResizePendingError {
     const missing = progress?.missing ?? [];

@@ -56,6 +56,7 @@ import {
   longestTimeoutMs,
   type NodeOptions,
   type NodeSettings,
+  refuseBound,
   refuseSize,
   refuseTimeout,
 } from './options.js';
@@ -132,10 +133,14 @@ export interface NodeEvents {
 export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegisters {
   readonly #settings: NodeSettings;
   readonly #runtime: Runtime;
-  readonly #monotonicMs = (): number => this.#runtime.monotonicMs();
   readonly #transport: Transport;
   readonly #process: number;
   readonly #clock: GuardedClock;
+  readonly #deadlineClock = {
+    monotonicMs: (): number => this.#runtime.monotonicMs(),
+    leaps: (): number => this.#clock.leaps,
+  };
+  #leapsSeen = 0;
   readonly #peers = new PeerTable((process) => this.#forget(process));
   readonly #membership: Membership;
   readonly #members: Members;
@@ -307,7 +312,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     });
     this.#warnings = new Warnings(
       () => runtime.monotonicMs(),
-      (warning) => this.#giveWarning(warning),
+      (warning) => queueMicrotask(() => this.#giveWarning(warning)),
     );
     this.#started = this.#start();
   }
@@ -388,7 +393,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
-    const refusal = this.#refusal(timeoutMs);
+    const refusal = this.#refusal(timeoutMs) ?? refuseBound(change.bound);
     if (refusal !== null) return Promise.reject(refusal);
     return this.#track(
       this.#operations.change(key, limited(change, this.#settings.maxValueSize), timeoutMs ?? this.#settings.timeoutMs),
@@ -419,7 +424,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   /** @param timeoutMs the node's `timeout` unless given */
   deadline(timeoutMs: number = this.#settings.timeoutMs): TimeLeft {
-    return new Deadline(this.#runtime.monotonicMs() + timeoutMs, this.#monotonicMs);
+    return new Deadline(timeoutMs, this.#deadlineClock);
   }
 
   after(delayMs: number, callback: () => void, isHolding = false): () => void {
@@ -714,6 +719,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #keepHouse(): void {
     const membership = this.#membership;
     if (this.#followsMachine()) this.#clock.follow(this.#runtime.wallMs(), this.#runtime.monotonicMs());
+    this.#endCallsByWrongClock();
     const now = this.#now();
     this.#obey(membership.tick(now));
     if (membership.view !== null) {
@@ -755,7 +761,18 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     const machineMs = this.#runtime.wallMs();
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, lastSlotOf(this.#sizes));
     this.#wasTrusted ||= this.#opinion.isTrusted;
+    this.#endCallsByWrongClock();
     if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
+  }
+
+  /**
+   * What has waited until this clock was set right may have an end that was reckoned by it when it was wrong: it would be
+   * written by the right one now, and outlive its time by as much as that was wrong, or end before it.
+   */
+  #endCallsByWrongClock(): void {
+    if (this.#clock.leaps === this.#leapsSeen) return;
+    this.#leapsSeen = this.#clock.leaps;
+    this.#operations.abortWaiting(this.#diagnosis.clockSet());
   }
 
   /**
@@ -1137,7 +1154,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     if (this.#isReady) this.#endReady(null);
     if (!isChanged) return;
     if (!isConnected) this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
-    this.emit(isConnected ? 'connect' : 'disconnect');
+    // As with all events: what a listener throws must not hold up what goes on here.
+    queueMicrotask(() => this.emit(isConnected ? 'connect' : 'disconnect'));
   }
 
   get #isReady(): boolean {

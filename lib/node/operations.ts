@@ -65,7 +65,6 @@ interface KeyQueue {
   readonly key: string;
   readonly waiting: Call[];
   batch: Batch | null;
-  isReady: boolean;
 }
 
 /** Calls that share an exchange. */
@@ -117,7 +116,8 @@ export class Operations {
   readonly #prefix: string;
   readonly #rounds: RoundContext;
   readonly #queues = new Map<string, KeyQueue>();
-  readonly #ready: KeyQueue[] = [];
+  /** Those with calls that could begin, in the order in which they could. */
+  readonly #ready = new Set<KeyQueue>();
   readonly #exchanges = new Map<number, Running>();
   /** Operations whose callers were told that nobody knows: they may look for them later. By monotonic ms. */
   readonly #doubtful = new Map<OperationId, number>();
@@ -246,10 +246,9 @@ export class Operations {
     if (this.#isStarting) return;
     this.#isStarting = true;
     try {
-      while (this.#exchanges.size < MAX_EXCHANGES && this.#context.electorate() !== null) {
-        const queue = this.#ready.shift();
-        if (queue === undefined) break;
-        queue.isReady = false;
+      for (const queue of this.#ready) {
+        if (this.#exchanges.size >= MAX_EXCHANGES || this.#context.electorate() === null) break;
+        this.#ready.delete(queue);
         if (queue.batch === null && queue.waiting.length > 0) this.#startBatch(queue);
       }
     } finally {
@@ -259,7 +258,7 @@ export class Operations {
 
   /** Ends everything, as when the node closes or moves to another farm. */
   abort(error: PaxosError): void {
-    this.#ready.length = 0;
+    this.#ready.clear();
     const aborted = [...this.#exchanges.values()];
     this.#exchanges.clear();
     for (const { onAbort } of aborted) onAbort(error);
@@ -302,16 +301,14 @@ export class Operations {
   #queueOf(key: string): KeyQueue {
     let queue = this.#queues.get(key);
     if (queue === undefined) {
-      queue = { key, waiting: [], batch: null, isReady: false };
+      queue = { key, waiting: [], batch: null };
       this.#queues.set(key, queue);
     }
     return queue;
   }
 
   #makeReady(queue: KeyQueue): void {
-    if (queue.batch !== null || queue.isReady) return;
-    queue.isReady = true;
-    this.#ready.push(queue);
+    if (queue.batch === null) this.#ready.add(queue);
   }
 
   #startBatch(queue: KeyQueue): void {
@@ -426,7 +423,20 @@ export class Operations {
     }
     const { batch } = queue;
     if (batch !== null) this.#expireBatch(batch, nowMs);
-    if (batch === null && queue.waiting.length === 0) this.#queues.delete(queue.key);
+    if (batch === null && queue.waiting.length === 0) this.#drop(queue);
+  }
+
+  #drop(queue: KeyQueue): void {
+    this.#queues.delete(queue.key);
+    this.#ready.delete(queue);
+  }
+
+  /** Ends the calls of which nothing has been sent yet: nothing has happened. */
+  abortWaiting(error: PaxosError): void {
+    for (const queue of [...this.#queues.values()]) {
+      for (const call of queue.waiting.splice(0)) this.#reject(call, error);
+      if (queue.batch === null) this.#drop(queue);
+    }
   }
 
   #expireBatch(batch: Batch, nowMs: number): void {

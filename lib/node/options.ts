@@ -130,6 +130,13 @@ export function refuseTimeout(timeoutMs: number, maxClockSkewMs: number): Config
   return refuse('timeoutMs', timeoutMs, `a number from 0 to ${longestMs}, less than maxClockSkewMs`);
 }
 
+/** One that no message can carry would be kept by this process's acceptor, and refused by all others. */
+export function refuseBound(bound: number): ConfigError | null {
+  return Number.isSafeInteger(bound) && bound >= 0
+    ? null
+    : refuse('bound', bound, `a whole number of ms since 1970, from 0 to ${Number.MAX_SAFE_INTEGER}`);
+}
+
 /** @throws ConfigError if no farm can have so many voters */
 export function refuseSize(size: unknown): void {
   integer('size', size ?? Number.NaN, 3, 1, MAX_CLUSTER_SIZE);

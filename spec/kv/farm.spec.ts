@@ -34,6 +34,16 @@ function lose(percent: number): void {
 }
 
 describe('A farm', () => {
+  it.each([{ ttlMs: Number.MAX_SAFE_INTEGER }, { ttlMs: 1e17 }, { until: 1e300 }, { until: 2 ** 53 }])(
+    'takes an end as far off as %j for none',
+    async (options) => {
+      await first.set('k', 1, options);
+      expect(await second.get('k')).toBe(1);
+      expect((await third.lifetime('k'))?.until).toBeNull();
+      await third.set('k', 2);
+    },
+  );
+
   it('gives all who put a key at a time the same value', async () => {
     for (let n = 0; n < 20; n += 1) {
       const values = await Promise.all(stores.map((kv, index) => kv.put(['job', n], index)));

@@ -46,6 +46,23 @@ describe('a first start', () => {
     },
   );
 
+  it('ends calls that waited for its clock to be set right: by it they have reckoned when to end', async () => {
+    await farm.start(3);
+    let offMs = 3_600_000;
+    const late = farm.add({}, { ...systemRuntime, wallMs: () => Date.now() + offMs });
+    const left = late.deadline();
+    // As whoever gives a value a second to live.
+    const waiting = late.change('test/x', setText('v', late.nowMs() + 1000));
+    const refused = expect(waiting).rejects.toThrow(/clock was wrong when the call was made.*Nothing was written/);
+    offMs = 0;
+    await refused;
+    // Nor may anything that was begun then come later.
+    expect(left.timeoutMs).toBe(0);
+    await late.ready();
+    await expect(late.change('test/x', setText('v', inAnHour()), left)).rejects.toThrow(NoQuorumError);
+    await late.change('test/x', setText('w', inAnHour()), late.deadline());
+  });
+
   it('is of use once its clock is set right, though by it all others had been too old to be heard', async () => {
     await farm.start(3);
     let offMs = 6000;
@@ -253,6 +270,51 @@ describe('trouble', () => {
         node.ids('b', { timeoutMs }),
       ];
       for (const call of calls) await expect(call).rejects.toThrow('timeoutMs');
+    },
+  );
+
+  it('goes on with its housekeeping whatever a listener throws', async () => {
+    const thrown: string[] = [];
+    const microtask = globalThis.queueMicrotask;
+    const spy = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((callback) =>
+      microtask(() => {
+        try {
+          callback();
+        } catch (error) {
+          thrown.push(String(error));
+        }
+      }),
+    );
+    try {
+      const [a, b] = [farm.add({ clusterSize: 2 }), farm.add({ clusterSize: 2 })];
+      for (const event of ['connect', 'disconnect', 'warning'] as const) {
+        a.on(event, () => {
+          throw new Error(`from ${event}`);
+        });
+      }
+      await Promise.all([a.ready(), b.ready()]);
+      const sound = farm.hub.fate;
+      farm.hub.fate = () => ({ delaysMs: [] });
+      await until(() => !a.status().isReady);
+      farm.hub.fate = sound;
+      await until(() => a.status().isReady && b.status().isReady);
+      await until(() => b.members().every(({ isUp }) => isUp));
+      await b.change('b/k', setText('x', inAnHour()));
+      expect(new Set(thrown)).toEqual(
+        new Set(['Error: from warning', 'Error: from connect', 'Error: from disconnect']),
+      );
+    } finally {
+      spy.mockRestore();
+    }
+  }, 30_000);
+
+  it.each([2 ** 53, 1.5, -1, Number.NaN, Number.POSITIVE_INFINITY])(
+    'a change whose latest end is %d is refused: no other process could be told of it',
+    async (bound) => {
+      const [node] = await farm.start(1, { clusterSize: 1 });
+      if (node === undefined) throw new Error('a node was started');
+      await expect(node.change('b/k', setText('x', bound))).rejects.toThrow(ConfigError);
+      expect(node.status().operations.changes).toBe(0);
     },
   );
 
