@@ -11,7 +11,7 @@ const CYCLE_MS = 2000;
 const MAX_READING = 16;
 
 export interface SweepSetup {
-  readonly registers: Pick<WatchableRegisters, 'own' | 'after' | 'nowMs'>;
+  readonly registers: Pick<WatchableRegisters, 'own' | 'ownRecords' | 'after' | 'nowMs'>;
   readonly bucket: string;
   /** Whether all of them seem to be alive, by this process's own memory. */
   readonly seemAlive: (lives: readonly Life[]) => Promise<boolean>;
@@ -72,7 +72,8 @@ export class Sweep {
     const hanging: Hanging[] = [];
     for (let looked = 0; looked < RECORDS_A_TICK && this.#shard < SHARDS; this.#shard += 1) {
       const states = registers.own(bucket, this.#shard);
-      looked += states.length;
+      // Those of other buckets are looked at, too.
+      looked += Math.max(states.length, registers.ownRecords / SHARDS);
       for (const state of states) {
         const lives = livesOf(state);
         if (lives.length > 0) hanging.push({ id: state.id, lives });

@@ -122,7 +122,7 @@ export class Claims {
   #isElsewhere(slot: number, peer: Peer | undefined): boolean {
     const said = peer?.introduction;
     if (said == null || said.incarnation !== this.#view?.incarnation || said.slot === slot) return false;
-    if (said.slot === 0) return said.hasResigned;
+    if (said.slot === 0) return said.hasResigned || said.lost === said.incarnation;
     return numbersOf(peer).includes(this.#view.holders[said.slot - 1]?.process ?? 0);
   }
 

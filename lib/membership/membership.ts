@@ -154,6 +154,8 @@ export class Membership {
   #lostSinceMs: number | null = null;
   /** Incarnation of the farm given up last. */
   #lost = 0;
+  /** The place that it had there. */
+  #forsaken = { slot: 0, generation: 0 };
   #isRetiring = false;
   #isLeaving = false;
   readonly #warned = new Set<string>();
@@ -381,11 +383,11 @@ export class Membership {
   }
 
   /** This process has the memory that goes with its slot, and votes from now on. */
-  recovered(now: MembershipInstant): Directive[] {
+  recovered(isOfQuorum: boolean, now: MembershipInstant): Directive[] {
     if (this.#slot === 0) return [];
     this.#isRecovered = true;
-    // Among what it has read is all that a majority of the size before holds.
-    this.#copied = this.config?.version ?? 0;
+    // Among what a quorum holds is all that a majority of the size before does. Not among what the slot's holder before did.
+    if (isOfQuorum) this.#copied = this.config?.version ?? 0;
     return [this.#hello(0, now.monotonicMs)];
   }
 
@@ -445,7 +447,7 @@ export class Membership {
       hello;
     const incarnation = hello.view?.incarnation ?? 0;
     const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open };
-    this.#peers.introduce(peer, { name, host, streamPort, ...places, copied: hello.copied });
+    this.#peers.introduce(peer, { name, host, streamPort, ...places, copied: hello.copied, lost: hello.lost });
     for (const process of hello.ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.
@@ -456,7 +458,12 @@ export class Membership {
       return learnt;
     }
     // It has given up the farm, and what it held there. (That it seeks says nothing: such a hello may be an old one.)
-    if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) this.#noteEnd(voter === 0 ? from : voter);
+    if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) {
+      const number = voter === 0 ? from : voter;
+      // It may have come back since, and taken a place anew.
+      if (slot === 0) this.#noteEnd(number);
+      else this.#ended.delete(number);
+    }
     const directives = this.#checkSettings(hello, from);
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
@@ -508,7 +515,7 @@ export class Membership {
   }
 
   #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
-    if (this.#isRetiring || this.#view !== null || this.#hasSeenVoters) return [];
+    if (this.#isRetiring || this.#hasResigned || this.#view !== null || this.#hasSeenVoters) return [];
     if (view.holders.length !== this.#setup.clusterSize) return [];
     if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
     if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
@@ -644,7 +651,8 @@ export class Membership {
     this.#quorumHeardMs = now.monotonicMs;
     this.#voterHeardMs = now.monotonicMs;
     // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
-    this.#slot = left === null ? slotOf(view, this.#setup.process) : 0;
+    // Nor has who has given up this very farm what it held there: it comes back without its place.
+    this.#slot = left === null && view.incarnation !== this.#lost ? this.#placeIn(view) : 0;
     this.#voter = 0;
     this.#copied = 0;
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
@@ -681,6 +689,7 @@ export class Membership {
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
     this.#lost = view.incarnation;
+    this.#forsaken = { slot: this.#slot, generation: view.holders[this.#slot - 1]?.generation ?? 0 };
     this.#view = null;
     this.#copied = 0;
     this.#otherHolders = [];
@@ -701,6 +710,15 @@ export class Membership {
       },
       this.#hello(0, now.monotonicMs),
     ];
+  }
+
+  /** Its slot in that view; 0 if it has none, or the one whose memory it gave up with the farm: only a later claim brings that back. */
+  #placeIn(view: View): number {
+    const slot = slotOf(view, this.#setup.process);
+    const { slot: forsaken, generation } = this.#forsaken;
+    const isForsaken =
+      view.incarnation === this.#lost && slot === forsaken && (view.holders[slot - 1]?.generation ?? 0) <= generation;
+    return isForsaken ? 0 : slot;
   }
 
   /** Of one that is not heard nobody knows how far it has come. */
@@ -728,7 +746,7 @@ export class Membership {
     // And the memory of one generation is not that of another, which an earlier process with this one's number may have.
     const ours = merged.holders[before - 1];
     if (ours == null || !this.#isSelf(ours.process) || ours.generation !== left[before - 1]?.generation) {
-      this.#slot = this.#hasResigned ? 0 : slotOf(merged, this.#setup.process);
+      this.#slot = this.#hasResigned ? 0 : this.#placeIn(merged);
       this.#voter = 0;
     }
     const directives: Directive[] = [];
@@ -817,7 +835,7 @@ export class Membership {
       streamPort: this.#streamPort,
       clusterSize,
       maxClockSkewMs,
-      wish: this.#isRetiring ? -1 : wish,
+      wish: this.#isRetiring || this.#hasResigned ? -1 : wish,
       phase: this.phase,
       bound: this.#bound?.view.incarnation ?? 0,
       view: this.#view,

@@ -27,6 +27,8 @@ export interface Introduction {
   readonly open: readonly number[];
   /** See `Hello.copied`. */
   readonly copied: number;
+  /** The farm that it has given up; 0 if none. */
+  readonly lost: number;
 }
 
 /** Another process of the farm, as this one knows it. */

@@ -182,7 +182,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   /** @throws ConfigError at once for an option that is not usable */
   constructor(options: NodeOptions = {}, runtime: Runtime = systemRuntime) {
     super();
-    this.setMaxListeners(100);
+    // Each store and bucket on it listens.
+    this.setMaxListeners(1000);
     const production = process.env.NODE_ENV === 'production';
     this.#settings = checkNodeOptions(options, `${hostname()}:${process.pid}`.slice(-128), production);
     this.#runtime = runtime;
@@ -286,7 +287,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       },
       random,
       progressed: (progress) => this.#tellRecovery(progress),
-      recovered: () => this.#whenRead(() => this.#membership.recovered(this.#now())),
+      recovered: (isOfQuorum) => this.#whenRead(() => this.#membership.recovered(isOfQuorum, this.#now())),
       copied: () => this.#whenRead(() => this.#membership.copied(this.#now())),
     });
     this.#answering = new Answering({
@@ -422,8 +423,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return this.#watchers.add(bucket, listener);
   }
 
-  /** @param timeoutMs the node's `timeout` unless given */
+  /**
+   * @param timeoutMs the node's `timeout` unless given
+   * @throws ConfigError for one that no operation may have
+   */
   deadline(timeoutMs: number = this.#settings.timeoutMs): TimeLeft {
+    const refusal = refuseTimeout(timeoutMs, this.#settings.maxClockSkewMs);
+    if (refusal !== null) throw refusal;
     return new Deadline(timeoutMs, this.#deadlineClock);
   }
 
@@ -459,6 +465,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return this.#voter
       .localStates(prefix, shard, this.#now())
       .map(([key, state]) => ({ ...state, id: key.slice(prefix.length) }));
+  }
+
+  get ownRecords(): number {
+    return this.#voter.size;
   }
 
   /** Has something done before this process leaves, while it still serves; it is waited for. @returns takes it back */
@@ -648,6 +658,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#repairer.abort();
     // What is stored stays, for the process that is started next.
     this.#voter.reset();
+    this.#voter.dropLegacy();
     this.#obey(this.#membership.resign(this.#now()));
   }
 
@@ -1008,6 +1019,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#repairer.abort();
     this.#recoverer.abort();
     this.#orphans = this.#voter.reset();
+    this.#voter.dropLegacy();
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
@@ -1017,6 +1029,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#repairer.abort();
     this.#recoverer.abort();
     const orphans = this.#voter.reset();
+    this.#voter.dropLegacy();
     this.#warnings.warn(
       'farms-met',
       `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
@@ -1124,6 +1137,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       () => {
         if (this.#membership.vector === vector) {
           this.#obey(next());
+          if (this.#membership.mustCopy) this.#recoverer.copy();
           this.#checkClock();
           this.#checkQuorum(this.#runtime.monotonicMs());
         } else {

@@ -40,8 +40,11 @@ export interface RecovererSetup {
   random(): number;
   /** It has begun, or has come so far. */
   progressed(progress: RecoveryProgress): void;
-  /** This process has the memory that goes with its slot. */
-  recovered(): void;
+  /**
+   * This process has the memory that goes with its slot.
+   * @param isOfQuorum whether it has read that of a quorum; not if it was its predecessor's
+   */
+  recovered(isOfQuorum: boolean): void;
   /** This process, voting, has read what a majority of the size before holds. */
   copied(): void;
 }
@@ -210,7 +213,8 @@ export class Recoverer {
     if (this.#predecessor !== null || process === null) return;
     // If it does not know yet that it has lost its slot it learns that by the first question, and answers the next.
     this.#predecessor = this.#read(
-      this.#makeTransfer(0, electorate, (from) => from.process === process),
+      // Of another slot that it has by now it would give another memory.
+      this.#makeTransfer(0, electorate, (from) => from.process === process && from.slot === 0),
       (outgoing) => this.#setup.transmitTo(process, outgoing),
       now,
     );
@@ -283,7 +287,8 @@ export class Recoverer {
     if (task === null) return;
     const read = this.#voters.filter(({ transfer }) => transfer.isOver);
     const inherited = this.#predecessor?.transfer.outcome ?? null;
-    if (inherited === null && !task.isEnough(read.map(({ transfer }) => transfer.slot))) return;
+    const isOfQuorum = task.isEnough(read.map(({ transfer }) => transfer.slot));
+    if (inherited === null && !isOfQuorum) return;
     const floors = [...read.map(({ transfer }) => transfer.outcome), inherited].flatMap(
       (outcome) => outcome?.floor ?? [],
     );
@@ -291,7 +296,7 @@ export class Recoverer {
     this.#tell(this.#setup.now().monotonicMs);
     this.abort();
     this.#setup.voter.raiseFloor(floor);
-    if (task.kind === 'recovery') this.#setup.recovered();
+    if (task.kind === 'recovery') this.#setup.recovered(isOfQuorum);
     else this.#setup.copied();
   }
 }

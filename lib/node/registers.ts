@@ -69,6 +69,8 @@ export interface WatchableRegisters extends Registers {
    * where it does not vote. A hint: it may be stale.
    */
   own(bucket: string, shard: number): readonly OwnState[];
+  /** Registers in this process's own memory, those of all buckets together: how many {@link own} goes through in 256 shards. */
+  readonly ownRecords: number;
 }
 
 export interface Head {

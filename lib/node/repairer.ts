@@ -44,6 +44,8 @@ const INTERVAL_MS = 5000;
 /** Ms until the next one if there is more to do: so a voter that was away catches up without holding up the others. */
 const MORE_MS = 200;
 const DEADLINE_MS = 5000;
+/** What was asked for is installed within that: a tombstone that is released stays for as long (`Acceptor.release`). */
+const MAX_AGE_MS = 10_000;
 /** What was written in the last second may be on its way. */
 const YOUNG_MS = 1000;
 
@@ -56,6 +58,7 @@ export class Repairer {
   readonly counters: RepairCounters = { comparisons: 0, copied: 0, committed: 0 };
   #exchange: Comparison | null = null;
   #slot = 0;
+  #beganMs = 0;
   #firstShard = 0;
   #nextMs: number | null = null;
 
@@ -108,6 +111,7 @@ export class Repairer {
       lacks: (entry, at) => (isYoung(entry, at) ? 'nothing' : voter.lacks(entry, at)),
     });
     this.#slot = slot;
+    this.#beganMs = now.monotonicMs;
     this.#exchange = exchange;
     this.#follow(exchange, exchange.start(now));
   }
@@ -131,7 +135,9 @@ export class Repairer {
   #apply({ copies, words, nextShard }: ComparisonOutcome): void {
     const now = this.#setup.now();
     this.counters.comparisons += 1;
-    for (const copy of copies) this.#install(copy, now);
+    // After a pause of this process what has replaced them may be forgotten.
+    const isFresh = now.monotonicMs - this.#beganMs < MAX_AGE_MS;
+    if (isFresh) for (const copy of copies) this.#install(copy, now);
     for (const word of words) this.#commit(word);
     this.#firstShard = nextShard ?? 0;
     const isMore = nextShard !== null && copies.length + words.length > 0;

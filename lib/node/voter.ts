@@ -45,6 +45,13 @@ interface Held {
   readonly deliver: (answer: AcceptorAnswer) => void;
 }
 
+/** The memory of a slot that was lost, for its next holder. */
+interface Legacy {
+  readonly slot: number;
+  readonly generation: number;
+  readonly acceptor: Acceptor;
+}
+
 /** The acceptor of this process, for as long as it votes for a slot: whatever it is asked before or after, it is silent. */
 export class Voter {
   readonly #setup: VoterSetup;
@@ -52,7 +59,9 @@ export class Voter {
   #acceptor: Acceptor;
   #isHalted = false;
   #held: Held[] = [];
-  #legacy: { readonly slot: number; readonly generation: number; readonly acceptor: Acceptor } | null = null;
+  #legacy: Legacy | null = null;
+  /** What becomes the legacy when it is durable that this process has lost its slot. */
+  #retiring: Legacy | null = null;
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
@@ -195,11 +204,13 @@ export class Voter {
   /** What this process's memory has, of those keys in that shard that are known to be chosen and not expired. */
   localStates(prefix: string, shard: number, now: Instant): (readonly [string, State])[] {
     if (!this.isVoting) return [];
-    return [...this.#memory.shard(shard)].flatMap(([key, { proposal, committed }]) => {
-      if (proposal === null || !committed || !key.startsWith(prefix)) return [];
+    const states: (readonly [string, State])[] = [];
+    for (const [key, { proposal, committed }] of this.#memory.shard(shard)) {
+      if (proposal === null || !committed || !key.startsWith(prefix)) continue;
       const state = visible(proposal, now);
-      return state.value === null ? [] : [[key, state] as const];
-    });
+      if (state.value !== null) states.push([key, state]);
+    }
+    return states;
   }
 
   /** Forgets what is over. @returns what has to be done before more can go */
@@ -241,7 +252,17 @@ export class Voter {
     const { floor } = this.#acceptor;
     const table = new MemoryTable();
     for (const [key, record] of this.reset()) table.set(key, record);
-    this.#legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor) };
+    const legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor) };
+    this.#retiring = legacy;
+    // Whoever gets it votes with it. A process that were started in place of this one, and found itself in that slot by what
+    // is stored, would do so too.
+    this.settle().then(
+      () => {
+        if (this.#retiring === legacy) this.#legacy = legacy;
+      },
+      // It has been told of already.
+      () => undefined,
+    );
   }
 
   /** The place whose memory is kept for its next holder; `null` if there is none. */
@@ -257,6 +278,7 @@ export class Voter {
   /** The next holder has what it needs. */
   dropLegacy(): void {
     this.#legacy = null;
+    this.#retiring = null;
   }
 
   /**

@@ -183,7 +183,8 @@ export class Acceptor {
       committed: record?.committed ?? false,
       // What the operation may write outlives no tombstone that this promise's majority will ever hold.
       horizon: Math.max(record?.horizon ?? 0, request.bound),
-      touchedMs: now.monotonicMs,
+      // Not before a time that it was to be kept until.
+      touchedMs: Math.max(record?.touchedMs ?? 0, now.monotonicMs),
       ...copied(record?.isCopy === true),
     };
     this.#store(key, record, next, now);
@@ -211,21 +212,23 @@ export class Acceptor {
     const { key, proposal } = request;
     const ballot = proposal.accepted;
     const record = this.#table.get(key);
-    if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {
-      // A repetition. Answered as the first time, though a higher ballot may be promised by now: it is held.
+    const isHeld = record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation);
+    if (isHeld && record.isCopy !== true) {
+      // A repetition. Answered as the first time, though a higher ballot may be promised by now: it was accepted. What was
+      // only taken over was not.
       return { type: 'accepted', request: request.request, ballot };
     }
     if (this.#isTooFarAhead(ballot, now)) return nack(request.request, 2, ballot, 'clock', this.#ceiling(now));
     const bar = this.#barAgainst(ballot, record);
     if (bar !== null) return nack(request.request, 2, ballot, 'stale', bar);
     invariant(
-      record?.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0,
+      isHeld || record?.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0,
       () => `key ${key}: two values at ballot ${formatBallot(ballot)}`,
     );
     const next: RegisterRecord = {
       promised: ballot,
       proposal,
-      committed: false,
+      committed: isHeld && record.committed,
       horizon: Math.max(record?.horizon ?? 0, request.horizon, proposal.until),
       touchedMs: now.monotonicMs,
     };
@@ -363,8 +366,9 @@ export class Acceptor {
   /**
    * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
    * stand for: part of a recovery, before this acceptor answers anything (Michael, Ports, Sharma, Szekeres, *Recovering
-   * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot; a
-   * value below a higher promise is marked as a copy, which is no vote.
+   * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot. A
+   * value that is not known to be chosen is marked as a copy, which is no vote: the slot may have promised against it, before
+   * or, where it goes on voting meanwhile, since; and of what others have promised, and forgotten, only a floor may be left.
    */
   absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
     const record = this.#table.get(key);
@@ -374,7 +378,8 @@ export class Acceptor {
       !isNews && own !== null && proposal !== null && isSameProposal(own, proposal.accepted, proposal.operation);
     const kept = isNews ? proposal : own;
     const bar = record === undefined ? promised : higherBallot(record.promised, promised);
-    const isCopy = kept !== null && compareBallots(bar, kept.accepted) > 0;
+    const isNoVote = isNews ? !committed : record?.isCopy === true;
+    const isCopy = kept !== null && (isNoVote || compareBallots(bar, kept.accepted) > 0);
     const next: RegisterRecord = {
       promised: bar,
       proposal: kept,
@@ -463,7 +468,7 @@ export class Acceptor {
       }
       this.#agenda.add(key, now.wallMs + this.#skewMs);
       // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
-      if (isEndless && committed && proposal?.value === null)
+      if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted))
         endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
       else if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
     }
@@ -478,6 +483,8 @@ export class Acceptor {
   release({ key, accepted, operation }: Tombstone, now: Instant): void {
     const record = this.#table.get(key);
     if (record?.proposal == null || !isSameProposal(record.proposal, accepted, operation)) return;
+    // What was promised above it since has its bound in that horizon.
+    if (!sameBallot(record.promised, accepted)) return;
     this.#store(key, record, { ...record, horizon: 0, touchedMs: now.monotonicMs + COPY_MS }, now);
   }
 

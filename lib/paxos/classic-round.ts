@@ -213,7 +213,7 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     const lineage = evaluation.isWrite
       ? extendLineage(past, operation, this.#ballot, context.lineageKeepMs, context.isDone)
       : past;
-    return this.#accept(evaluation.state, lineage, promises, now);
+    return this.#accept(sealed(evaluation, this.#ballot), lineage, promises, now);
   }
 
   /**
@@ -333,6 +333,11 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
 /** Whether nobody can tell if the value's time is up. */
 function isInDoubt(found: Proposal | null, now: Instant): boolean {
   return found !== null && found.value !== null && !now.isTrusted && found.until <= now.wallMs;
+}
+
+/** A tombstone that is put where nothing is found has been written here, too. */
+function sealed({ state, seals, isWrite }: Evaluation, ballot: Ballot): State {
+  return seals && !isWrite && state.value === null ? { ...state, dataBallot: ballot } : state;
 }
 
 function effectOf(found: Proposal | null, { state, isWrite }: Evaluation): Effect {

@@ -98,7 +98,17 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
     return this.#states(bucket).map(({ id, ...state }) => ({ id, mark: formatBallot(state.dataBallot) }));
   }
 
+  /** Of other buckets than those asked for, so many. */
+  othersHeld = 0;
+
+  get ownRecords(): number {
+    return this.othersHeld;
+  }
+
+  owns = 0;
+
   own(bucket: string, shard: number): OwnState[] {
+    this.owns += 1;
     return this.#states(bucket).filter(({ id }) => shardOf(`${bucket}/${id}`) === shard);
   }
 

@@ -54,6 +54,16 @@ describe('What hangs on something that is over', () => {
     expect(held()).toEqual([]);
   });
 
+  it('is looked for among so many others that no look takes long', async () => {
+    node.othersHeld = 256 * 200;
+    await kv.set('p', 1);
+    node.owns = 0;
+    await pass(1000);
+    // 500 records a look, ten looks: 25 shards of 200, not all 256 at once.
+    expect(node.owns).toBeGreaterThan(5);
+    expect(node.owns).toBeLessThan(40);
+  });
+
   it('costs nothing while all is alive', async () => {
     await kv.set('p', 1);
     for (let n = 0; n < 100; n += 1) await kv.set(n.toString(), n, { key: 'p' });

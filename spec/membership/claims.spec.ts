@@ -30,6 +30,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           isDurable: false,
           hasResigned: false,
           copied: 0,
+          lost: 0,
           open: [],
         };
       }

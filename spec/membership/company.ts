@@ -110,7 +110,7 @@ export class Company {
       const ready = this.#recovering.filter(({ atMs }) => atMs <= this.nowMs);
       this.#recovering = this.#recovering.filter(({ atMs }) => atMs > this.nowMs);
       for (const { member } of ready) {
-        if (member.isAlive) this.#obey(member, member.membership.recovered(this.#instant()));
+        if (member.isAlive) this.#obey(member, member.membership.recovered(true, this.#instant()));
       }
       for (const member of this.members) {
         if (member.isAlive) this.#obey(member, member.membership.tick(this.#instant()));

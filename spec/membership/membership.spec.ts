@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
+import { PeerTable } from '../../lib/membership/index.js';
+import { Membership } from '../../lib/membership/membership.js';
 import { mergeViews, type View, vectorOf } from '../../lib/membership/view.js';
+import type { MembershipMessage } from '../../lib/wire/index.js';
 import { Company, type Member } from './company.js';
 import { helloOf } from './hello.js';
 
@@ -720,5 +723,106 @@ describe('a farm that is to have fewer voters', () => {
     company.until(() => successor.membership.votingSlot === 1, 10_000);
     company.pass(1000);
     expect(second.membership.mayResize(3, company.nowMs)).toBe(true);
+  });
+});
+
+describe('a process that has given its farm up', () => {
+  const holderOf = (process: number, generation = 1) => ({ process, generation, name: `${process}` });
+  const formedView: View = {
+    incarnation: 7,
+    formedAtMs: 1_700_000_000_000,
+    holders: [1, 2, 3].map((n) => holderOf(n)),
+  };
+
+  /** Process 1, its farm's other two, and a third that has taken slot 3 of one of them. */
+  class Alone {
+    ms = 0;
+    readonly peers = new PeerTable();
+    readonly told: string[] = [];
+    #drawn = 100;
+    readonly membership = new Membership(
+      {
+        process: 1,
+        name: '1',
+        host: '1',
+        clusterSize: 3,
+        wish: 0,
+        maxClockSkewMs: 10_000,
+        formationGraceMs: 30_000,
+        isBootstrap: false,
+        isDurable: false,
+        ownAddress: () => null,
+        clockAheadMs: () => 0,
+        random: () => 0.5,
+        drawNumber: () => {
+          this.#drawn += 1;
+          return this.#drawn;
+        },
+      },
+      this.peers,
+    );
+
+    get now() {
+      return { monotonicMs: this.ms, wallMs: 1_700_000_000_000 + this.ms };
+    }
+
+    hear(process: number, message?: MembershipMessage): void {
+      this.peers.hear(process, { host: 'h', port: process }, this.ms);
+      if (message === undefined) return;
+      for (const { kind } of this.membership.receive(process, message, this.now)) this.told.push(kind);
+    }
+
+    /** @returns the last question that it asked of all who vote */
+    tick(): number | null {
+      let asked: number | null = null;
+      for (const directive of this.membership.tick(this.now)) {
+        this.told.push(directive.kind);
+        if (directive.kind === 'send' && directive.message.type === 'who') asked = directive.message.request;
+      }
+      return asked;
+    }
+  }
+
+  it('comes back to that very farm without its place, which is open to whoever claims it', () => {
+    const one = new Alone();
+    const { membership } = one;
+    const later: View = { ...formedView, holders: [...formedView.holders.slice(0, 2), holderOf(13, 2)] };
+    membership.start(1, one.now);
+    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
+    one.hear(3, helloOf('3', null, { phase: 'seeking' }));
+    one.hear(2, { type: 'form', view: formedView });
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(membership.votingSlot).toBe(1);
+    one.ms = 10_000;
+    one.hear(13, helloOf('13', later, { phase: 'recovering', slot: 3 }));
+    one.ms = 11_000;
+    one.hear(2, helloOf('2', later, { phase: 'leaving', slot: 2 }));
+    for (; membership.phase !== 'seeking'; one.ms += 50) {
+      if (one.ms % 500 === 0) one.hear(13);
+      one.tick();
+    }
+    expect(one.told).toContain('abandoned');
+
+    let asked: number | null = null;
+    for (; asked === null; one.ms += 50) asked = one.tick();
+    one.hear(13, { type: 'vouch', request: asked, view: later, isServing: true });
+    expect(membership.view?.incarnation).toBe(7);
+    expect([membership.slot, membership.votingSlot]).toEqual([0, 0]);
+    // Hearing once more who holds what does not bring it back either; a claim of its own does.
+    one.hear(13, helloOf('13', later, { slot: 3 }));
+    expect(membership.slot).toBe(0);
+    membership.claimed({ slot: 1, since: 0, holder: holderOf(1, 2) }, one.now);
+    expect([membership.slot, membership.votingSlot, membership.phase]).toEqual([1, 0, 'recovering']);
+  });
+
+  it('is in no new one with a storage that has failed', () => {
+    const one = new Alone();
+    one.membership.start(1, one.now);
+    one.membership.resign(one.now);
+    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
+    one.hear(2, { type: 'form', view: formedView });
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(one.membership.votingSlot).toBe(0);
+    expect(one.membership.view).toBeNull();
   });
 });

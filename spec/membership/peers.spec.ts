@@ -19,6 +19,7 @@ const introduction: Introduction = {
   hasResigned: false,
   open: [],
   copied: 0,
+  lost: 0,
 };
 
 const at = (port: number) => ({ host: '10.0.0.1', port });

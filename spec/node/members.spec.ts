@@ -19,6 +19,7 @@ const INTRODUCTION: Introduction = {
   hasResigned: false,
   open: [],
   copied: 0,
+  lost: 0,
 };
 
 const VIEW: View = {

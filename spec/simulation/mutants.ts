@@ -306,13 +306,13 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: `if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+        from: 'if (isHeld && record.isCopy !== true) {',
         to: `if (record !== undefined && compareBallots(ballot, record.promised) < 0 && (record.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0)) {
             const taken = { ...record, proposal, committed: false, horizon: Math.max(record.horizon, request.horizon, proposal.until) };
             this.#store(key, record, taken, now);
             return { type: 'accepted', request: request.request, ballot };
         }
-        if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+        if (isHeld && record.isCopy !== true) {`,
       },
     ],
   },
@@ -322,7 +322,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: `if (record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation)) {`,
+        from: 'if (isHeld && record.isCopy !== true) {',
         to: 'if (false) {',
       },
     ],
@@ -341,7 +341,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'commit-inherited',
     breaks: 'a new value is not known to be chosen because the one before it was',
-    edits: [{ file: 'paxos/acceptor', from: 'committed: false,', to: 'committed: record?.committed ?? false,' }],
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: 'committed: isHeld && record.committed,',
+        to: 'committed: record?.committed ?? false,',
+      },
+    ],
   },
   {
     name: 'votes-of-others-counted',

@@ -1,0 +1,269 @@
+/** Schedules too rare for chance, each of which once made acceptors say what was not so. */
+import { expect, it } from '@jest/globals';
+import {
+  Acceptor,
+  BallotSource,
+  type Change,
+  ClassicRound,
+  type Electorate,
+  FOREVER,
+  type Instant,
+  NO_BALLOT,
+  NO_BYTES,
+  type Outgoing,
+  QuorumRead,
+  RecordTransfer,
+  Unanimity,
+} from '../../lib/paxos/index.js';
+import { MemoryTable } from '../../lib/storage/memory.js';
+
+const S = 10_000;
+const EPOCH = 1_700_000_000_000;
+const IN_A_DAY = EPOCH + 86_400_000;
+const KEY = 'b/k';
+
+const at = (ms: number): Instant => ({ monotonicMs: ms, wallMs: EPOCH + ms, isTrusted: true });
+const textOf = (bytes: Uint8Array | null | undefined): string | null =>
+  bytes == null ? null : Buffer.from(bytes).toString();
+
+const append = (text: string, until: number): Change<string> => ({
+  bound: until,
+  mayRemove: false,
+  seals: false,
+  apply: ({ value }) => {
+    const next = (textOf(value) ?? '') + text;
+    return { write: { value: Buffer.from(next), attributes: NO_BYTES, until }, result: next };
+  },
+});
+const OBSERVE: Change<string | null> = {
+  bound: 0,
+  mayRemove: false,
+  seals: false,
+  apply: ({ value }) => ({ write: null, result: textOf(value) }),
+};
+const DESTROY: Change<null> = {
+  bound: 0,
+  mayRemove: true,
+  seals: true,
+  apply: ({ value }) => ({
+    write: value === null ? null : { value: null, attributes: NO_BYTES, until: 0 },
+    result: null,
+  }),
+};
+
+/** Voters by slot, each its own process, and what is done with them. */
+class Voters {
+  readonly #acceptors = new Map<number, Acceptor>();
+  readonly #electorate: Electorate;
+  readonly #skewMs: number;
+  #requests = 0;
+
+  constructor(sizes: readonly number[], skewMs = S) {
+    this.#electorate = { sizes, isVoter: ({ process, slot }) => process === slot };
+    this.#skewMs = skewMs;
+    for (let slot = 1; slot <= Math.max(...sizes); slot += 1) this.#acceptors.set(slot, this.make());
+  }
+
+  make(): Acceptor {
+    return new Acceptor(new MemoryTable(), { maxClockSkewMs: this.#skewMs });
+  }
+
+  of(slot: number): Acceptor {
+    const acceptor = this.#acceptors.get(slot);
+    if (acceptor === undefined) throw new Error(`slot ${slot}`);
+    return acceptor;
+  }
+
+  replace(slot: number, acceptor: Acceptor): void {
+    this.#acceptors.set(slot, acceptor);
+  }
+
+  round(proposer: number, change: Change<unknown>, ms: number): Exchange<ClassicRound> {
+    this.#requests += 1;
+    const round = new ClassicRound({
+      request: this.#requests,
+      electorate: this.#electorate,
+      deadlineMs: ms + 2000,
+      retransmitMs: 100,
+      context: {
+        ballots: new BallotSource(proposer),
+        maxClockSkewMs: this.#skewMs,
+        lineageKeepMs: 14_000,
+        isDone: () => false,
+        random: () => 0.5,
+      },
+      key: KEY,
+      operation: `${proposer}.${this.#requests}`,
+      changes: () => [change],
+      own: undefined,
+    });
+    return new Exchange(this, round, ms);
+  }
+
+  /** What a quorum read finds that hears those; `null` if that settles nothing. */
+  read(slots: readonly number[], ms: number): string | null {
+    this.#requests += 1;
+    const read = new QuorumRead({
+      request: this.#requests,
+      electorate: this.#electorate,
+      deadlineMs: ms + 2000,
+      retransmitMs: 100,
+      key: KEY,
+      maxClockSkewMs: this.#skewMs,
+      own: undefined,
+    });
+    new Exchange(this, read, ms).heardBy(slots, ms);
+    return read.outcome?.kind === 'chosen' ? `chosen ${textOf(read.outcome.proposal?.value)}` : null;
+  }
+
+  arePast(tombstone: ConstructorParameters<typeof Unanimity>[0]['tombstone'], ms: number): boolean {
+    this.#requests += 1;
+    const exchange = new Unanimity({
+      request: this.#requests,
+      electorate: this.#electorate,
+      deadlineMs: ms + 2000,
+      retransmitMs: 100,
+      tombstone,
+    });
+    new Exchange(this, exchange, ms).heardBy([...this.#acceptors.keys()], ms);
+    return exchange.outcome?.isPast === true;
+  }
+
+  /** One acceptor takes over all that others hold. */
+  transfer(from: readonly number[], to: Acceptor, ms: number): void {
+    for (const slot of from) {
+      const transfer = new RecordTransfer({
+        request: 1,
+        electorate: this.#electorate,
+        retransmitMs: 100,
+        slot,
+        isSource: () => true,
+        absorb: (records, now) => {
+          for (const record of records) to.absorb(record, now);
+        },
+      });
+      new Exchange(this, transfer, ms).heardBy([slot], ms);
+      while (!transfer.isOver) throw new Error('more than a page');
+      to.raiseFloor(transfer.outcome?.floor ?? NO_BALLOT);
+    }
+  }
+
+  collect(slots: readonly number[], ms: number) {
+    return slots.map((slot) => this.of(slot).collect(at(ms), 1000, 0));
+  }
+}
+
+type Exchanging = Pick<ClassicRound, 'start' | 'receive'> & { start(now: Instant): Outgoing | null };
+
+/** One exchange, with what it asks next. */
+class Exchange<T extends Pick<Exchanging, 'start' | 'receive'>> {
+  readonly it: T;
+  readonly #voters: Voters;
+  #outgoing: Outgoing | null;
+
+  constructor(voters: Voters, it: T, ms: number) {
+    this.it = it;
+    this.#voters = voters;
+    this.#outgoing = it.start(at(ms));
+  }
+
+  /** Its question reaches those, and their answers reach it. */
+  heardBy(slots: readonly number[], ms: number): this {
+    const asked = this.#outgoing;
+    if (asked === null) throw new Error('it asks nothing');
+    for (const slot of slots) {
+      const answer = this.#voters.of(slot).receive(asked.message as never, at(ms));
+      const next = answer && this.it.receive({ process: slot, slot }, answer, at(ms));
+      if (next != null) this.#outgoing = next;
+    }
+    return this;
+  }
+}
+
+it('a voter that copies does not accept what it has only copied, against its own promise', () => {
+  const voters = new Voters([3, 5]);
+  const p = voters.round(101, append('P', IN_A_DAY), 0).heardBy([1, 3, 4], 1).heardBy([1], 2);
+  const q = voters.round(102, append('Q', IN_A_DAY), 3).heardBy([2, 3, 5], 4);
+  voters.transfer([1], voters.of(3), 5);
+  p.heardBy([3, 4], 102);
+  expect(p.it.outcome).toBeNull();
+  q.heardBy([2, 3, 5], 103);
+  expect(q.it.outcome?.kind).toBe('chosen');
+  expect(voters.read([2, 3, 5], 104)).toBe('chosen Q');
+});
+
+it('a copy that nobody has promised against may still be accepted', () => {
+  const voters = new Voters([3, 5]);
+  const p = voters.round(101, append('P', IN_A_DAY), 0).heardBy([1, 3, 4], 1).heardBy([1], 2);
+  voters.transfer([1], voters.of(3), 5);
+  expect(p.heardBy([3, 4], 102).it.outcome?.kind).toBe('chosen');
+  expect(voters.read([1, 3, 4], 103)).toBe('chosen P');
+});
+
+it('what was promised against a value by one who has forgotten it keeps a successor from voting for that value', () => {
+  const voters = new Voters([5]);
+  voters.round(101, append('P', IN_A_DAY), 0).heardBy([1, 2, 3], 1).heardBy([1, 2], 2);
+  expect(voters.read([3, 4, 5], 3)).toBeNull();
+  const reader = voters.round(102, OBSERVE, 4).heardBy([3, 4, 5], 5).heardBy([5], 6);
+  reader.it.tick(at(5000));
+  for (let ms = 6; ms <= 26_000; ms += 50) voters.collect([1, 2, 4, 5], ms);
+  expect(voters.of(4).size).toBe(0);
+
+  const successor = voters.make();
+  voters.transfer([1, 2, 4], successor, 26_100);
+  voters.replace(3, successor);
+  expect(voters.read([1, 2, 3], 26_200)).toBeNull();
+});
+
+it('a tombstone is not released from under a write that was promised above it', () => {
+  const voters = new Voters([3]);
+  const all = [1, 2, 3];
+  const done = (proposer: number, change: Change<unknown>, ms: number, slots = all) => {
+    const { it: round } = voters.round(proposer, change, ms).heardBy(slots, ms).heardBy(slots, ms);
+    if (round.outcome?.kind !== 'chosen') throw new Error(JSON.stringify(round.outcome));
+    for (const slot of slots) if (round.outcome.commit) voters.of(slot).commit(round.outcome.commit);
+    return round.outcome;
+  };
+  done(101, append('old', FOREVER), 0);
+  done(101, DESTROY, 1000);
+  let ms = 1000;
+  let tombstones = voters.collect(all, ms).map(({ endless }) => endless[0]);
+  while (tombstones.includes(undefined)) {
+    ms += 50;
+    tombstones = voters.collect(all, ms).map(({ endless }, index) => endless[0] ?? tombstones[index]);
+  }
+  const [tombstone] = tombstones;
+  if (tombstone === undefined) throw new Error('all ask');
+  const write = voters.round(102, append('new', FOREVER), ms).heardBy([1, 2], ms);
+  expect(voters.arePast(tombstone, ms)).toBe(true);
+  for (const slot of [1, 2]) voters.of(slot).release(tombstone, at(ms));
+  write.heardBy([3], ms + 5);
+
+  done(103, DESTROY, ms + 3000, [1, 2]);
+  // For as long as a write without an end is promised.
+  for (const endMs = ms + 60_000; ms < endMs; ms += 50) voters.collect([1, 2], ms);
+  expect(done(104, OBSERVE, ms, [1, 3]).results).toMatchObject([{ result: null }]);
+});
+
+it('what was to be kept for a while is not forgotten sooner for a promise', () => {
+  const voters = new Voters([1], 1000);
+  const acceptor = voters.of(1);
+  voters.round(101, append('old', FOREVER), 0).heardBy([1], 0).heardBy([1], 0);
+  const { outcome } = voters.round(101, DESTROY, 10).heardBy([1], 10).heardBy([1], 10).it;
+  if (outcome?.kind !== 'chosen' || outcome.commit === null) throw new Error(JSON.stringify(outcome));
+  acceptor.commit(outcome.commit);
+  let ms = 10;
+  let tombstone = voters.collect([1], ms)[0]?.endless[0];
+  for (; tombstone === undefined; ms += 50) tombstone = voters.collect([1], ms)[0]?.endless[0];
+  acceptor.release(tombstone, at(ms));
+  voters.round(102, OBSERVE, ms + 100).heardBy([1], ms + 100);
+  for (const endMs = ms + 9000; ms < endMs; ms += 50) voters.collect([1], ms);
+  expect(acceptor.size).toBe(1);
+});
+
+it('a tombstone put where nothing was found counts as written: what is handed over from another farm is older', () => {
+  const voters = new Voters([3]);
+  voters.round(101, DESTROY, 0).heardBy([1, 2, 3], 1).heardBy([1, 2, 3], 2);
+  const { accepted, dataBallot } = voters.of(1).record(KEY)?.proposal ?? {};
+  expect(dataBallot).toEqual(accepted);
+});
