@@ -15,7 +15,9 @@ const END = '\u0000\u0000';
 
 /** @throws ConfigError for what is no key */
 export function idOf(key: Key): string {
-  return typeof key === 'string' ? TEXT + checkedText(key) : LIST + parts(key).map(idOfPart).join('');
+  return typeof key === 'string'
+    ? TEXT + checkedText(key)
+    : LIST + Array.from(parts(key), (part) => idOfPart(part)).join('');
 }
 
 /**

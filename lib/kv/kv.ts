@@ -294,7 +294,8 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   ): AsyncGenerator<readonly [string, Held], void, void> {
     this.#refuseIfClosed();
     const most = limit ?? Number.POSITIVE_INFINITY;
-    if (typeof most !== 'number' || !(most >= 1)) throw refuse('limit', limit, 'a number from 1 on');
+    if (most !== Number.POSITIVE_INFINITY && !(Number.isInteger(most) && most >= 1))
+      throw refuse('limit', limit, 'a whole number from 1 on');
     const begin = prefix === undefined ? '' : idPrefixOf(prefix);
     const all = await this.#node.ids(this.#bucket, leftNow());
     const ids = all.filter((id) => id.startsWith(begin) && keyOf(id) !== null);

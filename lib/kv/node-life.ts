@@ -48,7 +48,8 @@ export class NodeLives {
    * @throws LifetimeOverError if it does not answer; as `Registers.change` does
    */
   async lifeOf(process: true | string, left: OperationOptions): Promise<Life> {
-    if (process !== true && (typeof process !== 'string' || process === ''))
+    const isGroup = process === 'all' || process === 'voters';
+    if (process !== true && (typeof process !== 'string' || process === '' || isGroup))
       throw refuse('node', process, 'true for this process, or what Member.process says of another');
     if (process === true || process === this.#node.status().process)
       return (await this.#within(left, this.#lease())).life;

@@ -140,8 +140,15 @@ function isDeliberate(base: StoredCookie, changed: StoredCookie): boolean {
 function isSameLife(before: unknown, after: unknown): boolean {
   if (before === after) return true;
   if (typeof before !== 'number' || typeof after !== 'number') return false;
-  const drift = before - after;
-  return drift > 0 && drift <= Math.min(10, before / 1000);
+  // Of two that have drifted apart either may come first.
+  return Math.abs(before - after) <= Math.min(10, before / 1000);
+}
+
+/** The cookie with the life that is stored, if its own has only drifted from that: or drift would add up to a change. */
+export function withStoredLife(cookie: StoredCookie, stored: StoredCookie): StoredCookie {
+  if (cookie === null || stored === null || cookie.originalMaxAge === stored.originalMaxAge) return cookie;
+  const isSame = isSameLife(stored.originalMaxAge, cookie.originalMaxAge);
+  return isSame ? { ...cookie, originalMaxAge: stored.originalMaxAge } : cookie;
 }
 
 /** A cookie without what every request changes: the expiry, and the drift of `originalMaxAge`. */

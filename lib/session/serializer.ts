@@ -30,10 +30,33 @@ export interface BytesSerializer {
 /** How a session's data is stored: see {@link TextSerializer} and {@link BytesSerializer}. */
 export type SessionSerializer = TextSerializer | BytesSerializer;
 
+/** @throws TypeError when `stringify` does not return what its format says; and whatever it throws */
 export function serialize(serializer: SessionSerializer, data: Fields): Uint8Array {
-  if (serializer.format !== 'bytes') return encode(serializer.stringify(data));
+  if (serializer.format !== 'bytes') {
+    const text: unknown = serializer.stringify(data);
+    if (typeof text !== 'string') {
+      const remedy = text instanceof Uint8Array ? "; one that returns bytes says so with format: 'bytes'" : '';
+      throw new TypeError(
+        `The session serializer's stringify returned ${nameOf(text)}; it must return a string${remedy}.`,
+      );
+    }
+    return encode(text);
+  }
+  const bytes: unknown = serializer.stringify(data);
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(
+      `The session serializer's stringify returned ${nameOf(bytes)}; with format: 'bytes' it must return a Uint8Array.`,
+    );
+  }
   // Packers give out views of one buffer that they use again.
-  return new Uint8Array(serializer.stringify(data));
+  return new Uint8Array(bytes);
+}
+
+/** For people; of no value, which may be secret. */
+function nameOf(value: unknown): string {
+  if (value instanceof Promise) return 'a promise';
+  if (value instanceof Uint8Array) return 'a Uint8Array';
+  return value === null ? 'null' : typeof value;
 }
 
 /** @throws TypeError when `parse` does not return an object; and whatever `parse` throws */

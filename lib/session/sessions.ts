@@ -15,7 +15,16 @@ import {
   saveChange,
   touchChange,
 } from './changes.js';
-import { cookieExpiresMs, cookieOf, decodeCookie, encodeCookie, expiryOf, handedOut, isSameCookie } from './cookie.js';
+import {
+  cookieExpiresMs,
+  cookieOf,
+  decodeCookie,
+  encodeCookie,
+  expiryOf,
+  handedOut,
+  isSameCookie,
+  withStoredLife,
+} from './cookie.js';
 import { forEachOf } from './for-each.js';
 import { InTurn } from './in-turn.js';
 import { type Fields, merge } from './merge.js';
@@ -290,7 +299,7 @@ type Kept = Extract<Outcome, { kind: 'kept' }>;
 function kept({ expiresMs }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
   return {
     birth: state.birth,
-    cookie,
+    cookie: withStoredLife(cookie, decodeCookie(state.attributes)),
     untilMs: expiry.untilMs,
     stored: { expiresMs, untilMs: state.until },
   };

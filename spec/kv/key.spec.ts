@@ -54,6 +54,13 @@ describe('Ids of keys', () => {
     );
   });
 
+  it('are none of lists with holes', () => {
+    // biome-ignore lint/suspicious/noSparseArray: that is the point
+    for (const holes of [[, 'x'], new Array(2)]) {
+      expect(() => idOf(holes as unknown as Key)).toThrow(withCode('ERR_CONFIG', /./));
+    }
+  });
+
   it('tell parts from one another whatever is in them', () => {
     const ids = [
       ['a\u0000', 'b'],

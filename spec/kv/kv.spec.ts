@@ -340,7 +340,7 @@ describe('keys and entries', () => {
   });
 
   it('refuse a limit that is none', async () => {
-    for (const limit of [0, -1, Number.NaN, '5' as unknown as number]) {
+    for (const limit of [0, -1, 1.5, Number.NaN, '5' as unknown as number]) {
       await expect(kv.keys({ limit })).rejects.toThrow(withCode('ERR_CONFIG', /^Option limit got/));
     }
     await expect(kv.keys({ prefix: [] })).rejects.toThrow(withCode('ERR_CONFIG', /^A key/));

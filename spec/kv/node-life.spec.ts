@@ -73,6 +73,12 @@ describe("A process's life", () => {
     await other.set('b', 1, { node: node.process });
   });
 
+  it('is of one process, not of a group of them', async () => {
+    for (const group of ['all', 'voters']) {
+      await expect(kv.set('k', 1, { node: group })).rejects.toThrow(withCode('ERR_CONFIG', /Option node got/));
+    }
+  });
+
   it('is not there in a process without a store, nor in one that is gone', async () => {
     const bare = farm.node();
     await expect(kv.set('a', 1, { node: bare.process })).rejects.toThrow(

@@ -216,6 +216,15 @@ describe('get and set', () => {
     await text.store.set('s', made({ user: 'ann' }));
     expect(await dataIn(text.store, 's')).toStrictEqual({ user: 'ann' });
 
+    for (const stringify of [async () => '{}', () => Buffer.from('{}'), () => undefined]) {
+      const wrong = server(farm, { prefix: 'wrong', serializer: { stringify, parse: JSON.parse } as never });
+      await expect(wrong.store.set('s', made({ user: 'ann' }))).rejects.toThrow(
+        /stringify returned.*must return a string/,
+      );
+    }
+    const noBytes = server(farm, { serializer: { format: 'bytes', stringify: () => 'x', parse: () => ({}) } as never });
+    await expect(noBytes.store.set('s', made({ user: 'ann' }))).rejects.toThrow(/returned string; .*a Uint8Array/);
+
     const broken = server(farm, { prefix: 'text', serializer: { stringify: String, parse: () => 'no object' } });
     await expect(broken.store.get('s')).rejects.toThrow(/must return an object/);
   });
@@ -467,6 +476,26 @@ describe('touch', () => {
     change(session.cookie);
     await store.touch('s', session);
     expect((await loaded(store, 's')).cookie).toStrictEqual(JSON.parse(JSON.stringify(session.cookie)));
+  });
+
+  it('is moved on by an object that is touched at intervals, whatever its originalMaxAge drifts by', async () => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm, { touchAfter: 0 });
+    await store.set('s', made({ user: 'ann' }));
+    const socket = await live(store, 's');
+    for (let beat = 1; beat <= 30; beat += 1) {
+      // An ordinary request moves the end of the session, then the object does.
+      pass(MINUTE);
+      const tab = await live(store, 's');
+      tab.touch();
+      await store.touch('s', tab);
+      pass(1000);
+      socket.touch();
+      // express-session looks at the clock twice, and a millisecond lies between.
+      socket.cookie.originalMaxAge = HOUR - beat;
+      await store.touch('s', socket);
+      expect(farm.read('sess/s').until).toBe(socket.cookie.expires?.getTime());
+    }
   });
 
   it('is not mistaken by the millisecond that express-session may lose of originalMaxAge', async () => {
