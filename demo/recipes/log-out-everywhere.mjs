@@ -83,10 +83,14 @@ export class LogOutEverywhere {
     return async (/** @type {Request} */ request, _response, next) => {
       const { user, mark } = request.session ?? {};
       if (user === undefined) return next();
-      const current = await this.#markOf(user);
-      // Where nothing is remembered, what was to be ended has gone.
-      if (current === NEVER || current === mark) return next();
-      await promisify(request.session.regenerate.bind(request.session))();
+      try {
+        const current = await this.#markOf(user);
+        // Where nothing is remembered, what was to be ended has gone.
+        if (current !== NEVER && current !== mark) await promisify(request.session.regenerate.bind(request.session))();
+      } catch (error) {
+        // Express 4 does not wait for a middleware's promise.
+        return next(error);
+      }
       next();
     };
   }

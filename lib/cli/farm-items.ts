@@ -1,4 +1,5 @@
 /** Items in a farm that this process is in. */
+import { setTimeout } from 'node:timers/promises';
 import { OverloadedError } from '../errors.js';
 import type { Key, Entry as KvEntry } from '../kv/index.js';
 import {
@@ -27,6 +28,12 @@ interface CallOptions {
   readonly timeoutMs?: number;
 }
 
+/** What of a `Watch` is used here. */
+export interface KeyChanges
+  extends AsyncIterable<{ readonly kind: 'set' | 'removed'; readonly key: Key; readonly entry: Entry | null }> {
+  ready(): Promise<void>;
+}
+
 /** What of `PaxosKV` is used here. */
 export interface KeyValues {
   find(key: string, options?: CallOptions): Promise<Entry | null>;
@@ -42,7 +49,7 @@ export interface KeyValues {
   watch(
     target: string | { readonly prefix: string },
     options?: { readonly signal?: AbortSignal; readonly limit?: number },
-  ): AsyncIterable<{ readonly kind: 'set' | 'removed'; readonly key: Key; readonly entry: Entry | null }>;
+  ): KeyChanges;
   now(): number;
 }
 
@@ -97,8 +104,21 @@ export class FarmItems implements Items {
     return { keys: keys.slice(0, limit), isComplete: all.length <= limit };
   }
 
-  async *watch(target: WatchTarget, signal: AbortSignal): AsyncGenerator<ItemChange> {
+  async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
     const changes = this.#kv.watch('key' in target ? target.key : target, { signal, limit: MAX_WAITING });
+    const begun = changes.ready().then(() => true);
+    for (;;) {
+      const isBegun = await Promise.race([
+        begun,
+        setTimeout(this.#timeoutMs, false, { signal, ref: false }).catch(() => true),
+      ]);
+      if (isBegun) return this.#itemsOf(changes);
+      // It takes a look at all keys, which may be many; or there is no quorum, which this says.
+      await this.#kv.find('key' in target ? target.key : target.prefix, { timeoutMs: this.#timeoutMs });
+    }
+  }
+
+  async *#itemsOf(changes: KeyChanges): AsyncGenerator<ItemChange> {
     for await (const { kind, key, entry } of changes) {
       if (typeof key !== 'string') continue;
       yield { kind, key, found: entry === null ? null : this.#foundOf(key, entry) };

@@ -11,7 +11,7 @@ const MAX_ANSWER = 64 * 2 ** 20;
 const SILENCE_MS = 45_000;
 
 /** Failures before anything could have been sent. */
-const UNSENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
+const UNSENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EPROTO'];
 
 export interface Question {
   readonly method: 'GET' | 'PUT' | 'DELETE';

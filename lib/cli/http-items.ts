@@ -58,12 +58,16 @@ export class HttpItems implements Items {
     return JSON.parse(body.toString()) as KeyList;
   }
 
-  async *watch(target: WatchTarget, signal: AbortSignal): AsyncGenerator<ItemChange> {
+  async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
     const path =
       'key' in target ? `${pathOf(target.key)}?watch` : `/?watch&${new URLSearchParams({ prefix: target.prefix })}`;
+    const response = await ask(this.#place, { method: 'GET', path }, signal);
+    if (response.statusCode !== 200) throw refusalOf(response, await bodyOf(response, this.#place, 'GET'));
+    return this.#changesOf(response, signal);
+  }
+
+  async *#changesOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<ItemChange> {
     try {
-      const response = await ask(this.#place, { method: 'GET', path }, signal);
-      if (response.statusCode !== 200) throw refusalOf(response, await bodyOf(response, this.#place, 'GET'));
       for await (const line of linesOf(response, this.#place)) yield changeOf(JSON.parse(line) as Line);
     } catch (error) {
       if (signal.aborted) return;

@@ -68,8 +68,10 @@ export interface Items {
   write(key: string, item: Item, options?: WriteOptions): Promise<Written | null>;
   remove(key: string, condition?: Condition): Promise<Removal>;
   keys(prefix: string, limit: number): Promise<KeyList>;
-  /** The changes from now on, the latest of each key; ends when the signal is aborted. */
-  watch(target: WatchTarget, signal: AbortSignal): AsyncIterable<ItemChange>;
+  /**
+   * Resolves when it has begun: the changes from then on, the latest of each key. Ends when the signal is aborted.
+   */
+  watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>>;
 }
 
 export function holds(condition: Condition, version: string | null): boolean {

@@ -51,7 +51,7 @@ Of a key that changes faster than the lines are taken, the latest. Ends at SIGIN
     const target = targetOf(args.positionals[0], args.text('prefix'));
     let left = args.integer('count', 1, Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
     return withAccess(args, context, async ({ items }) => {
-      for await (const change of items.watch(target, ending)) {
+      for await (const change of await items.watch(target, ending)) {
         if (output.isJson) output.json(lineOf(change));
         else output.line(inWords(change));
         left -= 1;
@@ -73,7 +73,7 @@ function inWords({ kind, key, found }: ItemChange): string {
   const { type, body } = found.item;
   const text = body.toString();
   const isShown = body.length <= MAX_SHOWN && !text.includes('\ufffd');
-  return `${kind} ${visible(key)} ${isShown ? visible(text) : `(${body.length} bytes of ${type})`}`;
+  return `${kind} ${visible(key)} ${isShown ? visible(text) : `(${body.length} bytes of ${visible(type)})`}`;
 }
 
 /** On one line, and nothing in it that a terminal would obey. */

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { parseArguments } from './arguments.js';
 import { COMMON_OPTIONS, type Command } from './command.js';
 import { doctor } from './doctor/command.js';
-import { EXIT, type ExitCode, exitCodeOf, UsageError } from './exit-codes.js';
+import { CommandError, EXIT, type ExitCode, exitCodeOf, UsageError } from './exit-codes.js';
 import { commandHelp, PROGRAM, programHelp } from './help.js';
 import { del, get, put, set } from './key-commands.js';
 import { keys, watch } from './list-commands.js';
@@ -20,7 +20,7 @@ const COMMANDS: readonly Command[] = [node, get, set, put, del, keys, watch, sta
 /** What is used of `process`. */
 export interface Surroundings {
   readonly stdin: Readable;
-  readonly stdout: Sink & { on(event: 'error', listener: () => void): unknown };
+  readonly stdout: Sink & { on(event: 'error', listener: (error: NodeJS.ErrnoException) => void): unknown };
   readonly stderr: Sink & { on(event: 'error', listener: () => void): unknown };
   readonly env: Environment;
   exitCode?: string | number | null | undefined;
@@ -43,7 +43,16 @@ export async function run(words: readonly string[], surroundings: Surroundings):
   // Whoever read the output is gone, which is no news to a service.
   let onBroken = (): void => ending.abort();
   const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
-  stdout.on('error', () => onBroken());
+  let isLost = false;
+  stdout.on('error', (error) => {
+    if (error.code !== 'EPIPE' && !isLost) {
+      isLost = true;
+      output.error(new CommandError('ERR_OUTPUT', `The output could not be written: ${error.message}.`));
+    }
+    // It may come when the command is done.
+    if (isLost) surroundings.exitCode = EXIT.failure;
+    onBroken();
+  });
   stderr.on('error', () => undefined);
   try {
     const command = commandOf(words, output);
@@ -56,12 +65,13 @@ export async function run(words: readonly string[], surroundings: Surroundings):
       output.line(commandHelp(command));
       return;
     }
-    surroundings.exitCode = await command.run(args, {
+    const code = await command.run(args, {
       output,
       environment: env,
       stdin: surroundings.stdin,
       ending: ending.signal,
     });
+    surroundings.exitCode = isLost ? EXIT.failure : code;
   } catch (error) {
     output.error(error);
     surroundings.exitCode = exitCodeOf(error) satisfies ExitCode;

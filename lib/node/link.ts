@@ -188,8 +188,8 @@ export class Link {
   }
 
   /**
-   * @returns whether it was authentic; of a frame also whether it is for this process and recent. If not, it may be a
-   *   recording, with which strangers would prove as many connections as this node takes, and keep the farm's out.
+   * @returns whether it was authentic, for this process, and recent. If not, it may be a recording, with which strangers
+   *   would prove as many connections as this node takes, keep the farm's out, and have datagrams sent where they are.
    */
   #receive(bytes: Uint8Array, from: Address, isFrame: boolean): boolean {
     if (this.#isClosed) return false;
@@ -212,12 +212,12 @@ export class Link {
     if (envelope.to !== EVERYBODY && envelope.to !== this.#setup.process) {
       // Meant for another process: redirected, or for one that had this port before.
       this.counters.notForUs += 1;
-      return !isFrame;
+      return false;
     }
     if (this.#isTooOld(envelope)) {
       this.counters.tooOld += 1;
       this.#setup.refusedAge(envelope.from, from, this.#setup.wallMs() - envelope.clockMs);
-      return !isFrame;
+      return false;
     }
     const { from: process, slot } = envelope;
     this.#setup.receive({ envelope, messages, from, isFrame, answerer: { process, slot } });

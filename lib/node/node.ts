@@ -1179,9 +1179,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #collect(): void {
     // A node that leaves starts nothing new; the others settle what it leaves half done.
     if (this.#isClosing) return;
-    const { unsettled, endless } = this.#voter.collect(this.#now());
-    for (const key of unsettled.filter(isOfUsers))
-      this.#settle(key, () => this.#operations.settle(key, this.#settings.timeoutMs));
+    const { timeoutMs } = this.#settings;
+    const { unsettled, endless, overtaken } = this.#voter.collect(this.#now());
+    for (const key of unsettled.filter(isOfUsers)) this.#settle(key, () => this.#operations.settle(key, timeoutMs));
+    for (const key of overtaken.filter(isOfUsers)) this.#settle(key, () => this.#operations.seal(key, timeoutMs));
     const { config } = this.#membership;
     // While the farm changes its size it is not certain who all voters are.
     if (config === null || stageOf(config) !== 'stable') return;

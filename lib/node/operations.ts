@@ -103,8 +103,8 @@ const OBSERVE: Change<null> = {
   apply: () => ({ write: null, result: null }),
 };
 
-/** The same where nothing may be left of what was promised, but came to nothing, above what is there. */
-const SETTLE: Change<null> = { ...OBSERVE, seals: true };
+/** The same, and what was promised and came to nothing is past. */
+const SEAL: Change<null> = { ...OBSERVE, seals: true };
 
 /**
  * The operations of this process: in turn for each key, those that wait combined into one round, each exchange driven
@@ -171,9 +171,14 @@ export class Operations {
     return this.#call(key, change, false, timeoutMs) as Promise<Changed<R>>;
   }
 
-  /** Finds out by a classic round whether what is half done is chosen, and makes a tombstone of what is over or absent. */
+  /** Finds out by a classic round whether what is half done is chosen, and seals what has expired. */
   settle(key: string, timeoutMs: number): Promise<unknown> {
-    return this.#call(key, SETTLE, false, timeoutMs);
+    return this.#call(key, OBSERVE, false, timeoutMs);
+  }
+
+  /** Puts a tombstone above all that was promised, where there is nothing. */
+  seal(key: string, timeoutMs: number): Promise<unknown> {
+    return this.#call(key, SEAL, false, timeoutMs);
   }
 
   /** Whether all voters are past that tombstone: see {@link Unanimity}. */

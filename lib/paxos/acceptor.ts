@@ -65,6 +65,8 @@ export interface Uncollected {
   readonly unsettled: readonly string[];
   /** Tombstones of values without an end: all voters have to be past them. */
   readonly endless: readonly Tombstone[];
+  /** The same, with something promised above them: somebody has to put a tombstone above that. */
+  readonly overtaken: readonly string[];
 }
 
 /** A tombstone that is chosen. */
@@ -450,8 +452,9 @@ export class Acceptor {
   collect(now: Instant, limit: number, settleDelayMs: number): Uncollected {
     const unsettled: string[] = [];
     const endless: Tombstone[] = [];
+    const overtaken: string[] = [];
     // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
-    if (!now.isTrusted) return { unsettled, endless };
+    if (!now.isTrusted) return { unsettled, endless, overtaken };
     for (const key of this.#agenda.take(now.wallMs, limit)) {
       const record = this.#table.get(key);
       if (record === undefined) continue;
@@ -470,9 +473,10 @@ export class Acceptor {
       // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
       if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted))
         endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
+      else if (isEndless && committed && proposal?.value === null) overtaken.push(key);
       else if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
     }
-    return { unsettled, endless };
+    return { unsettled, endless, overtaken };
   }
 
   /**

@@ -47,7 +47,7 @@ export interface SessionOptions {
   readonly reads?: 'lease' | 'quorum' | 'local' | undefined;
   /**
    * Largest session in bytes, serialised, cookie included. 1 to 67108864. Default 1048576, one MiB. A node that
-   * the store makes for itself gets the same limit; one that is shared has its own beside this.
+   * the store makes for itself gets the same limit, and takes 6291456 at most; one that is shared has its own beside this.
    */
   readonly maxValueSize?: number | undefined;
 }

@@ -18,11 +18,11 @@ export interface Interface {
 }
 
 /** Linux lets a socket join 20 IPv4 groups (`net.ipv4.igmp_max_memberships`), one for each interface here. */
-const MAX_INTERFACES = 20;
+export const MAX_INTERFACES = 20;
 
 type Listing = () => NodeJS.Dict<NetworkInterfaceInfo[]>;
 
-/** The interfaces that are up and have an address of that family: loopback first, so that it is within the bound. */
+/** The interfaces that are up and have an address of that family: loopback first, so that it is within any bound. */
 export function listInterfaces(family: Family, list: Listing = networkInterfaces): Interface[] {
   const found: Interface[] = [];
   for (const [name, infos = []] of Object.entries(list())) {
@@ -38,7 +38,7 @@ export function listInterfaces(family: Family, list: Listing = networkInterfaces
       addresses: own.map(({ address }) => address),
     });
   }
-  return found.sort((a, b) => Number(b.internal) - Number(a.internal)).slice(0, MAX_INTERFACES);
+  return found.sort((a, b) => Number(b.internal) - Number(a.internal));
 }
 
 /** The interface that a user named by its name or one of its addresses. */

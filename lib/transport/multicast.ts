@@ -11,7 +11,7 @@ import {
 import { familyOf, formatEndpoint } from './endpoints.js';
 import { codeOf, messageOf } from './failures.js';
 import { InterfaceChoice } from './interface-choice.js';
-import { describeInterfaces, findInterface, type Interface, listInterfaces } from './interfaces.js';
+import { describeInterfaces, findInterface, type Interface, listInterfaces, MAX_INTERFACES } from './interfaces.js';
 import type { MulticastSettings } from './options.js';
 import { DatagramSocket } from './sockets.js';
 import type { Address } from './transport.js';
@@ -124,9 +124,19 @@ export class MulticastChannel implements DatagramChannel {
   /** The interfaces to join and send through, as they are now. */
   #wanted(): Interface[] {
     const interfaces = this.#listInterfaces();
-    if (this.#settings.interface === undefined) return interfaces;
+    if (this.#settings.interface === undefined) {
+      if (interfaces.length > MAX_INTERFACES) this.#warnTooMany(interfaces.slice(MAX_INTERFACES));
+      return interfaces.slice(0, MAX_INTERFACES);
+    }
     const found = findInterface(this.#settings.interface, interfaces);
     return found ? [found] : [];
+  }
+
+  #warnTooMany(left: readonly Interface[]): void {
+    this.#context.warnings.warn(
+      'interfaces-left-out',
+      `Of this machine's network interfaces ${MAX_INTERFACES} are used, as many as a socket may join; left out are ${describeInterfaces(left.slice(0, 5))}${left.length > 5 ? ' and others' : ''}: name the one that the other nodes are behind in option 'transport.interface'.`,
+    );
   }
 
   #noInterface(): ConfigError {

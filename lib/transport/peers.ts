@@ -21,6 +21,9 @@ const FAILURES_BEFORE_REFRESH = 3;
 /** Names are looked up again: a node may get another address. */
 const REFRESH_MS = 30_000;
 const LEAST_REFRESH_MS = 1000;
+/** Whoever was heard from an address that no name stands for, as far as is known here, is sent to there for so long. */
+const HEARD_MS = 60_000;
+const MAX_HEARD = 256;
 
 /** One socket sends and receives all. */
 export class PeersChannel implements DatagramChannel {
@@ -33,6 +36,8 @@ export class PeersChannel implements DatagramChannel {
   #family: Family = 4;
   /** All nodes but this one. */
   #others: readonly Address[] = [];
+  /** Other addresses that nodes of the farm were heard from, with when that was, the latest last. By `host:port`. */
+  readonly #heard = new Map<string, { readonly address: Address; readonly atMs: number }>();
   #failures = 0;
   #refreshedMs = 0;
   #refreshing = false;
@@ -63,6 +68,12 @@ export class PeersChannel implements DatagramChannel {
 
   broadcast(datagram: Uint8Array): void {
     for (const peer of this.#others) this.send(peer, datagram);
+    if (this.#heard.size === 0) return;
+    const sinceMs = performance.now() - HEARD_MS;
+    for (const [name, { address, atMs }] of this.#heard) {
+      if (atMs < sinceMs) this.#heard.delete(name);
+      else this.send(address, datagram);
+    }
   }
 
   send(to: Address, datagram: Uint8Array): void {
@@ -147,7 +158,9 @@ export class PeersChannel implements DatagramChannel {
       // Not shared, so that of several processes with one list each finds the entry that is its own.
       shared: false,
       context: this.#context,
-      onMessage: (datagram, from) => this.#context.deliver(datagram, from),
+      onMessage: (datagram, from) => {
+        if (this.#context.deliver(datagram, from)) this.#hear(from);
+      },
     });
   }
 
@@ -164,6 +177,21 @@ export class PeersChannel implements DatagramChannel {
 
   #aim(): void {
     this.#others = this.#table.addresses(this.#family).filter((peer) => !this.#isSelf(peer));
+    for (const peer of this.#others) this.#heard.delete(formatEndpoint(peer));
+  }
+
+  /**
+   * A server that has taken another one's place has another address, and sends from it before this one has looked its name
+   * up again. So does one that nobody has listed, as a command that joins for a moment.
+   */
+  #hear(from: Address): void {
+    if (this.#others.some(({ host, port }) => host === from.host && port === from.port) || this.#isSelf(from)) return;
+    const name = formatEndpoint(from);
+    const isNew = !this.#heard.delete(name);
+    const [oldest] = this.#heard.keys();
+    if (oldest !== undefined && this.#heard.size >= MAX_HEARD) this.#heard.delete(oldest);
+    this.#heard.set(name, { address: { host: from.host, port: from.port }, atMs: performance.now() });
+    if (isNew && performance.now() - this.#refreshedMs >= LEAST_REFRESH_MS) this.#refresh();
   }
 
   #isSelf({ host, port }: Address): boolean {

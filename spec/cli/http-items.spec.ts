@@ -38,7 +38,7 @@ describe('items by HTTP', () => {
     const { url, values, api } = await start();
     const items = itemsAt(url);
     const ending = new AbortController();
-    const changes = items.watch({ key: 'a' }, ending.signal);
+    const changes = await items.watch({ key: 'a' }, ending.signal);
     const next = changes.next();
     await until('it watches', () => values.watchers === 1);
     await items.write('a', item);
@@ -47,7 +47,7 @@ describe('items by HTTP', () => {
     ending.abort();
     expect((await last).done).toBe(true);
     await until('nobody watches', () => values.watchers === 0);
-    const others = items.watch({ prefix: '' }, new AbortController().signal).next();
+    const others = (await items.watch({ prefix: '' }, new AbortController().signal)).next();
     await until('it watches', () => values.watchers === 1);
     await api.close();
     await expect(others).rejects.toThrow(/has ended the stream/);

@@ -83,6 +83,7 @@ describe('a key', () => {
     expect(await put({ 'If-Match': '"v4"' })).toBe(412);
     expect(await put({ 'If-Match': '*', 'If-None-Match': '*' })).toBe(400);
     expect(await put({ 'If-Match': 'v5' })).toBe(400);
+    expect(await put({ 'If-Match': 'junk, "v5" junk' })).toBe(400);
     const del = async (headers: Record<string, string>): Promise<number> =>
       (await ask(url, '/a', { method: 'DELETE', headers })).status;
     expect(await del({ 'If-Match': '"v1"' })).toBe(412);
@@ -190,6 +191,19 @@ it('does not say how it has failed where that is nobody’s business', async () 
   expect(answer.body.toString()).not.toMatch('secret detail');
 });
 
+it('a condition is heeded wherever in a head it stands, and a head with too many fields refused', async () => {
+  const { url, values } = await start();
+  await ask(url, '/a', { method: 'PUT', body: 'x' });
+  const filler = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, '1']));
+  const late = (count: number) =>
+    ask(url, '/a', { method: 'PUT', body: 'y', headers: { ...filler(count), 'If-None-Match': '*' } });
+  expect((await late(80)).status).toBe(412);
+  const refused = await late(101);
+  expect(refused.status).toBe(431);
+  expect(refused.json()).toMatchObject({ code: 'ERR_TOO_MANY_HEADERS' });
+  expect((await values.find('a'))?.version).toBe('v1');
+});
+
 describe('changes', () => {
   it('are streamed, with an empty line first, and the watch ends with the asker', async () => {
     const { url, values } = await start();
@@ -216,6 +230,26 @@ describe('changes', () => {
     expect(JSON.parse(await read())).toMatchObject({ base64: '/w==' });
     ending.abort();
     await until('nobody watches', () => values.watchers === 0);
+  });
+
+  it('are answered when the watch has begun, and not before; one that can not begin is refused', async () => {
+    const { url, values } = await start();
+    let begin = (): void => undefined;
+    values.watchable = new Promise((resolve) => {
+      begin = resolve;
+    });
+    let isAnswered = false;
+    const answered = fetch(`${url}/a?watch`).then((response) => {
+      isAnswered = true;
+      return response;
+    });
+    await until('it is asked', () => values.watches === 1);
+    await ask(url, '/b', { method: 'PUT', body: 'x' });
+    expect(isAnswered).toBe(false);
+    begin();
+    expect((await answered).status).toBe(200);
+    values.failure = new ValueTooLargeError('The key is too long.');
+    expect((await fetch(`${url}/a?watch`)).status).toBe(413);
   });
 
   it('have as many askers as the node can bear, and none when it ends', async () => {

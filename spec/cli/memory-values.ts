@@ -77,9 +77,23 @@ export class MemoryValues implements KeyValues {
     return [...this.#entries.keys()].filter((key) => key.startsWith(prefix)).slice(0, limit);
   }
 
-  async *watch(
+  /** That were asked for. */
+  watches = 0;
+
+  /** Until it resolves no watch begins. */
+  watchable: Promise<void> = Promise.resolve();
+
+  watch(target: string | { readonly prefix: string }, options: { readonly signal?: AbortSignal } = {}) {
+    this.#fail();
+    this.watches += 1;
+    const ready = this.watchable;
+    const changes = this.#changes(target, options);
+    return { ready: () => ready, [Symbol.asyncIterator]: () => changes };
+  }
+
+  async *#changes(
     target: string | { readonly prefix: string },
-    { signal }: { readonly signal?: AbortSignal } = {},
+    { signal }: { readonly signal?: AbortSignal },
   ): AsyncGenerator<Change> {
     const queue: Change[] = [];
     let wake = (): void => undefined;

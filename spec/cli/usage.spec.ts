@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { endPrograms, run } from './programs.js';
+import { endPrograms, MAIN, run } from './programs.js';
 
 endPrograms();
 
@@ -25,6 +26,15 @@ describe.each(COMMANDS)('%s', (name) => {
     expect(stdout.replace(/\s+/g, ' ')).toMatch(/set CLUSTER_SECRET in the environment instead/);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
   });
+});
+
+it('what could not be written is said, and is no success', () => {
+  if (!existsSync('/dev/full')) return;
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, '--help'], { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  expect(stderr.toString()).toMatch(/^error: The output could not be written: .*ENOSPC/);
+  expect(status).toBe(5);
 });
 
 it('the version is the package’s', async () => {

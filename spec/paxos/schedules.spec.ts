@@ -245,6 +245,38 @@ it('a tombstone is not released from under a write that was promised above it', 
   expect(done(104, OBSERVE, ms, [1, 3]).results).toMatchObject([{ result: null }]);
 });
 
+it('a tombstone with a promise above it is to be made anew above that, and then released', () => {
+  const voters = new Voters([1]);
+  const acceptor = voters.of(1);
+  const done = (proposer: number, change: Change<unknown>, ms: number): void => {
+    const { outcome } = voters.round(proposer, change, ms).heardBy([1], ms).heardBy([1], ms).it;
+    if (outcome?.kind !== 'chosen' || outcome.commit === null) throw new Error(JSON.stringify(outcome));
+    acceptor.commit(outcome.commit);
+  };
+  done(101, append('old', FOREVER), 0);
+  done(101, DESTROY, 10);
+  voters.round(102, append('new', FOREVER), 20).heardBy([1], 20);
+  let ms = 20;
+  const next = (): ReturnType<Acceptor['collect']> | undefined => {
+    ms += 50;
+    return voters.collect([1], ms)[0];
+  };
+  let found = next();
+  while (found?.overtaken.length === 0) {
+    expect(found.endless).toEqual([]);
+    found = next();
+  }
+  expect(found?.overtaken).toEqual([KEY]);
+  done(103, { ...OBSERVE, seals: true }, ms);
+  while (found?.endless.length === 0) found = next();
+  const [tombstone] = found?.endless ?? [];
+  if (tombstone === undefined) throw new Error('it is to be released');
+  expect(voters.arePast(tombstone, ms)).toBe(true);
+  acceptor.release(tombstone, at(ms));
+  for (const endMs = ms + 60_000; ms < endMs; ms += 50) voters.collect([1], ms);
+  expect(acceptor.size).toBe(0);
+});
+
 it('what was to be kept for a while is not forgotten sooner for a promise', () => {
   const voters = new Voters([1], 1000);
   const acceptor = voters.of(1);

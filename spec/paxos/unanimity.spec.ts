@@ -95,7 +95,7 @@ function endlessOf(acceptor: Acceptor, nowMs: number): Tombstone {
 describe('a tombstone of a value without an end', () => {
   it('waits for all voters, is asked for again and again, and keeps its record meanwhile', () => {
     const [first] = makeFarm([1, 2, 3], [1, 2, 3]) as [Acceptor, Acceptor, Acceptor];
-    expect(first.collect(at(500), 10, 0)).toEqual({ unsettled: [], endless: [] });
+    expect(first.collect(at(500), 10, 0)).toEqual({ unsettled: [], endless: [], overtaken: [] });
     // It was filed as a value without an end: looked at after 30 S.
     expect(endlessOf(first, 31 * S)).toEqual({ key: KEY, accepted: TOMBSTONE.accepted, operation: 'p.5' });
     expect(endlessOf(first, 33 * S)).toMatchObject({ key: KEY });
@@ -183,6 +183,6 @@ it('a promise without an end that came to nothing is settled first', () => {
   const acceptor = makeAcceptor();
   const prepare = { type: 'prepare', request: 1, key: KEY, ballot: ballotAt(0), bound: FOREVER, held: null } as const;
   acceptor.receive(prepare, at(0));
-  expect(acceptor.collect(at(S), 10, 0)).toEqual({ unsettled: [], endless: [] });
-  expect(acceptor.collect(at(4 * S), 10, 0)).toEqual({ unsettled: [KEY], endless: [] });
+  expect(acceptor.collect(at(S), 10, 0)).toEqual({ unsettled: [], endless: [], overtaken: [] });
+  expect(acceptor.collect(at(4 * S), 10, 0)).toEqual({ unsettled: [KEY], endless: [], overtaken: [] });
 });

@@ -317,17 +317,6 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'repetition-not-recognised',
-    breaks: 'the same accept again gets the same answer, and changes nothing',
-    edits: [
-      {
-        file: 'paxos/acceptor',
-        from: 'if (isHeld && record.isCopy !== true) {',
-        to: 'if (false) {',
-      },
-    ],
-  },
-  {
     name: 'repeated-otherwise',
     breaks: 'what is sent again at a ballot is what was sent before',
     edits: [

@@ -26,11 +26,11 @@ describe('interfaces', () => {
     expect(listInterfaces(6, list).map(({ name }) => name)).toEqual(['lo', 'eth0', 'veth7']);
   });
 
-  it('are bounded, since a socket can join only so many', () => {
+  it('are all found by their names, though a socket can join only so many of them', () => {
     const many = Object.fromEntries(Array.from({ length: 99 }, (_, i) => [`br${i}`, [info('IPv4', `10.0.${i}.1/24`)]]));
     const some = listInterfaces(4, () => ({ ...many, lo: MACHINE.lo }));
-    expect(some).toHaveLength(20);
     expect(some[0]?.name).toBe('lo');
+    expect(findInterface('br98', some)?.address).toBe('10.0.98.1');
   });
 
   it.each<[string, string | undefined, string | undefined]>([

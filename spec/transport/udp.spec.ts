@@ -148,6 +148,19 @@ describe('peers', () => {
     expect(a.notes.find('who is there')).toBeUndefined();
   });
 
+  it('reaches one that has come from where no name points to as soon as that is heard, and no stranger', async () => {
+    const [mine, other] = [drawPort(), drawPort()];
+    const here = await openNode({ peers: [`127.0.0.1:${mine}`, `127.0.0.1:${other}`], bind: `127.0.0.1:${mine}` });
+    const join = () => openNode({ peers: [`127.0.0.1:${mine}`], bind: '127.0.0.1:0' });
+    const [newcomer, stranger] = [await join(), await join()];
+    stranger.transport.broadcast(Buffer.from('bad: not of this farm'));
+    newcomer.transport.broadcast(Buffer.from('I am new'));
+    await until(() => here.notes.datagrams.length === 2);
+    here.transport.broadcast(Buffer.from('to all'));
+    await until(() => newcomer.notes.find('to all') !== undefined);
+    expect(stranger.notes.find('to all')).toBeUndefined();
+  });
+
   it('wants this machine among them', async () => {
     await expect(openNode({ peers: ['198.51.100.1:5000'] })).rejects.toThrow(/None of peers .* this machine: add this/);
     await expect(openNode({ peers: ['127.0.0.1:5000'], bind: '198.51.100.1:5000' })).rejects.toThrow(/EADDRNOTAVAIL/);

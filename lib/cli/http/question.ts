@@ -107,11 +107,18 @@ function tooLarge(maxBytes: number): Refusal {
   return new Refusal(413, 'ERR_VALUE_TOO_LARGE', `A value has at most ${maxBytes} bytes in this farm.`);
 }
 
+const ETAGS = /^\s*(?:W\/)?"[\x21\x23-\x7e]*"\s*(?:,\s*(?:W\/)?"[\x21\x23-\x7e]*"\s*)*$/;
+
 /** `"a", W/"b"`. A weak one is as good as another here: versions stand for bytes. */
 function etagsOf(header: string): string[] {
+  if (!ETAGS.test(header)) throw badEtags();
   const etags = [...header.matchAll(/(?:W\/)?"([\x21\x23-\x7e]*)"/g)].map(([, version = '']) => version);
   if (etags.length > 0 && etags.length <= MAX_ETAGS) return etags;
-  throw bad(`If-Match and If-None-Match take * or 1 to ${MAX_ETAGS} ETags in quotes: "…".`);
+  throw badEtags();
+}
+
+function badEtags(): Refusal {
+  return bad(`If-Match and If-None-Match take * or 1 to ${MAX_ETAGS} ETags in quotes: "…".`);
 }
 
 export function bad(message: string): Refusal {

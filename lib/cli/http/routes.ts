@@ -105,7 +105,14 @@ async function watch(
   const target: WatchTarget = key === '' ? { prefix: query.get('prefix') ?? '' } : { key };
   const ending = openStream();
   try {
-    await sendChanges(response, items.watch(target, ending.signal), ending);
+    const onClose = (): void => ending.abort();
+    response.once('close', onClose);
+    const changes = await items.watch(target, ending.signal);
+    response.off('close', onClose);
+    await sendChanges(response, changes, ending);
+  } catch (error) {
+    ending.abort();
+    throw error;
   } finally {
     closeStream(ending);
   }

@@ -54,7 +54,8 @@ export class HttpApi {
     // The body is asked for when it is wanted: not one that is too large, nor a stranger's.
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBytes(error, socket));
-    this.#server.maxHeadersCount = MAX_HEADERS;
+    // More than it counts Node leaves out without a word, a condition too: they are counted here, and their bytes bounded there.
+    this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_MS;
   }
@@ -68,6 +69,8 @@ export class HttpApi {
     } catch (error) {
       throw new ConfigError(`The HTTP API can't listen on ${host}:${port}: ${remedyOf(error)}`, { cause: error });
     }
+    // The system may refuse a connection, for want of memory or files; it has no one else who would hear of it.
+    this.#server.on('error', (error) => debug('taking a connection: %s', error.message));
     const address = this.#server.address();
     return urlOf({ host, port: typeof address === 'object' && address !== null ? address.port : port });
   }
@@ -90,6 +93,8 @@ export class HttpApi {
     response.on('error', (error) => debug('answering: %s', error.message));
     this.#requests += 1;
     try {
+      if (request.rawHeaders.length > 2 * MAX_HEADERS)
+        throw new Refusal(431, 'ERR_TOO_MANY_HEADERS', `At most ${MAX_HEADERS} header fields are taken.`);
       this.#setup.guard(request.headers);
       if (this.#requests - this.#streams.size > MAX_REQUESTS) throw tooMany('requests', MAX_REQUESTS);
       await answer(request, response, this.#routes);

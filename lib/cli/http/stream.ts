@@ -6,8 +6,9 @@ import { begin } from './answer.js';
 
 /** How often an empty line shows that both ends are still there, in ms. */
 const HEARTBEAT_MS = 15_000;
-/** An asker that has taken nothing for so long is gone. */
+/** An asker that has taken nothing for so long is gone; how often that is looked at. */
 const STALLED_MS = 30_000;
+const LOOK_MS = 5000;
 
 /** Sends until the asker goes, or the changes end. One that is slow gets the latest of each key: the source keeps no more. */
 export async function sendChanges(
@@ -16,7 +17,7 @@ export async function sendChanges(
   ending: AbortController,
 ): Promise<void> {
   begin(response, 200, { 'Content-Type': 'application/x-ndjson' });
-  // Whoever waits for it knows by that that nothing from now on is missed.
+  // The watch has begun: whoever waits for this line knows by it that nothing from now on is missed.
   response.write('\n');
   const heartbeat = setInterval(() => {
     if (!response.writableNeedDrain) response.write('\n');
@@ -41,7 +42,13 @@ export function lineOf({ kind, key, found }: ItemChange): Record<string, unknown
 }
 
 async function drained(response: ServerResponse, ending: AbortSignal): Promise<void> {
-  const stalled = setTimeout(() => response.destroy(), STALLED_MS);
+  let left = response.writableLength;
+  let stalledMs = 0;
+  const looking = setInterval(() => {
+    stalledMs = response.writableLength < left ? 0 : stalledMs + LOOK_MS;
+    left = response.writableLength;
+    if (stalledMs >= STALLED_MS) response.destroy();
+  }, LOOK_MS);
   await once(response, 'drain', { signal: ending }).catch(() => undefined);
-  clearTimeout(stalled);
+  clearInterval(looking);
 }
