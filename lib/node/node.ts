@@ -1165,11 +1165,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#isSettled ||= this.#membership.isSettled(monotonicMs);
     const isChanged = isConnected !== this.#isConnected;
     this.#isConnected = isConnected;
+    if (isChanged) {
+      if (!isConnected) this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
+      // As with all events: what a listener throws must not hold up what goes on here.
+      queueMicrotask(() => this.emit(isConnected ? 'connect' : 'disconnect'));
+    }
+    // Behind the event: whoever waits hears of the quorum first.
     if (this.#isReady) this.#endReady(null);
-    if (!isChanged) return;
-    if (!isConnected) this.#warnings.warn('quorum-lost', this.#diagnosis.noQuorum().message);
-    // As with all events: what a listener throws must not hold up what goes on here.
-    queueMicrotask(() => this.emit(isConnected ? 'connect' : 'disconnect'));
   }
 
   get #isReady(): boolean {
