@@ -106,7 +106,14 @@ export class FarmItems implements Items {
 
   async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
     const changes = this.#kv.watch('key' in target ? target.key : target, { signal, limit: MAX_WAITING });
-    const begun = changes.ready().then(() => true);
+    const begun = changes.ready().then(
+      () => true,
+      (error: unknown) => {
+        // Who has been told to end has not failed.
+        if (signal.aborted) return true;
+        throw error;
+      },
+    );
     for (;;) {
       const isBegun = await Promise.race([
         begun,

@@ -8,7 +8,7 @@ import { CommandError } from './exit-codes.js';
 const MAX_ANSWER = 64 * 2 ** 20;
 
 /** A node shows that it is there each 15 s. */
-const SILENCE_MS = 45_000;
+export const SILENCE_MS = 45_000;
 
 /** Failures before anything could have been sent. */
 const UNSENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EPROTO'];

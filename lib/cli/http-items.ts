@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { NodeStatus } from '../node/status.js';
 import { CommandError } from './exit-codes.js';
-import { ask, bodyOf, type HttpPlace, linesOf, type Question } from './http-exchange.js';
+import { ask, bodyOf, type HttpPlace, linesOf, type Question, SILENCE_MS } from './http-exchange.js';
 import type {
   Condition,
   Found,
@@ -61,9 +61,20 @@ export class HttpItems implements Items {
   async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
     const path =
       'key' in target ? `${pathOf(target.key)}?watch` : `/?watch&${new URLSearchParams({ prefix: target.prefix })}`;
-    const response = await ask(this.#place, { method: 'GET', path }, signal);
+    const response = await this.#begin(path, signal);
+    if (response === null) return (async function* () {})();
     if (response.statusCode !== 200) throw refusalOf(response, await bodyOf(response, this.#place, 'GET'));
     return this.#changesOf(response, signal);
+  }
+
+  /** @returns `null` if it was ended before; a node answers when its watch has begun, and says itself what keeps it from that */
+  async #begin(path: string, signal: AbortSignal): Promise<IncomingMessage | null> {
+    try {
+      return await ask({ ...this.#place, timeoutMs: SILENCE_MS }, { method: 'GET', path }, signal);
+    } catch (error) {
+      if (signal.aborted) return null;
+      throw error;
+    }
   }
 
   async *#changesOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<ItemChange> {

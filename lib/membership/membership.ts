@@ -100,6 +100,8 @@ const LOST_MS = 2000;
 const TELL_INTERVAL_MS = 50;
 const MAX_TOLD = 1024;
 /** Ended holders named in a hello at most. */
+/** Farms remembered that this process has left. */
+const MAX_FORSAKEN = 100;
 const MAX_ENDED = 99;
 
 /**
@@ -154,8 +156,8 @@ export class Membership {
   #lostSinceMs: number | null = null;
   /** Incarnation of the farm given up last. */
   #lost = 0;
-  /** The place that it had there. */
-  #forsaken = { slot: 0, generation: 0 };
+  /** The places that it had in farms that it left, by incarnation: their memory is gone. */
+  readonly #forsaken = new Map<number, { readonly slot: number; readonly generation: number }>();
   #isRetiring = false;
   #isLeaving = false;
   readonly #warned = new Set<string>();
@@ -247,7 +249,9 @@ export class Membership {
     return this.slotsHeard(monotonicMs, withinMs).filter((slot) => {
       if (slot === this.#slot) return this.#isRecovered;
       const process = this.#view?.holders[slot - 1]?.process ?? 0;
-      return this.#peers.get(process)?.introduction?.phase !== 'recovering';
+      const said = this.#peers.get(process)?.introduction;
+      // It may be in the farm without the place that it had.
+      return said?.phase !== 'recovering' && !(said?.slot === 0 && said.incarnation === this.#view?.incarnation);
     });
   }
 
@@ -650,9 +654,11 @@ export class Membership {
     this.#hasSeenVoters = true;
     this.#quorumHeardMs = now.monotonicMs;
     this.#voterHeardMs = now.monotonicMs;
-    // Whoever voted in another farm holds that farm's records: here it has only what it can learn.
-    // Nor has who has given up this very farm what it held there: it comes back without its place.
-    this.#slot = left === null && view.incarnation !== this.#lost ? this.#placeIn(view) : 0;
+    // Whoever voted in another farm holds that farm's records: here it has only what it can learn. Nor has one who comes back to
+    // a farm that it has left what it held there: it comes without its place.
+    const isNew = left === null && !this.#forsaken.has(view.incarnation);
+    if (left !== null) this.#forsake(left);
+    this.#slot = isNew && !this.#hasResigned ? this.#placeIn(view) : 0;
     this.#voter = 0;
     this.#copied = 0;
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
@@ -689,7 +695,7 @@ export class Membership {
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
     this.#lost = view.incarnation;
-    this.#forsaken = { slot: this.#slot, generation: view.holders[this.#slot - 1]?.generation ?? 0 };
+    this.#forsake(view);
     this.#view = null;
     this.#copied = 0;
     this.#otherHolders = [];
@@ -712,13 +718,24 @@ export class Membership {
     ];
   }
 
-  /** Its slot in that view; 0 if it has none, or the one whose memory it gave up with the farm: only a later claim brings that back. */
+  /** It leaves that farm, and with it the memory of the slot that it has there. */
+  #forsake(view: View): void {
+    const before = this.#forsaken.get(view.incarnation);
+    const place = { slot: this.#slot, generation: view.holders[this.#slot - 1]?.generation ?? 0 };
+    this.#forsaken.delete(view.incarnation);
+    this.#forsaken.set(view.incarnation, place.slot === 0 && before !== undefined ? before : place);
+    const [oldest] = this.#forsaken.keys();
+    if (oldest !== undefined && this.#forsaken.size > MAX_FORSAKEN) this.#forsaken.delete(oldest);
+  }
+
+  /** Its slot in that view; 0 if it has none but the one whose memory is gone: only a later claim brings that back. */
   #placeIn(view: View): number {
-    const slot = slotOf(view, this.#setup.process);
-    const { slot: forsaken, generation } = this.#forsaken;
-    const isForsaken =
-      view.incarnation === this.#lost && slot === forsaken && (view.holders[slot - 1]?.generation ?? 0) <= generation;
-    return isForsaken ? 0 : slot;
+    const forsaken = this.#forsaken.get(view.incarnation);
+    const index = view.holders.findIndex((holder, at) => {
+      const isGone = forsaken?.slot === at + 1 && (holder?.generation ?? 0) <= forsaken.generation;
+      return holder?.process === this.#setup.process && !isGone;
+    });
+    return index + 1;
   }
 
   /** Of one that is not heard nobody knows how far it has come. */
@@ -845,7 +862,8 @@ export class Membership {
       hasResigned: this.#hasResigned,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
-      lost: this.#lost,
+      // Of a farm that it has come back to it has given up its place.
+      lost: this.#forsaken.has(this.#view?.incarnation ?? 0) ? (this.#view?.incarnation ?? 0) : this.#lost,
       copied: this.#copied,
     };
     return { kind: 'send', to, message };

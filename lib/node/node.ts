@@ -895,8 +895,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       const slot = slotOfKey(request.key);
       if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
     }
-    if (request.type === 'transfer' && this.#isHeir(from)) {
-      const answer = this.#voter.bequeath(request, now);
+    // An earlier version asks for a legacy as for any memory: so this process gives it that of its own slot, if it has one.
+    if (request.type === 'transfer' && (request.isOfLegacy === true || this.#membership.slot === 0)) {
+      const answer = this.#isHeir(from) ? this.#voter.bequeath(request, now) : null;
       if (answer !== null) this.#link?.send(from, answer);
       return;
     }
@@ -1006,9 +1007,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     if (left !== null) this.#moved();
     this.#identify();
     if (this.#membership.mustCopy) this.#recoverer.copy();
-    if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
     // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
     this.#checkClock();
+    if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
     this.#checkQuorum(this.#runtime.monotonicMs());
     this.#operations.start();
   }

@@ -213,8 +213,7 @@ export class Recoverer {
     if (this.#predecessor !== null || process === null) return;
     // If it does not know yet that it has lost its slot it learns that by the first question, and answers the next.
     this.#predecessor = this.#read(
-      // Of another slot that it has by now it would give another memory.
-      this.#makeTransfer(0, electorate, (from) => from.process === process && from.slot === 0),
+      this.#makeTransfer(0, electorate, (from) => from.process === process, undefined, true),
       (outgoing) => this.#setup.transmitTo(process, outgoing),
       now,
     );
@@ -262,6 +261,7 @@ export class Recoverer {
     electorate: Electorate,
     isSource: (from: Answerer) => boolean,
     ahead: (now: Instant) => number | null = () => null,
+    isOfLegacy = false,
   ): RecordTransfer {
     return new RecordTransfer({
       request: this.#setup.nextRequest(),
@@ -274,6 +274,7 @@ export class Recoverer {
         for (const record of records) this.#setup.voter.absorb(record, at);
       },
       ahead,
+      isOfLegacy,
       absorbName: (record, at) => {
         const isTaken = this.#setup.voter.absorbName(record, at);
         if (isTaken) this.#records += 1;

@@ -8,6 +8,7 @@ import {
   type Electorate,
   type EnumeratedKey,
   type Instant,
+  MAX_COPY_AGE_MS,
   type Outgoing,
   roundTimeMs,
 } from '../paxos/index.js';
@@ -44,8 +45,6 @@ const INTERVAL_MS = 5000;
 /** Ms until the next one if there is more to do: so a voter that was away catches up without holding up the others. */
 const MORE_MS = 200;
 const DEADLINE_MS = 5000;
-/** What was asked for is installed within that: a tombstone that is released stays for as long (`Acceptor.release`). */
-const MAX_AGE_MS = 10_000;
 /** What was written in the last second may be on its way. */
 const YOUNG_MS = 1000;
 
@@ -136,7 +135,7 @@ export class Repairer {
     const now = this.#setup.now();
     this.counters.comparisons += 1;
     // After a pause of this process what has replaced them may be forgotten.
-    const isFresh = now.monotonicMs - this.#beganMs < MAX_AGE_MS;
+    const isFresh = now.monotonicMs - this.#beganMs < MAX_COPY_AGE_MS;
     if (isFresh) for (const copy of copies) this.#install(copy, now);
     for (const word of words) this.#commit(word);
     this.#firstShard = nextShard ?? 0;

@@ -65,7 +65,7 @@ export interface Uncollected {
   readonly unsettled: readonly string[];
   /** Tombstones of values without an end: all voters have to be past them. */
   readonly endless: readonly Tombstone[];
-  /** The same, with something promised above them: somebody has to put a tombstone above that. */
+  /** The same, not known to be chosen, or with something promised above them: somebody has to put a tombstone above that. */
   readonly overtaken: readonly string[];
 }
 
@@ -79,7 +79,7 @@ export interface Tombstone {
 }
 
 /** Ms after which no copy arrives any more that was asked for before: longer than a repair's question waits. */
-const COPY_MS = 10_000;
+export const MAX_COPY_AGE_MS = 10_000;
 
 /** A value without an end is looked at after so many S: it may have become a tombstone. */
 const REVISIT = 30;
@@ -185,8 +185,7 @@ export class Acceptor {
       committed: record?.committed ?? false,
       // What the operation may write outlives no tombstone that this promise's majority will ever hold.
       horizon: Math.max(record?.horizon ?? 0, request.bound),
-      // Not before a time that it was to be kept until.
-      touchedMs: Math.max(record?.touchedMs ?? 0, now.monotonicMs),
+      touchedMs: now.monotonicMs,
       ...copied(record?.isCopy === true),
     };
     this.#store(key, record, next, now);
@@ -369,7 +368,7 @@ export class Acceptor {
    * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
    * stand for: part of a recovery, before this acceptor answers anything (Michael, Ports, Sharma, Szekeres, *Recovering
    * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot. A
-   * value that is not known to be chosen is marked as a copy, which is no vote: the slot may have promised against it, before
+   * value that is not known to be chosen, or lies below what is promised, is marked as a copy, which is no vote: the slot may have promised against it, before
    * or, where it goes on voting meanwhile, since; and of what others have promised, and forgotten, only a floor may be left.
    */
   absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
@@ -473,8 +472,10 @@ export class Acceptor {
       // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
       if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted))
         endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
-      else if (isEndless && committed && proposal?.value === null) overtaken.push(key);
-      else if (dueMs + settleDelayMs <= now.wallMs) unsettled.push(key);
+      else if (dueMs + settleDelayMs <= now.wallMs) {
+        if (isEndless && proposal?.value === null) overtaken.push(key);
+        else unsettled.push(key);
+      }
     }
     return { unsettled, endless, overtaken };
   }
@@ -482,14 +483,14 @@ export class Acceptor {
   /**
    * All voters were found to be past that tombstone of a value without an end, the present holders of all slots at one time:
    * nothing older is held, or will ever be accepted, by anybody. It may go when whatever was read before that has come to
-   * its end: an operation lives less than S, and a repair's question less than {@link COPY_MS}.
+   * its end: an operation lives less than S, and a repair's question less than {@link MAX_COPY_AGE_MS}.
    */
   release({ key, accepted, operation }: Tombstone, now: Instant): void {
     const record = this.#table.get(key);
     if (record?.proposal == null || !isSameProposal(record.proposal, accepted, operation)) return;
     // What was promised above it since has its bound in that horizon.
     if (!sameBallot(record.promised, accepted)) return;
-    this.#store(key, record, { ...record, horizon: 0, touchedMs: now.monotonicMs + COPY_MS }, now);
+    this.#store(key, record, { ...record, horizon: 0, touchedMs: now.monotonicMs + MAX_COPY_AGE_MS }, now);
   }
 
   #forget(key: string, record: RegisterRecord): void {
@@ -520,7 +521,10 @@ export class Acceptor {
     return Math.max(visibleUntilMs, quietUntilMs, roundTimeMs(record.promised.round));
   }
 
-  #store(key: string, before: RegisterRecord | undefined, next: RegisterRecord, now: Instant): void {
+  #store(key: string, before: RegisterRecord | undefined, given: RegisterRecord, now: Instant): void {
+    // What is to be kept until a time that is to come is kept until then, whatever becomes of it.
+    const touchedMs = Math.max(before?.touchedMs ?? 0, given.touchedMs);
+    const next = touchedMs === given.touchedMs ? given : { ...given, touchedMs };
     invariant(
       before === undefined || compareBallots(next.promised, before.promised) >= 0,
       () => `key ${key}: a promise was lowered`,

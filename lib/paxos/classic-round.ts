@@ -335,9 +335,9 @@ function isInDoubt(found: Proposal | null, now: Instant): boolean {
   return found !== null && found.value !== null && !now.isTrusted && found.until <= now.wallMs;
 }
 
-/** A tombstone that is put where nothing is found has been written here, too. */
-function sealed({ state, seals, isWrite }: Evaluation, ballot: Ballot): State {
-  return seals && !isWrite && state.value === null ? { ...state, dataBallot: ballot } : state;
+/** Who removes what is not found has written all the same: what is older must not come over that. */
+function sealed({ state, removes, isWrite }: Evaluation, ballot: Ballot): State {
+  return removes && !isWrite && state.value === null ? { ...state, dataBallot: ballot } : state;
 }
 
 function effectOf(found: Proposal | null, { state, isWrite }: Evaluation): Effect {

@@ -18,6 +18,8 @@ export interface Evaluation {
   readonly isWrite: boolean;
   /** Whether some change must leave a tombstone even though nothing was found. */
   readonly seals: boolean;
+  /** Whether one of those would have removed what was found. */
+  readonly removes: boolean;
 }
 
 /** Whether a value's time is up. Never while the clock is not trusted: then nothing counts as expired for a write. */
@@ -60,6 +62,7 @@ export function evaluate(
   // What has expired becomes a tombstone with the first write after it, so that it ends at one point for everybody.
   let isWrite = found !== null && isExpired(found, now);
   let seals = false;
+  let removes = false;
   const results = changes.map((change): MemberResult => {
     try {
       const decision = change.apply({ ...state, nowMs: now.wallMs, hasSeen });
@@ -69,12 +72,13 @@ export function evaluate(
         state = next;
       }
       seals ||= change.seals;
+      removes ||= change.seals && change.mayRemove;
       return { kind: 'decided', result: decision.result, state };
     } catch (error) {
       return { kind: 'threw', error };
     }
   });
-  return { results, state, isWrite, seals };
+  return { results, state, isWrite, seals, removes };
 }
 
 function written(before: State, write: Write, bound: number, ballot: Ballot, now: Instant): State {

@@ -127,6 +127,8 @@ export interface Transfer {
   readonly after: string;
   /** Whether the values need only be named. It answers {@link Named} then, or {@link Transferred} all the same. */
   readonly isByName?: true;
+  /** Whether it asks for the memory of the asker's slot, of the process that held it before, and for no other. */
+  readonly isOfLegacy?: true;
 }
 
 /** Most records that one {@link Transferred} carries. */

@@ -77,8 +77,8 @@ export interface RegisterRecord {
   /** Monotonic ms at which this acceptor last promised, accepted or installed; its own, never sent. */
   readonly touchedMs: number;
   /**
-   * Whether `proposal` is only known of here, and was never accepted for this slot as far as that can be told: taken over in
-   * a recovery, where something higher was promised too. It is no vote.
+   * Whether `proposal` is only known of here, and was never accepted for this slot as far as that can be told: taken over
+   * from another acceptor, or a storage, where it was not known to be chosen. It is no vote.
    */
   readonly isCopy?: boolean;
 }

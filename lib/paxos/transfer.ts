@@ -23,6 +23,8 @@ export interface RecordTransferSetup extends Omit<ExchangeSetup, 'deadlineMs'> {
    * `null` if there is nothing to wait for: it reads whole records. Asked before each question. Left out: `null`.
    */
   readonly ahead?: (now: Instant) => number | null;
+  /** Whether it reads what a process kept that held the slot before: see `Transfer.isOfLegacy`. Left out: it does not. */
+  readonly isOfLegacy?: boolean;
 }
 
 /** What a transfer comes to, when all records have been absorbed. */
@@ -142,7 +144,8 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     const isByName = ahead !== null && !this.#isValueMissing && this.#setup.absorbName !== undefined;
     this.retransmission.first(now.monotonicMs);
     const question = { type: 'transfer', request: this.request, shard: this.#shard, after: this.#after } as const;
-    this.#question = isByName ? { ...question, isByName } : question;
+    const isOfLegacy = this.#setup.isOfLegacy === true;
+    this.#question = isByName ? { ...question, isByName } : isOfLegacy ? { ...question, isOfLegacy } : question;
     return this.#outgoing(this.#question);
   }
 

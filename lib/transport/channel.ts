@@ -42,7 +42,7 @@ export interface ChannelContext {
   readonly warnings: Warnings;
   /** Aborted when the transport is closed. */
   readonly signal: AbortSignal;
-  /** Hands a datagram up. @returns whether it was authentic */
+  /** Hands a datagram up. @returns whether it shows where its sender is: see `Receiver.onDatagram` */
   readonly deliver: (datagram: Uint8Array, from: Address) => boolean;
 }
 

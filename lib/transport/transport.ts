@@ -8,7 +8,7 @@ export interface Address {
 export interface Receiver {
   /**
    * A datagram arrived. The bytes are the receiver's until it returns; it copies what it keeps.
-   * @returns whether the bytes were authentic.
+   * @returns whether the bytes were authentic, for this node, and recent: whether they show where their sender is.
    */
   onDatagram(bytes: Uint8Array, from: Address): boolean;
   /**

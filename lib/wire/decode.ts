@@ -38,6 +38,8 @@ import {
   SAME,
   SAME_OPERATION,
   STANDINGS,
+  TRANSFER_BY_NAME,
+  TRANSFER_OF_LEGACY,
   TYPE,
 } from './format.js';
 import type { Ask, Envelope, Message, Told } from './messages.js';
@@ -253,8 +255,9 @@ function toMessage(f: Fields): Message | null {
         request: request(f[1]),
         shard: integer(f[2], 0, LIMITS.shards - 1, 'shard'),
         after: text(f[3], LIMITS.keyBytes, 'after'),
-        // Not there in the first versions, which read all values.
-        ...(f[4] === 1 && { isByName: true }),
+        // Not there in the first versions, which read all values, and ask for a legacy as for any memory.
+        ...(f[4] === TRANSFER_BY_NAME && { isByName: true }),
+        ...(f[4] === TRANSFER_OF_LEGACY && { isOfLegacy: true }),
       };
     case TYPE.named:
       return {

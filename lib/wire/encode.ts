@@ -25,6 +25,8 @@ import {
   SAME,
   SAME_OPERATION,
   STANDINGS,
+  TRANSFER_BY_NAME,
+  TRANSFER_OF_LEGACY,
   TYPE,
 } from './format.js';
 import type { Envelope, Message } from './messages.js';
@@ -98,9 +100,13 @@ function toFields(message: Message): Field[] {
     case 'pulled':
       return [TYPE.pulled, message.request, message.first, message.looked, copyFields(message.copies)];
     case 'transfer':
-      return message.isByName === true
-        ? [TYPE.transfer, message.request, message.shard, message.after, 1]
-        : [TYPE.transfer, message.request, message.shard, message.after];
+      return [
+        TYPE.transfer,
+        message.request,
+        message.shard,
+        message.after,
+        ...(message.isByName === true ? [TRANSFER_BY_NAME] : message.isOfLegacy === true ? [TRANSFER_OF_LEGACY] : []),
+      ];
     case 'named':
       return [TYPE.named, ...pageFields(message), keptNameFields(message.names)];
     case 'transferred':

@@ -100,3 +100,7 @@ export const REPORT_IS_COPY = 4;
 
 /** What an enumerated key says of its value: not known to be chosen, chosen, or neither and no vote. */
 export const STANDINGS = ['held', 'committed', 'copy'] as const;
+
+/** What a transfer asks for, beside whole records of the slot that its receiver has. */
+export const TRANSFER_BY_NAME = 1;
+export const TRANSFER_OF_LEGACY = 2;

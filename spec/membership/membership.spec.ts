@@ -815,6 +815,40 @@ describe('a process that has given its farm up', () => {
     expect([membership.slot, membership.votingSlot, membership.phase]).toEqual([1, 0, 'recovering']);
   });
 
+  it('comes back without its place to a farm that it has left for an older one, too', () => {
+    const one = new Alone();
+    const { membership } = one;
+    membership.start(1, one.now);
+    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
+    one.hear(2, { type: 'form', view: formedView });
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(membership.votingSlot).toBe(1);
+    const vouched = (process: number, view: View): void => {
+      let asked: number | null = null;
+      for (const endMs = one.ms + 20_000; asked === null && one.ms < endMs; one.ms += 50) {
+        one.hear(process, helloOf(`${process}`, view, { slot: 2 }));
+        asked = one.tick();
+      }
+      one.hear(process, { type: 'vouch', request: asked ?? 0, view, isServing: true });
+    };
+    const older: View = { incarnation: 6, formedAtMs: 1, holders: [21, 22, 23].map((n) => holderOf(n)) };
+    let request: number | null = null;
+    one.hear(21);
+    for (const directive of membership.receive(21, helloOf('21', older, { slot: 1 }), one.now))
+      if (directive.kind === 'send' && directive.message.type === 'who') request = directive.message.request;
+    one.hear(21, { type: 'vouch', request: request ?? 0, view: older, isServing: true });
+    expect([membership.view?.incarnation, membership.slot]).toEqual([6, 0]);
+
+    for (const process of [21, 22, 23]) {
+      one.hear(process, helloOf(`${process}`, older, { slot: process - 20 }));
+      one.hear(process, helloOf(`${process}`, older, { phase: 'leaving', slot: process - 20 }));
+    }
+    for (const endMs = one.ms + 10_000; membership.view !== null && one.ms < endMs; one.ms += 50) one.tick();
+    expect(membership.view).toBeNull();
+    vouched(2, { ...formedView, holders: [...formedView.holders] });
+    expect([membership.view?.incarnation, membership.slot, membership.votingSlot]).toEqual([7, 0, 0]);
+  });
+
   it('is in no new one with a storage that has failed', () => {
     const one = new Alone();
     one.membership.start(1, one.now);

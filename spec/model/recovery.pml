@@ -293,7 +293,8 @@ inline promise(p, b) {
   NORMALISE
 }
 
-/* A repeated accept of what is held is answered whatever was promised; what is held may come from a source. */
+/* A repeated accept of what is held is answered whatever was promised; what is held may come from a source. The code takes
+ * that for no repetition, which is stricter: it shows with copying and with five slots, which this model has not. */
 #define MAY_ACCEPT(p, b) \
   (ANSWERS(p) && attempt[b].phase == SENT && IS_TAKEN(attempt[b].vector, processes[p].vector) && !ACCEPTED(p, b) && \
    (b >= processes[p].promised || b == processes[p].value))

@@ -277,7 +277,10 @@ it('a tombstone with a promise above it is to be made anew above that, and then 
   expect(acceptor.size).toBe(0);
 });
 
-it('what was to be kept for a while is not forgotten sooner for a promise', () => {
+it.each([
+  ['a promise', OBSERVE, 1],
+  ['a tombstone above it', DESTROY, 2],
+])('what was to be kept for a while is not forgotten sooner for %s', (_, change, phases) => {
   const voters = new Voters([1], 1000);
   const acceptor = voters.of(1);
   voters.round(101, append('old', FOREVER), 0).heardBy([1], 0).heardBy([1], 0);
@@ -288,14 +291,22 @@ it('what was to be kept for a while is not forgotten sooner for a promise', () =
   let tombstone = voters.collect([1], ms)[0]?.endless[0];
   for (; tombstone === undefined; ms += 50) tombstone = voters.collect([1], ms)[0]?.endless[0];
   acceptor.release(tombstone, at(ms));
-  voters.round(102, OBSERVE, ms + 100).heardBy([1], ms + 100);
+  const later = voters.round(102, change, ms + 100);
+  for (let phase = 0; phase < phases; phase += 1) later.heardBy([1], ms + 100);
+  const decided = later.it.outcome;
+  if (decided?.kind === 'chosen' && decided.commit !== null) acceptor.commit(decided.commit);
   for (const endMs = ms + 9000; ms < endMs; ms += 50) voters.collect([1], ms);
   expect(acceptor.size).toBe(1);
 });
 
 it('a tombstone put where nothing was found counts as written: what is handed over from another farm is older', () => {
-  const voters = new Voters([3]);
-  voters.round(101, DESTROY, 0).heardBy([1, 2, 3], 1).heardBy([1, 2, 3], 2);
-  const { accepted, dataBallot } = voters.of(1).record(KEY)?.proposal ?? {};
-  expect(dataBallot).toEqual(accepted);
+  const tombstoneOf = (change: Change<unknown>) => {
+    const voters = new Voters([3]);
+    voters.round(101, change, 0).heardBy([1, 2, 3], 1).heardBy([1, 2, 3], 2);
+    return voters.of(1).record(KEY)?.proposal;
+  };
+  const removed = tombstoneOf(DESTROY);
+  expect(removed?.dataBallot).toEqual(removed?.accepted);
+  // What is sealed by the farm itself nobody has written.
+  expect(tombstoneOf({ ...OBSERVE, seals: true })?.dataBallot).toEqual(NO_BALLOT);
 });

@@ -895,7 +895,7 @@ export const mutants: readonly Mutant[] = [
         from: `case 'recover':
                     this.#recoverer.begin();`,
         to: `case 'recover':
-                    if (this.hasVoted) this.#whenRead(() => this.#membership.recovered(this.#now()));
+                    if (this.hasVoted) this.#whenRead(() => this.#membership.recovered(true, this.#now()));
                     else this.#recoverer.begin();`,
       },
     ],

@@ -164,7 +164,9 @@ export const MESSAGES: { readonly [T in Message['type']]: fc.Arbitrary<Extract<M
       shard: fc.nat(255),
       after: fc.oneof(key, fc.constant('')),
     })
-    .chain((whole) => fc.constantFrom(whole, { ...whole, isByName: true as const })),
+    .chain((whole) =>
+      fc.constantFrom(whole, { ...whole, isByName: true as const }, { ...whole, isOfLegacy: true as const }),
+    ),
   named: fc.record({
     type: type('named'),
     request: number48,

@@ -63,6 +63,7 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
   ],
   [{ type: 'transfer', request: 1, shard: 255, after: 'k' }, '940f01ccffa16b'],
   [{ type: 'transfer', request: 1, shard: 255, after: 'k', isByName: true }, '950f01ccffa16b01'],
+  [{ type: 'transfer', request: 1, shard: 255, after: 'k', isOfLegacy: true }, '950f01ccffa16b02'],
   [
     {
       type: 'named',
