@@ -42,7 +42,8 @@ export const CAUGHT_BY: Readonly<Record<string, number>> = {
   'kv-put-overwrites': 8,
   'lease-not-ended-by-release': 4,
   'watch-without-a-look': 10,
-  'watch-of-what-is-heard': 22,
+  'watch-of-what-is-heard': 32,
   'lease-counted-before-renewed': 33,
   'promise-not-taken-over-by-name': 5,
+  'place-moves-with-writes': 5,
 };

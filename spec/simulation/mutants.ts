@@ -105,7 +105,7 @@ const ENDLESS: Conditions = {
 /** Tombstones without an end are looked at soon, and go at once: or a repair comes before what is looked for can show. */
 const SOON: readonly Edit[] = [
   { file: 'paxos/acceptor', from: 'const REVISIT = 30;', to: 'const REVISIT = 0.3;' },
-  { file: 'paxos/acceptor', from: 'const COPY_MS = 10_000;', to: 'const COPY_MS = 0;' },
+  { file: 'paxos/acceptor', from: 'const MAX_COPY_AGE_MS = 10_000;', to: 'const MAX_COPY_AGE_MS = 0;' },
 ];
 
 /** Where all processes are killed at once, again and again, and go on with what is on their disks. */
