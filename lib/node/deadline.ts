@@ -8,8 +8,8 @@ export interface DeadlineClock {
 
 /**
  * Of a class, though a getter in a literal would be shorter: such an object gets a shape of its own in V8, which, being
- * old, keeps alive until the next full collection whatever the getter reaches. With one for each call that was a megabyte
- * for every 13 that a server of sessions allocated, and the longer part of its pauses.
+ * old, keeps alive until the next full collection whatever the getter reaches. With one for each call that was half of all
+ * that survived the collections of a server of sessions.
  */
 export class Deadline implements TimeLeft {
   readonly #endMs: number;
