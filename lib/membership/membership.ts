@@ -100,9 +100,9 @@ const LOST_MS = 2000;
 const TELL_INTERVAL_MS = 50;
 const MAX_TOLD = 1024;
 /** Ended holders named in a hello at most. */
+const MAX_ENDED = 99;
 /** Farms remembered that this process has left. */
 const MAX_FORSAKEN = 100;
-const MAX_ENDED = 99;
 
 /**
  * Who votes: finds the others, forms the farm once when it starts for the first time, and keeps the view of its slots
@@ -728,6 +728,12 @@ export class Membership {
     if (oldest !== undefined && this.#forsaken.size > MAX_FORSAKEN) this.#forsaken.delete(oldest);
   }
 
+  /** The farm whose memory it gave up last; this one, if it has come back to it. */
+  get #givenUp(): number {
+    const current = this.#view?.incarnation ?? 0;
+    return this.#forsaken.has(current) ? current : this.#lost;
+  }
+
   /** Its slot in that view; 0 if it has none but the one whose memory is gone: only a later claim brings that back. */
   #placeIn(view: View): number {
     const forsaken = this.#forsaken.get(view.incarnation);
@@ -862,8 +868,7 @@ export class Membership {
       hasResigned: this.#hasResigned,
       open: this.#isLeaving ? [] : this.#claims.open(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
-      // Of a farm that it has come back to it has given up its place.
-      lost: this.#forsaken.has(this.#view?.incarnation ?? 0) ? (this.#view?.incarnation ?? 0) : this.#lost,
+      lost: this.#givenUp,
       copied: this.#copied,
     };
     return { kind: 'send', to, message };

@@ -654,11 +654,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       'storage-failed',
       `${error.message} This process goes on as a learner, and its slot is open to others. Restart it when the storage works again.`,
     );
-    this.#recoverer.abort();
-    this.#repairer.abort();
     // What is stored stays, for the process that is started next.
-    this.#voter.reset();
-    this.#voter.dropLegacy();
+    this.#giveUpMemory();
     this.#obey(this.#membership.resign(this.#now()));
   }
 
@@ -1017,20 +1014,22 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   /** The farm's memory is gone. What this process held goes to the farm that it finds, or forms, next. */
   #abandoned(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
+    this.#orphans = this.#giveUpMemory();
+    this.#checkQuorum(this.#runtime.monotonicMs());
+  }
+
+  /** Whatever it held for a slot, or keeps for another's next holder, it holds no more. @returns what it held */
+  #giveUpMemory(): (readonly [string, RegisterRecord])[] {
     this.#repairer.abort();
     this.#recoverer.abort();
-    this.#orphans = this.#voter.reset();
     this.#voter.dropLegacy();
-    this.#checkQuorum(this.#runtime.monotonicMs());
+    return this.#voter.reset();
   }
 
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
   #moved(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
-    this.#repairer.abort();
-    this.#recoverer.abort();
-    const orphans = this.#voter.reset();
-    this.#voter.dropLegacy();
+    const orphans = this.#giveUpMemory();
     this.#warnings.warn(
       'farms-met',
       `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,

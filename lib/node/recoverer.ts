@@ -11,6 +11,7 @@ import {
   NO_BALLOT,
   type Outgoing,
   RecordTransfer,
+  type RecordTransferSetup,
   SHARDS,
 } from '../paxos/index.js';
 import type { Voter } from './voter.js';
@@ -213,7 +214,7 @@ export class Recoverer {
     if (this.#predecessor !== null || process === null) return;
     // If it does not know yet that it has lost its slot it learns that by the first question, and answers the next.
     this.#predecessor = this.#read(
-      this.#makeTransfer(0, electorate, (from) => from.process === process, undefined, true),
+      this.#makeTransfer(0, electorate, (from) => from.process === process, { isOfLegacy: true }),
       (outgoing) => this.#setup.transmitTo(process, outgoing),
       now,
     );
@@ -231,7 +232,7 @@ export class Recoverer {
       if (slot === undefined) continue;
       const isSource = (from: Answerer): boolean => from.slot === slot && electorate.isVoter(from);
       const ahead = (at: Instant): number | null => (task.kind === 'copy' ? SHARDS : this.#aheadOf(slot, at));
-      const transfer = this.#makeTransfer(slot, electorate, isSource, ahead);
+      const transfer = this.#makeTransfer(slot, electorate, isSource, { ahead });
       this.#voters.push(this.#read(transfer, (outgoing) => this.#setup.transmit(outgoing), now));
       moving.push(slot);
     }
@@ -260,8 +261,7 @@ export class Recoverer {
     slot: number,
     electorate: Electorate,
     isSource: (from: Answerer) => boolean,
-    ahead: (now: Instant) => number | null = () => null,
-    isOfLegacy = false,
+    how: Pick<RecordTransferSetup, 'ahead' | 'isOfLegacy'>,
   ): RecordTransfer {
     return new RecordTransfer({
       request: this.#setup.nextRequest(),
@@ -273,8 +273,7 @@ export class Recoverer {
         this.#records += records.length;
         for (const record of records) this.#setup.voter.absorb(record, at);
       },
-      ahead,
-      isOfLegacy,
+      ...how,
       absorbName: (record, at) => {
         const isTaken = this.#setup.voter.absorbName(record, at);
         if (isTaken) this.#records += 1;

@@ -50,6 +50,8 @@ interface Legacy {
   readonly slot: number;
   readonly generation: number;
   readonly acceptor: Acceptor;
+  /** Whether it is durable that the slot is lost. */
+  isFree: boolean;
 }
 
 /** The acceptor of this process, for as long as it votes for a slot: whatever it is asked before or after, it is silent. */
@@ -60,8 +62,6 @@ export class Voter {
   #isHalted = false;
   #held: Held[] = [];
   #legacy: Legacy | null = null;
-  /** What becomes the legacy when it is durable that this process has lost its slot. */
-  #retiring: Legacy | null = null;
 
   constructor(setup: VoterSetup) {
     this.#setup = setup;
@@ -252,13 +252,13 @@ export class Voter {
     const { floor } = this.#acceptor;
     const table = new MemoryTable();
     for (const [key, record] of this.reset()) table.set(key, record);
-    const legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor) };
-    this.#retiring = legacy;
+    const legacy: Legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor), isFree: false };
+    this.#legacy = legacy;
     // Whoever gets it votes with it. A process that were started in place of this one, and found itself in that slot by what
     // is stored, would do so too.
     this.settle().then(
       () => {
-        if (this.#retiring === legacy) this.#legacy = legacy;
+        legacy.isFree = true;
       },
       // It has been told of already.
       () => undefined,
@@ -267,18 +267,17 @@ export class Voter {
 
   /** The place whose memory is kept for its next holder; `null` if there is none. */
   get legacy(): { readonly slot: number; readonly generation: number } | null {
-    return this.#legacy;
+    return this.#legacy?.isFree === true ? this.#legacy : null;
   }
 
   /** To the next holder of the slot, and to nobody else. */
   bequeath(request: Transfer, now: Instant): AcceptorAnswer | null {
-    return this.#legacy?.acceptor.receive(request, now) ?? null;
+    return this.#legacy?.isFree === true ? this.#legacy.acceptor.receive(request, now) : null;
   }
 
   /** The next holder has what it needs. */
   dropLegacy(): void {
     this.#legacy = null;
-    this.#retiring = null;
   }
 
   /**

@@ -368,8 +368,9 @@ export class Acceptor {
    * Takes over what another acceptor is bound to, on behalf of the slot that both this process and the one before it
    * stand for: part of a recovery, before this acceptor answers anything (Michael, Ports, Sharma, Szekeres, *Recovering
    * Shared Objects Without Stable Storage*, DISC 2017). The highest promise counts, and the value of the highest ballot. A
-   * value that is not known to be chosen, or lies below what is promised, is marked as a copy, which is no vote: the slot may have promised against it, before
-   * or, where it goes on voting meanwhile, since; and of what others have promised, and forgotten, only a floor may be left.
+   * value that is not known to be chosen, or lies below what is promised, is marked as a copy, which is no vote: the slot may
+   * have promised against it, before or, where it goes on voting meanwhile, since; and of what others have promised, and
+   * forgotten, only a floor may be left.
    */
   absorb({ key, promised, proposal, committed, horizon }: Kept, now: Instant): void {
     const record = this.#table.get(key);

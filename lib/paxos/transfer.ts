@@ -143,9 +143,15 @@ export class RecordTransfer extends BoundedExchange<TransferOutcome> {
     }
     const isByName = ahead !== null && !this.#isValueMissing && this.#setup.absorbName !== undefined;
     this.retransmission.first(now.monotonicMs);
-    const question = { type: 'transfer', request: this.request, shard: this.#shard, after: this.#after } as const;
     const isOfLegacy = this.#setup.isOfLegacy === true;
-    this.#question = isByName ? { ...question, isByName } : isOfLegacy ? { ...question, isOfLegacy } : question;
+    this.#question = {
+      type: 'transfer',
+      request: this.request,
+      shard: this.#shard,
+      after: this.#after,
+      ...(isByName && { isByName }),
+      ...(isOfLegacy && { isOfLegacy }),
+    };
     return this.#outgoing(this.#question);
   }
 

@@ -2,7 +2,7 @@
 import { type Change, type Current, type Decision, NO_BYTES, sameBallot } from '../paxos/index.js';
 import { sameBytes } from './bytes.js';
 import type { StoredCookie } from './cookie.js';
-import { cookieExpiresMs, decodeCookie, type Expiry, encodeCookie, type Lifetime, mergeCookie } from './cookie.js';
+import { decodeCookie, type Expiry, encodeCookie, type Lifetime, mergeCookie } from './cookie.js';
 import type { Base } from './origin.js';
 
 /** What a touch says of a session, as it was when the store was called. */
@@ -24,7 +24,8 @@ export type Outcome =
   | {
       readonly kind: 'kept';
       readonly base: Base | null;
-      readonly expiresMs: number | null;
+      /** As the record has it. */
+      readonly cookie: StoredCookie;
       readonly paths: readonly Path[];
     }
   /** The session's time was up, by the operation itself. */
@@ -129,7 +130,7 @@ function write(
   const isSame = value === current.value && untilMs === current.until && sameBytes(attributes, current.attributes);
   return {
     write: isSame ? null : { value, attributes, until: untilMs },
-    result: { kind: 'kept', base, expiresMs: cookieExpiresMs(cookie), paths },
+    result: { kind: 'kept', base, cookie, paths },
   };
 }
 

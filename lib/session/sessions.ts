@@ -296,12 +296,12 @@ function isUpToDate(base: Base, { cookie, expiry, calledMs }: Mark): boolean {
 type Kept = Extract<Outcome, { kind: 'kept' }>;
 
 /** The version that an operation left behind, but for its data. */
-function kept({ expiresMs }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
+function kept({ cookie: stored }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
   return {
     birth: state.birth,
-    cookie: withStoredLife(cookie, decodeCookie(state.attributes)),
+    cookie: withStoredLife(cookie, stored),
     untilMs: expiry.untilMs,
-    stored: { expiresMs, untilMs: state.until },
+    stored: { expiresMs: cookieExpiresMs(stored), untilMs: state.until },
   };
 }
 

@@ -185,9 +185,11 @@ export class PeersChannel implements DatagramChannel {
    * up again. So does one that nobody has listed, as a command that joins for a moment.
    */
   #hear(from: Address): void {
-    if (this.#others.some(({ host, port }) => host === from.host && port === from.port) || this.#isSelf(from)) return;
+    if (this.#others.some(({ host, port }) => host === from.host && port === from.port)) return;
     const name = formatEndpoint(from);
     const isNew = !this.#heard.delete(name);
+    // Which asks the system for all addresses of this machine: not for each datagram.
+    if (isNew && this.#isSelf(from)) return;
     const [oldest] = this.#heard.keys();
     if (oldest !== undefined && this.#heard.size >= MAX_HEARD) this.#heard.delete(oldest);
     this.#heard.set(name, { address: { host: from.host, port: from.port }, atMs: performance.now() });

@@ -9,13 +9,13 @@ import {
   FOREVER,
   type Instant,
   NO_BALLOT,
-  NO_BYTES,
   type Outgoing,
   QuorumRead,
   RecordTransfer,
   Unanimity,
 } from '../../lib/paxos/index.js';
 import { MemoryTable } from '../../lib/storage/memory.js';
+import { append, decode, destroy, observe } from './changes.js';
 
 const S = 10_000;
 const EPOCH = 1_700_000_000_000;
@@ -23,34 +23,6 @@ const IN_A_DAY = EPOCH + 86_400_000;
 const KEY = 'b/k';
 
 const at = (ms: number): Instant => ({ monotonicMs: ms, wallMs: EPOCH + ms, isTrusted: true });
-const textOf = (bytes: Uint8Array | null | undefined): string | null =>
-  bytes == null ? null : Buffer.from(bytes).toString();
-
-const append = (text: string, until: number): Change<string> => ({
-  bound: until,
-  mayRemove: false,
-  seals: false,
-  apply: ({ value }) => {
-    const next = (textOf(value) ?? '') + text;
-    return { write: { value: Buffer.from(next), attributes: NO_BYTES, until }, result: next };
-  },
-});
-const OBSERVE: Change<string | null> = {
-  bound: 0,
-  mayRemove: false,
-  seals: false,
-  apply: ({ value }) => ({ write: null, result: textOf(value) }),
-};
-const DESTROY: Change<null> = {
-  bound: 0,
-  mayRemove: true,
-  seals: true,
-  apply: ({ value }) => ({
-    write: value === null ? null : { value: null, attributes: NO_BYTES, until: 0 },
-    result: null,
-  }),
-};
-
 /** Voters by slot, each its own process, and what is done with them. */
 class Voters {
   readonly #acceptors = new Map<number, Acceptor>();
@@ -78,13 +50,14 @@ class Voters {
     this.#acceptors.set(slot, acceptor);
   }
 
-  round(proposer: number, change: Change<unknown>, ms: number): Exchange<ClassicRound> {
+  #begin(ms: number) {
     this.#requests += 1;
+    return { request: this.#requests, electorate: this.#electorate, deadlineMs: ms + 2000, retransmitMs: 100 };
+  }
+
+  round(proposer: number, change: Change<unknown>, ms: number): Exchange<ClassicRound> {
     const round = new ClassicRound({
-      request: this.#requests,
-      electorate: this.#electorate,
-      deadlineMs: ms + 2000,
-      retransmitMs: 100,
+      ...this.#begin(ms),
       context: {
         ballots: new BallotSource(proposer),
         maxClockSkewMs: this.#skewMs,
@@ -93,7 +66,7 @@ class Voters {
         random: () => 0.5,
       },
       key: KEY,
-      operation: `${proposer}.${this.#requests}`,
+      operation: `${proposer}.${ms}`,
       changes: () => [change],
       own: undefined,
     });
@@ -102,27 +75,19 @@ class Voters {
 
   /** What a quorum read finds that hears those; `null` if that settles nothing. */
   read(slots: readonly number[], ms: number): string | null {
-    this.#requests += 1;
     const read = new QuorumRead({
-      request: this.#requests,
-      electorate: this.#electorate,
-      deadlineMs: ms + 2000,
-      retransmitMs: 100,
+      ...this.#begin(ms),
       key: KEY,
       maxClockSkewMs: this.#skewMs,
       own: undefined,
     });
     new Exchange(this, read, ms).heardBy(slots, ms);
-    return read.outcome?.kind === 'chosen' ? `chosen ${textOf(read.outcome.proposal?.value)}` : null;
+    return read.outcome?.kind === 'chosen' ? `chosen ${decode(read.outcome.proposal?.value ?? null)}` : null;
   }
 
   arePast(tombstone: ConstructorParameters<typeof Unanimity>[0]['tombstone'], ms: number): boolean {
-    this.#requests += 1;
     const exchange = new Unanimity({
-      request: this.#requests,
-      electorate: this.#electorate,
-      deadlineMs: ms + 2000,
-      retransmitMs: 100,
+      ...this.#begin(ms),
       tombstone,
     });
     new Exchange(this, exchange, ms).heardBy([...this.#acceptors.keys()], ms);
@@ -143,7 +108,7 @@ class Voters {
         },
       });
       new Exchange(this, transfer, ms).heardBy([slot], ms);
-      while (!transfer.isOver) throw new Error('more than a page');
+      if (!transfer.isOver) throw new Error('more than a page');
       to.raiseFloor(transfer.outcome?.floor ?? NO_BALLOT);
     }
   }
@@ -153,10 +118,8 @@ class Voters {
   }
 }
 
-type Exchanging = Pick<ClassicRound, 'start' | 'receive'> & { start(now: Instant): Outgoing | null };
-
 /** One exchange, with what it asks next. */
-class Exchange<T extends Pick<Exchanging, 'start' | 'receive'>> {
+class Exchange<T extends { start(now: Instant): Outgoing | null; receive: ClassicRound['receive'] }> {
   readonly it: T;
   readonly #voters: Voters;
   #outgoing: Outgoing | null;
@@ -204,7 +167,7 @@ it('what was promised against a value by one who has forgotten it keeps a succes
   const voters = new Voters([5]);
   voters.round(101, append('P', IN_A_DAY), 0).heardBy([1, 2, 3], 1).heardBy([1, 2], 2);
   expect(voters.read([3, 4, 5], 3)).toBeNull();
-  const reader = voters.round(102, OBSERVE, 4).heardBy([3, 4, 5], 5).heardBy([5], 6);
+  const reader = voters.round(102, observe(), 4).heardBy([3, 4, 5], 5).heardBy([5], 6);
   reader.it.tick(at(5000));
   for (let ms = 6; ms <= 26_000; ms += 50) voters.collect([1, 2, 4, 5], ms);
   expect(voters.of(4).size).toBe(0);
@@ -225,7 +188,7 @@ it('a tombstone is not released from under a write that was promised above it', 
     return round.outcome;
   };
   done(101, append('old', FOREVER), 0);
-  done(101, DESTROY, 1000);
+  done(101, destroy(), 1000);
   let ms = 1000;
   let tombstones = voters.collect(all, ms).map(({ endless }) => endless[0]);
   while (tombstones.includes(undefined)) {
@@ -239,10 +202,10 @@ it('a tombstone is not released from under a write that was promised above it', 
   for (const slot of [1, 2]) voters.of(slot).release(tombstone, at(ms));
   write.heardBy([3], ms + 5);
 
-  done(103, DESTROY, ms + 3000, [1, 2]);
+  done(103, destroy(), ms + 3000, [1, 2]);
   // For as long as a write without an end is promised.
   for (const endMs = ms + 60_000; ms < endMs; ms += 50) voters.collect([1, 2], ms);
-  expect(done(104, OBSERVE, ms, [1, 3]).results).toMatchObject([{ result: null }]);
+  expect(done(104, observe(), ms, [1, 3]).results).toMatchObject([{ result: '-' }]);
 });
 
 it('a tombstone with a promise above it is to be made anew above that, and then released', () => {
@@ -254,7 +217,7 @@ it('a tombstone with a promise above it is to be made anew above that, and then 
     acceptor.commit(outcome.commit);
   };
   done(101, append('old', FOREVER), 0);
-  done(101, DESTROY, 10);
+  done(101, destroy(), 10);
   voters.round(102, append('new', FOREVER), 20).heardBy([1], 20);
   let ms = 20;
   const next = (): ReturnType<Acceptor['collect']> | undefined => {
@@ -267,7 +230,7 @@ it('a tombstone with a promise above it is to be made anew above that, and then 
     found = next();
   }
   expect(found?.overtaken).toEqual([KEY]);
-  done(103, { ...OBSERVE, seals: true }, ms);
+  done(103, { ...observe(), seals: true }, ms);
   while (found?.endless.length === 0) found = next();
   const [tombstone] = found?.endless ?? [];
   if (tombstone === undefined) throw new Error('it is to be released');
@@ -278,13 +241,13 @@ it('a tombstone with a promise above it is to be made anew above that, and then 
 });
 
 it.each([
-  ['a promise', OBSERVE, 1],
-  ['a tombstone above it', DESTROY, 2],
+  ['a promise', observe(), 1],
+  ['a tombstone above it', destroy(), 2],
 ])('what was to be kept for a while is not forgotten sooner for %s', (_, change, phases) => {
   const voters = new Voters([1], 1000);
   const acceptor = voters.of(1);
   voters.round(101, append('old', FOREVER), 0).heardBy([1], 0).heardBy([1], 0);
-  const { outcome } = voters.round(101, DESTROY, 10).heardBy([1], 10).heardBy([1], 10).it;
+  const { outcome } = voters.round(101, destroy(), 10).heardBy([1], 10).heardBy([1], 10).it;
   if (outcome?.kind !== 'chosen' || outcome.commit === null) throw new Error(JSON.stringify(outcome));
   acceptor.commit(outcome.commit);
   let ms = 10;
@@ -305,8 +268,8 @@ it('a tombstone put where nothing was found counts as written: what is handed ov
     voters.round(101, change, 0).heardBy([1, 2, 3], 1).heardBy([1, 2, 3], 2);
     return voters.of(1).record(KEY)?.proposal;
   };
-  const removed = tombstoneOf(DESTROY);
+  const removed = tombstoneOf(destroy());
   expect(removed?.dataBallot).toEqual(removed?.accepted);
   // What is sealed by the farm itself nobody has written.
-  expect(tombstoneOf({ ...OBSERVE, seals: true })?.dataBallot).toEqual(NO_BALLOT);
+  expect(tombstoneOf({ ...observe(), seals: true })?.dataBallot).toEqual(NO_BALLOT);
 });

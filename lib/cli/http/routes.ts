@@ -104,16 +104,12 @@ async function watch(
     throw bad('Watch a key (/KEY?watch) or a prefix (/?watch&prefix=P), not both.');
   const target: WatchTarget = key === '' ? { prefix: query.get('prefix') ?? '' } : { key };
   const ending = openStream();
+  response.once('close', () => ending.abort());
+  if (response.closed) ending.abort();
   try {
-    const onClose = (): void => ending.abort();
-    response.once('close', onClose);
-    const changes = await items.watch(target, ending.signal);
-    response.off('close', onClose);
-    await sendChanges(response, changes, ending);
-  } catch (error) {
-    ending.abort();
-    throw error;
+    await sendChanges(response, await items.watch(target, ending.signal), ending.signal);
   } finally {
+    ending.abort();
     closeStream(ending);
   }
 }

@@ -54,7 +54,8 @@ export class HttpApi {
     // The body is asked for when it is wanted: not one that is too large, nor a stranger's.
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBytes(error, socket));
-    // More than it counts Node leaves out without a word, a condition too: they are counted here, and their bytes bounded there.
+    // Beyond such a count Node leaves fields out without a word, a condition too. `#serve` counts them; `LIMITS` bounds their
+    // bytes.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_MS;

@@ -14,7 +14,7 @@ const LOOK_MS = 5000;
 export async function sendChanges(
   response: ServerResponse,
   changes: AsyncIterable<ItemChange>,
-  ending: AbortController,
+  ending: AbortSignal,
 ): Promise<void> {
   begin(response, 200, { 'Content-Type': 'application/x-ndjson' });
   // The watch has begun: whoever waits for this line knows by it that nothing from now on is missed.
@@ -22,17 +22,13 @@ export async function sendChanges(
   const heartbeat = setInterval(() => {
     if (!response.writableNeedDrain) response.write('\n');
   }, HEARTBEAT_MS);
-  const onClose = (): void => ending.abort();
-  response.once('close', onClose);
-  if (response.closed) ending.abort();
   try {
     for await (const change of changes) {
-      if (!response.write(`${JSON.stringify(lineOf(change))}\n`)) await drained(response, ending.signal);
-      if (ending.signal.aborted) break;
+      if (!response.write(`${JSON.stringify(lineOf(change))}\n`)) await drained(response, ending);
+      if (ending.aborted) break;
     }
   } finally {
     clearInterval(heartbeat);
-    response.off('close', onClose);
     response.end();
   }
 }
