@@ -9,7 +9,17 @@ import { PaxosStore } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
 
-const { options, workers } = JSON.parse(process.argv[2] ?? '{}');
+const { options, workers, pauseMs } = JSON.parse(process.argv[2] ?? '{}');
+
+/**
+ * What a busy machine does to any process at any point.
+ *
+ * @param {number} ms
+ */
+function block(ms) {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+}
 
 if (cluster.isPrimary) {
   process.on('disconnect', () => process.exit(0));
@@ -28,7 +38,9 @@ if (cluster.isPrimary) {
     for (const { worker } of before) {
       running.push(await fork());
       const exited = once(worker, 'exit');
-      worker.send('stop');
+      // Not by a message of its own: a worker that just ended would take along what was on its way to it.
+      worker.disconnect();
+      block(pauseMs);
       await exited;
     }
     process.send?.({ type: 'replaced' });
@@ -37,10 +49,9 @@ if (cluster.isPrimary) {
   const store = new PaxosStore(options);
   store.on('warning', () => undefined);
   const app = express();
-  let isStopping = false;
   // Or who keeps a connection busy would keep the worker from ending.
   app.use((_request, response, next) => {
-    if (isStopping) response.set('connection', 'close');
+    if (cluster.worker?.exitedAfterDisconnect) response.set('connection', 'close');
     next();
   });
   app.use(session({ store, secret: 'keyboard cat', resave: false, saveUninitialized: false }));
@@ -54,13 +65,9 @@ if (cluster.isPrimary) {
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   process.send?.({ type: 'ready', port: /** @type {any} */ (server.address()).port });
-  process.on('message', (message) => {
-    if (message !== 'stop') return;
-    isStopping = true;
-    server.close(async () => {
-      await store.close();
-      process.exit(0);
-    });
-    server.closeIdleConnections();
+  // Comes when the last request is answered.
+  process.once('disconnect', async () => {
+    await store.close();
+    process.exit(0);
   });
 }
