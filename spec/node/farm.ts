@@ -80,7 +80,20 @@ export function textOf(state: State): string | null {
   return state.value === null ? null : decoder.decode(state.value);
 }
 
-/** Waits until `condition` holds; the test's own time-out ends it otherwise. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+/** Longest wait for anything; a busy machine may take its time. */
+const PATIENCE_MS = 25_000;
+
+/**
+ * Waits until `condition` holds.
+ *
+ * @param state for the error: what is there instead
+ * @throws an error that says what was waited for
+ */
+export async function until(condition: () => boolean | Promise<boolean>, state?: () => unknown): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs)
+      throw new Error(`Waited in vain for ${condition}: ${JSON.stringify(state?.())}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
