@@ -2,7 +2,6 @@
 import { Packr } from 'msgpackr';
 import type { View } from '../membership/view.js';
 import type {
-  Ballot,
   Copy,
   EnumeratedKey,
   HeldName,
@@ -174,33 +173,42 @@ function acceptFields(request: number, key: string, horizon: number, proposal: P
 }
 
 function proposalFields(proposal: Proposal, value: Uint8Array | null, attributes: Uint8Array | null): Field[] {
-  const { accepted, operation, birth, dataBallot, lineageFrom } = proposal;
-  const fields: Field[] = [accepted.round, accepted.proposer, operation, value, attributes, proposal.until];
-  pushNear(fields, birth, accepted);
-  pushNear(fields, dataBallot, accepted);
-  fields.push(lineageFields(proposal));
-  pushNear(fields, lineageFrom, accepted);
-  return fields;
+  const { accepted, operation, until, birth, dataBallot, lineageFrom } = proposal;
+  // One literal, made at its full length: there are 100 000 of them in a recovery, and one in each accept.
+  return [
+    accepted.round,
+    accepted.proposer,
+    operation,
+    value,
+    attributes,
+    until,
+    near(birth.round, accepted.round),
+    near(birth.proposer, accepted.proposer),
+    near(dataBallot.round, accepted.round),
+    near(dataBallot.proposer, accepted.proposer),
+    lineageFields(proposal),
+    near(lineageFrom.round, accepted.round),
+    near(lineageFrom.proposer, accepted.proposer),
+  ];
 }
 
 function lineageFields({ lineage, operation, accepted }: Proposal): Field[] {
-  const fields: Field[] = [];
+  const fields: Field[] = new Array(lineage.length * 3);
+  let at = 0;
   for (const entry of lineage) {
-    fields.push(entry.operation === operation ? SAME_OPERATION : entry.operation);
-    pushNear(fields, entry.ballot, accepted);
+    fields[at++] = entry.operation === operation ? SAME_OPERATION : entry.operation;
+    fields[at++] = near(entry.ballot.round, accepted.round);
+    fields[at++] = near(entry.ballot.proposer, accepted.proposer);
   }
   return fields;
 }
 
 /**
- * A ballot beside the one it goes with, from which it mostly differs little: two accepts of a session of half a
- * kilobyte fit in a datagram because of this.
+ * A part of a ballot beside that of the one it goes with, from which it mostly differs little: two accepts of a session
+ * of half a kilobyte fit in a datagram because of this.
  */
-function pushNear(fields: Field[], ballot: Ballot, accepted: Ballot): void {
-  fields.push(
-    ballot.round === accepted.round ? SAME : ballot.round,
-    ballot.proposer === accepted.proposer ? SAME : ballot.proposer,
-  );
+function near(part: number, base: number): number {
+  return part === base ? SAME : part;
 }
 
 function heldFields(held: HeldName | null): Field {
@@ -253,8 +261,8 @@ function keptFields(records: readonly Kept[]): Field[] {
 function keptNameFields(names: readonly KeptName[]): Field[] {
   const fields: Field[] = [];
   for (const { key, promised, horizon, committed, accepted, operation } of names) {
-    fields.push(key, accepted.round, accepted.proposer, operation, horizon, committed ? 1 : 0);
-    pushNear(fields, promised, accepted);
+    const [round, proposer] = [near(promised.round, accepted.round), near(promised.proposer, accepted.proposer)];
+    fields.push(key, accepted.round, accepted.proposer, operation, horizon, committed ? 1 : 0, round, proposer);
   }
   return fields;
 }
