@@ -482,6 +482,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return Math.floor(this.#clock.wallMs(this.#runtime.monotonicMs()));
   }
 
+  aheadOfMachineMs(): number {
+    const aheadMs = Math.round(this.nowMs() - this.#runtime.wallMs());
+    return Math.abs(aheadMs) < 1000 ? 0 : aheadMs;
+  }
+
   /** Number of the farm's voters; while it changes, the one that it is to have. */
   get size(): number {
     return this.#sizes.at(-1) ?? this.#settings.clusterSize;

@@ -49,6 +49,11 @@ export interface Registers {
   deadline(timeoutMs?: number): TimeLeft;
   /** Wall-clock ms since 1970 by which this node judges expiry; advanced by the monotonic clock. */
   nowMs(): number;
+  /**
+   * By how many ms that is ahead of the clock of this machine, by which others in this process reckon; 0 for less than a second.
+   * The farm does not follow a machine whose clock is set anew unless a majority agrees.
+   */
+  aheadOfMachineMs(): number;
 }
 
 /** {@link Registers} with what watches and lifetimes need. */

@@ -54,6 +54,18 @@ export function cookieExpiresMs(cookie: StoredCookie): number | null {
 }
 
 /**
+ * The cookie with its expiry by the farm's clock. Who sets one reckons by the machine's, which may have been set back an
+ * hour: the session would end at once. One that is still as it was handed out is by the farm's already.
+ *
+ * @param aheadMs by how much the farm's clock is ahead of the machine's
+ */
+export function inFarmTime(cookie: StoredCookie, known: StoredCookie, aheadMs: number): StoredCookie {
+  const expiresMs = cookieExpiresMs(cookie);
+  if (aheadMs === 0 || expiresMs === null || expiresMs === cookieExpiresMs(known)) return cookie;
+  return { ...cookie, expires: isoOf(expiresMs + aheadMs) };
+}
+
+/**
  * When a session ends that is written now.
  * @param ttlMs life of a session whose cookie does not say; asked only then
  * @param touchAfterMs the most that the expiry may lag
@@ -84,7 +96,11 @@ function inTime(ms: number): number {
 export function handedOut(cookie: StoredCookie, untilMs: number, nowMs: number): StoredCookie {
   const expiresMs = cookieExpiresMs(cookie);
   if (expiresMs === null || expiresMs > nowMs) return cookie;
-  return { ...cookie, expires: new Date(Math.min(untilMs, LAST_DATE_MS)).toISOString() };
+  return { ...cookie, expires: isoOf(untilMs) };
+}
+
+function isoOf(ms: number): string {
+  return new Date(Math.max(-LAST_DATE_MS, Math.min(ms, LAST_DATE_MS))).toISOString();
 }
 
 /** Whether a request left its cookie as it was, but for the expiry having moved on as it does with every request. */

@@ -63,6 +63,11 @@ export class Origin {
     return this.#unknown.length === 0 ? this.#base : null;
   }
 
+  /** The cookie as the object had it when its version was last known. */
+  get knownCookie(): StoredCookie {
+    return this.#base?.cookie ?? null;
+  }
+
   /** The object now stands for this version. */
   settle(base: Base | null): void {
     this.#base = base;

@@ -61,7 +61,9 @@ function nameOf(value: unknown): string {
 
 /** @throws TypeError when `parse` does not return an object; and whatever `parse` throws */
 export function deserialize(serializer: SessionSerializer, bytes: Uint8Array): Fields {
-  const data = serializer.format === 'bytes' ? serializer.parse(bytes) : serializer.parse(decode(bytes));
+  // A copy: unpackers give out views of what they are given, and this is what a voter holds.
+  const data =
+    serializer.format === 'bytes' ? serializer.parse(new Uint8Array(bytes)) : serializer.parse(decode(bytes));
   if (typeof data !== 'object' || data === null) {
     throw new TypeError(`The session serializer's parse returned ${String(data)}; it must return an object.`);
   }

@@ -22,6 +22,7 @@ import {
   encodeCookie,
   expiryOf,
   handedOut,
+  inFarmTime,
   isSameCookie,
   withStoredLife,
 } from './cookie.js';
@@ -90,8 +91,8 @@ export class Sessions {
   /** Serialises before the first await; the caller may go on changing the object. */
   async save(sid: string, session: SessionData): Promise<void> {
     const key = this.#key(sid);
-    const mine = this.#snapshot(session);
     const known = this.#originOf(sid, session);
+    const mine = this.#snapshot(session, known);
     const origin = known ?? new Origin(sid, null);
     if (known === null) this.#origins.set(session, origin);
     const left = this.#registers.deadline();
@@ -101,8 +102,8 @@ export class Sessions {
   /** Moves the expiry and the cookie; succeeds without the network where nothing has to move. */
   async touch(sid: string, session: SessionData): Promise<void> {
     const key = this.#key(sid);
-    const mine = this.#mark(session);
     const origin = this.#originOf(sid, session);
+    const mine = this.#mark(session, origin);
     const left = this.#registers.deadline();
     return this.#inTurn.run(sid, origin, () => this.#touch(key, origin ?? new Origin(sid, null), mine, left));
   }
@@ -199,8 +200,9 @@ export class Sessions {
     const stored = decodeCookie(state.attributes);
     const cookie = handedOut(stored, state.until, this.#registers.nowMs());
     const data = deserialize(this.#rules.serializer, state.value);
-    // Spread: a field named `__proto__` stays a field. A session saved without a cookie has none.
-    const session = cookie === null ? { ...data } : { ...data, cookie };
+    // Spread: a field named `__proto__` stays a field. A session saved without a cookie has none. The cookie is a copy, by
+    // which a change of it is told.
+    const session = cookie === null ? { ...data } : { ...data, cookie: { ...cookie } };
     this.#origins.set(
       session,
       new Origin(sid, {
@@ -235,19 +237,19 @@ export class Sessions {
   }
 
   /** Everything of the object that the store will need, at once: its owner may change it as soon as we return. */
-  #snapshot(session: SessionData): Snapshot {
-    const mark = this.#mark(session);
+  #snapshot(session: SessionData, known: Origin | null): Snapshot {
+    const mark = this.#mark(session, known);
     const data = serialize(this.#rules.serializer, dataOf(session));
     this.#checkSize(data.length + encodeCookie(mark.cookie).length);
     return { ...mark, data };
   }
 
-  #mark(session: SessionData): Mark {
+  #mark(session: SessionData, known: Origin | null): Mark {
     if (typeof session !== 'object' || session === null) {
       throw new TypeError(`A session must be an object, not ${String(session)}.`);
     }
     const calledMs = this.#registers.nowMs();
-    const cookie = cookieOf(session);
+    const cookie = inFarmTime(cookieOf(session), known?.knownCookie ?? null, this.#registers.aheadOfMachineMs());
     const ttlMs = (): number => this.#rules.ttlMs(session);
     return { cookie, calledMs, expiry: expiryOf(cookie, calledMs, ttlMs, this.#rules.touchAfterMs) };
   }

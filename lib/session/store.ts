@@ -37,7 +37,8 @@ const MAX_LISTENERS = 1000;
  * and saves it after; requests that change different fields of one session at the same time keep each other's changes;
  * a touch never writes data. For that the store remembers which version each object from `get`, and each session that
  * express-session makes of one, stands for. Objects of other origin (from code that copies the fields into an object of
- * its own, as @fastify/session does) are stored as they are, over whatever is there.
+ * its own, as @fastify/session does) are stored as they are, over whatever is there; from then on such an object stands
+ * for what it was stored as, like any other.
  *
  * Each method takes a callback or, without one, returns a promise. Errors are those of `PaxosError`, or what the
  * serializer or the `merge` function threw. A promise that nobody waits for fails silently.

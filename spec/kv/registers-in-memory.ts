@@ -52,6 +52,10 @@ export class RegistersInMemory implements Registers {
     return this.wallMs;
   }
 
+  aheadOfMachineMs(): number {
+    return 0;
+  }
+
   #apply<R>(key: string, change: Change<R>): Changed<R> {
     this.#round += 1;
     const ballot = { round: this.#round, proposer: 1 };

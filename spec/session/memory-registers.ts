@@ -47,8 +47,11 @@ export class MemoryFarm {
     return new MemoryNode(this, this.#nodes);
   }
 
+  /** By how much its clock is ahead of the machine's. */
+  aheadMs = 0;
+
   nowMs(): number {
-    return Date.now();
+    return Date.now() + this.aheadMs;
   }
 
   /** As after a time in which operations are looked for no more. */
@@ -169,6 +172,10 @@ export class MemoryNode extends EventEmitter implements Registers, SessionNode {
   status(): NodeStatus {
     // The store hands on what it gets; what a real node gives has its own specs.
     return { node: this.number } as unknown as NodeStatus;
+  }
+
+  aheadOfMachineMs(): number {
+    return this.farm.aheadMs;
   }
 
   deadline(): TimeLeft {

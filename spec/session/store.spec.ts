@@ -239,6 +239,75 @@ describe('get and set', () => {
   });
 });
 
+describe('objects from get', () => {
+  it("are nobody else's: what is changed in one in place is neither stored nor seen by others until it is saved", async () => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm, {
+      serializer: {
+        format: 'bytes',
+        stringify: (data) => Buffer.from(String((data as { key: Buffer }).key.toString('latin1')), 'latin1'),
+        // As msgpackr does: a view of what it is given.
+        parse: (bytes) => ({ key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) }),
+      } as NonNullable<PaxosStoreOptions['serializer']>,
+    });
+    await store.set('a', made({ key: Buffer.from([1, 2]) } as Partial<SessionData>));
+    const found = (await loaded(store, 'a')) as unknown as { key: Buffer } & SessionData;
+    found.key[0] = 99;
+    expect(await loaded(store, 'a')).toMatchObject({ key: Buffer.from([1, 2]) });
+    await store.set('a', found);
+    expect(await loaded(store, 'a')).toMatchObject({ key: Buffer.from([99, 2]) });
+  });
+
+  it('may have their cookie changed in place', async () => {
+    const { store } = server(new MemoryFarm());
+    await store.set('a', made({ views: 1 }));
+    const found = await loaded(store, 'a');
+    found.cookie.secure = true;
+    await store.touch('a', found);
+    expect((await loaded(store, 'a')).cookie.secure).toBe(true);
+    const remembered = await loaded(store, 'a');
+    remembered.cookie.originalMaxAge = 30 * DAY;
+    remembered.cookie.expires = new Date(Date.now() + 30 * DAY);
+    await store.set('a', remembered);
+    expect((await loaded(store, 'a')).cookie.originalMaxAge).toBe(30 * DAY);
+  });
+});
+
+describe("a machine whose clock was set back, which the farm's does not follow", () => {
+  it('neither ends nor shortens the sessions that it touches or makes', async () => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm);
+    await store.set('a', made({ views: 1 }));
+    pass(-2 * HOUR);
+    farm.aheadMs = 2 * HOUR;
+    const request = await live(store, 'a');
+    request.touch();
+    await store.touch('a', request);
+    await store.set('b', made({ views: 1 }));
+    for (const sid of ['a', 'b']) {
+      expect(await store.get(sid)).toMatchObject({ views: 1 });
+      expect(Number(new Date((await loaded(store, sid)).cookie.expires ?? 0))).toBe(farm.nowMs() + HOUR);
+    }
+    pass(HOUR / 2);
+    expect(await store.get('a')).not.toBeNull();
+    pass(HOUR);
+    expect([await store.get('a'), await store.get('b')]).toEqual([null, null]);
+  });
+
+  it('leaves the expiry of a session alone that a request does not move', async () => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm);
+    await store.set('a', made({ views: 1 }));
+    const before = (await loaded(store, 'a')).cookie.expires;
+    pass(-2 * HOUR);
+    farm.aheadMs = 2 * HOUR;
+    const request = await live(store, 'a');
+    request.views = 2;
+    await store.set('a', request);
+    expect(await loaded(store, 'a')).toMatchObject({ views: 2, cookie: { expires: before } });
+  });
+});
+
 describe('destroy', () => {
   it('ends a session on every server, and succeeds for an unknown id', async () => {
     const farm = new MemoryFarm();

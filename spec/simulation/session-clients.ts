@@ -308,7 +308,7 @@ export class SessionClients {
   #renew({ server, live, random }: Visit): void {
     const { cookie } = live;
     const age = cookie.originalMaxAge;
-    if (typeof age === 'number' && random.chance(0.8)) setExpires(cookie, server.node.nowMs() + age, age);
+    if (typeof age === 'number' && random.chance(0.8)) setLife(cookie, server, age);
   }
 
   #drawAge(random: Random): number {
@@ -318,7 +318,7 @@ export class SessionClients {
 
   #giveLife(server: Server, life: Life, live: SessionData, age: number): void {
     life.ages.add(age);
-    setExpires(live.cookie, server.node.nowMs() + age, age);
+    setLife(live.cookie, server, age);
   }
 
   /** @returns true ms until which it surely lives if it is stored as it is now */
@@ -326,7 +326,8 @@ export class SessionClients {
     const { plan, skewMs } = this.#simulation;
     const nowMs = node.nowMs();
     const { expires } = cookie;
-    const untilMs = expires == null ? nowMs + plan.sessionLifeMs : new Date(expires).getTime();
+    const aheadMs = byMachine.has(cookie) ? node.aheadOfMachineMs() : 0;
+    const untilMs = expires == null ? nowMs + plan.sessionLifeMs : new Date(expires).getTime() + aheadMs;
     // It is looked at again when it is serialised, a stall later perhaps.
     const stallMs = plan.stallChance > 0 ? 5000 : 100;
     const lagMs = Math.max(0, untilMs - nowMs) / 10 + stallMs;
@@ -426,10 +427,14 @@ export class SessionClients {
   }
 }
 
-/** Not `cookie.maxAge`, which looks at the real clock. */
-function setExpires(cookie: SessionData['cookie'], expiresMs: number, originalMaxAge: number): void {
-  cookie.expires = new Date(expiresMs);
-  cookie.originalMaxAge = originalMaxAge;
+/** Cookies whose expiry was set here; the others' is as the store handed it out, by the farm's clock. */
+const byMachine = new WeakSet<object>();
+
+/** As express-session sets it, by the machine's clock. Not `cookie.maxAge`, which looks at the real one. */
+function setLife(cookie: SessionData['cookie'], { node }: Server, age: number): void {
+  cookie.expires = new Date(node.nowMs() - node.aheadOfMachineMs() + age);
+  cookie.originalMaxAge = age;
+  byMachine.add(cookie);
 }
 
 function foundOf({ cookie, ...rest }: SessionData): Found {
