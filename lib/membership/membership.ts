@@ -262,7 +262,6 @@ export class Membership {
   /** Whether this process does its part: it votes, or has come where all slots that it could take have their voters. */
   isSettled(monotonicMs: number): boolean {
     if (this.#view === null) return false;
-    if (this.#hasResigned) return true;
     return this.#slot > 0 ? this.#isRecovered : this.#claims.isSpare(monotonicMs);
   }
 
@@ -282,7 +281,9 @@ export class Membership {
   isBeyond(slot: number, generation: number): boolean {
     const holder = this.#view?.holders[slot - 1];
     if (holder == null || holder.generation > generation) return true;
-    return holder.generation === generation && this.#peers.get(holder.process)?.introduction?.phase === 'voter';
+    const said = this.#peers.get(holder.process)?.introduction;
+    // What it said of another slot, before it had this one, says nothing.
+    return holder.generation === generation && said?.phase === 'voter' && said.slot === slot;
   }
 
   /** Whether this process agrees to another one's taking that slot: not while it hears the holder. */

@@ -163,6 +163,12 @@ export class PeerTable {
     return peer;
   }
 
+  /** How long that very process has not been heard; 0 if it never was, or has said good-bye. */
+  silenceMs(process: number, nowMs: number): number {
+    const peer = this.#peers.get(process);
+    return peer === undefined || peer.leftMs !== null ? 0 : nowMs - peer.lastHeardMs;
+  }
+
   isHeard(number: number, nowMs: number, withinMs: number): boolean {
     const peer = this.get(number);
     return peer !== undefined && nowMs - peer.lastHeardMs <= withinMs;

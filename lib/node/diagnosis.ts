@@ -30,8 +30,16 @@ export class Diagnosis {
     const [seen, missing] = this.#seenAndMissing();
     const { clusterSize, cluster } = this.#setup.settings;
     const sizes = this.#setup.membership.config?.sizes ?? [clusterSize];
+    const { membership } = this.#setup;
+    if (!this.#setup.clock().isTrusted && membership.hasQuorum(this.#setup.monotonicMs())) {
+      return new NoQuorumError(
+        `No quorum in cluster '${cluster}': enough voters are heard, but the clocks of too few agree (${this.#clockOff()}). Nothing was written. Set the clocks of all hosts by NTP; restart nothing for it.`,
+        seen,
+        missing,
+      );
+    }
     const remedy =
-      this.#setup.membership.view === null
+      membership.view === null
         ? this.alone()
         : 'Restore the network to the missing processes, or start others in their places. If more ended at once than the farm can do without, it has lost its memory: restart all its processes (its sessions end).';
     return new NoQuorumError(
@@ -76,9 +84,19 @@ export class Diagnosis {
   }
 
   clock(): string {
+    return `${this.#clockOff('This host')}; it neither reads nor writes until they agree. Set the clocks by NTP.`;
+  }
+
+  #clockOff(whose = 'this host'): string {
     const { aheadMs } = this.#setup.clock();
-    const off = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
-    return `This host's clock is ${off} a majority of the voters'; it does not write until they agree. Set the clocks by NTP.`;
+    const seconds = (Math.abs(aheadMs) / 1000).toFixed(1);
+    return `${whose}'s clock is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} a majority of the voters'`;
+  }
+
+  /** @param aheadMs of the farm's time ahead of this machine's */
+  machineClock(aheadMs: number): string {
+    const seconds = (Math.abs(aheadMs) / 1000).toFixed(1);
+    return `This machine's clock was set, and is ${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} the farm's time, which goes on: no majority of the voters agrees with that clock. Set it right by NTP. If it is right, and the others' were wrong and have been set right too: stop all processes of the farm, then start them.`;
   }
 
   /** Why there is no farm yet. */
@@ -89,11 +107,12 @@ export class Diagnosis {
     if (foreign > 0) {
       return `Datagrams arrive that are sealed with another secret (${foreign} so far, ${where}): set the same secret in all processes of cluster '${cluster}'.`;
     }
-    const heard = this.#setup.peers.size;
+    const heard = [...this.#setup.peers].filter(({ leftMs }) => leftMs === null).length;
     if (heard === 0) {
       return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.`;
     }
-    return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); the first start waits for ${clusterSize} voters: start the others.`;
+    const graceS = Math.round(this.#setup.settings.formationGraceMs / 1000);
+    return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); a start waits for all ${clusterSize} voters, or after ${graceS} s for ${majorityOf(clusterSize)} of them: start the others.`;
   }
 
   /** @param who what to call the process if it has not said its name */

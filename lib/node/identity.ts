@@ -1,4 +1,4 @@
-import { type Config, type Place, slotOf, type View } from '../membership/index.js';
+import type { Config, Place, View } from '../membership/index.js';
 import type { Identity } from '../storage/index.js';
 import { readConfig } from './config.js';
 import { readHolder } from './holder.js';
@@ -18,7 +18,8 @@ export function placeOf({ incarnation, slot, process, formedAtMs, view }: Identi
   const known = viewIn(view);
   if (slot === 0 || known === null) return null;
   const place = { view: { incarnation, formedAtMs, ...known }, slot, voter: process };
-  return slotOf(place.view, process) === slot ? place : null;
+  // Not the first slot that it stands in: by a claim of which it did not know it may stand in another one too.
+  return place.view.holders[slot - 1]?.process === process ? place : null;
 }
 
 function viewIn(stored: object | null): Pick<View, 'holders' | 'config'> | null {

@@ -42,6 +42,8 @@ export interface LinkSetup {
   locate(process: number): { readonly datagram: Address; readonly stream: Address } | null;
   /** Processes that a message for everybody must reach, one by one, where it is too large for a datagram. */
   audience(): readonly number[];
+  /** All processes known, voters or not: who there is, and who votes, has to reach them too. */
+  company(): readonly number[];
   receive(arrival: Arrival): void;
   /** An authentic datagram was refused for its age: the sender's clock or the network is off. */
   refusedAge(process: number, from: Address, ageMs: number): void;
@@ -131,13 +133,29 @@ export class Link {
     const encoded = encodeMessage(message);
     const added = this.#outbox.add(to, encoded);
     if (added === 'queued') this.#scheduleFlush();
-    else if (added === 'large') this.#sendFrames(to, encoded);
+    else if (added === 'large') this.#sendLarge(to, message, encoded);
     else this.counters.unsent += 1;
+  }
+
+  #sendLarge(to: number, message: Message, encoded: Uint8Array): void {
+    const short = withoutNames(message);
+    if (short === null) this.#sendFrames(to, encoded, this.#setup.audience());
+    else if (this.#outbox.add(to, encodeMessage(short)) === 'queued') this.#scheduleFlush();
+    else this.#sendFrames(to, encoded, this.#setup.company());
   }
 
   /** To everybody, riding on the next datagram that goes there. */
   sendLazy(message: Message): void {
-    if (this.#outbox.addLazy(encodeMessage(message)) !== 'queued') this.counters.unsent += 1;
+    const encoded = encodeMessage(message);
+    const added = this.#outbox.addLazy(encoded);
+    if (added === 'large') this.#sendFrames(EVERYBODY, encoded, this.#setup.audience());
+    else if (added !== 'queued') this.counters.unsent += 1;
+  }
+
+  /** It is heard again after a silence: see {@link Transport.reconnect}. */
+  reconnect(process: number): void {
+    const address = this.#setup.locate(process);
+    if (address !== null && address.stream.port !== 0) this.#setup.transport.reconnect?.(address.stream);
   }
 
   /** Sends what was asked and answered by now, before what this process is changes: its envelope says so. */
@@ -169,19 +187,24 @@ export class Link {
     else transport.send(address.datagram, datagram);
   }
 
-  #sendFrames(to: number, encoded: Uint8Array): void {
+  /** @param everybody who that is */
+  #sendFrames(to: number, encoded: Uint8Array, everybody: readonly number[]): void {
     if (this.#isClosed) return;
-    for (const process of to === EVERYBODY ? this.#setup.audience() : [to]) {
+    for (const process of to === EVERYBODY ? everybody : [to]) {
       const address = this.#setup.locate(process);
       if (address === null || address.stream.port === 0) {
         this.counters.unsent += 1;
         continue;
       }
       const frame = this.#outbox.sealFrame(process, encoded);
-      if (
-        frame.length > this.#setup.transport.maxFrameSize ||
-        !this.#setup.transport.sendStream(address.stream, frame)
-      ) {
+      const { maxFrameSize } = this.#setup.transport;
+      if (frame.length > maxFrameSize) {
+        this.#setup.warn(
+          'too-large',
+          `A message of ${frame.length} bytes can't be sent: the transport takes ${maxFrameSize}. Keep smaller values, or fewer and shorter keys.`,
+        );
+      }
+      if (frame.length > maxFrameSize || !this.#setup.transport.sendStream(address.stream, frame)) {
         this.counters.unsent += 1;
       }
     }
@@ -227,4 +250,12 @@ export class Link {
   #isTooOld(envelope: Envelope): boolean {
     return this.#setup.wallMs() - envelope.clockMs > this.#setup.maxClockSkewMs + MAX_DELAY_MS;
   }
+}
+
+/** What tells of a farm's voters, without their names, which are for people: with long ones it fits in no datagram. */
+function withoutNames(message: Message): Message | null {
+  if (message.type !== 'hello' && message.type !== 'vouch' && message.type !== 'form') return null;
+  if (message.view === null) return null;
+  const holders = message.view.holders.map((holder) => holder && { ...holder, name: '' });
+  return { ...message, view: { ...message.view, holders } };
 }

@@ -13,6 +13,7 @@ import {
   type Peer,
   PeerTable,
   type Place,
+  SILENCE_MS,
   stageOf,
   targetOf,
   type View,
@@ -37,7 +38,7 @@ import {
   type Tombstone,
 } from '../paxos/index.js';
 import { openMemory } from '../storage/index.js';
-import { createTransport, type Transport } from '../transport/index.js';
+import { createTransport, MAX_MAX_FRAME_SIZE, type Transport } from '../transport/index.js';
 import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
 import { type AnswerHandler, Answering } from './answering.js';
 import { type Answer, Asking, type AskOptions, checkTopic } from './asking.js';
@@ -189,8 +190,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#runtime = runtime;
     this.#watchers = new Watchers(() => runtime.monotonicMs());
     const { maxClockSkewMs, timeoutMs, clusterSize, wish, name, maxValueSize } = this.#settings;
-    // A frame carries one message: a value, and a lineage and a key beside it.
-    this.#transport = createTransport(options.transport, { maxFrameSize: maxValueSize + 65_536 });
+    // Whatever others may write here: what this process does not take it could never recover, and it would never vote.
+    this.#transport = createTransport(options.transport, { maxFrameSize: MAX_MAX_FRAME_SIZE });
     this.#process = drawNumber(runtime);
     this.#clock = new GuardedClock(runtime.wallMs(), runtime.monotonicMs(), maxClockSkewMs);
     const random = (): number => randomFraction(runtime);
@@ -237,11 +238,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       slot: () => this.#votingSlot,
       defer: (callback) => runtime.defer(callback),
       failed: (error) => this.#storageFailed(error),
-      halted: (reason) =>
-        this.#warnings.warn(
-          'halted',
-          `This process stops voting, for a rule of the protocol does not hold: ${reason}. Please report it, with this line; restart the process.`,
-        ),
+      halted: (reason) => this.#halted(reason),
     });
     this.#ballots = new BallotSource(this.#process);
     this.#operations = new Operations({
@@ -614,6 +611,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
         }),
         locate: (to) => this.#locate(to),
         audience: () => this.#membership.otherVoters,
+        company: () => Array.from(this.#peers, ({ process }) => process),
         receive: (arrival) => this.#receive(arrival),
         refusedAge: (from, address, ageMs) => this.#warnAge(from, `${address.host}:${address.port}`, ageMs),
         warn: (code, message) => this.#warnings.warn(code, message),
@@ -628,6 +626,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       this.#obey(this.#membership.start(streamPort, this.#now(), place));
       this.#armHousekeeping();
     } catch (error) {
+      if (this.#isClosing) return;
       this.#fail(
         error instanceof ConfigError
           ? error
@@ -652,6 +651,18 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     // A memory without a place is nobody's: of a process that had lost its slot, or was reading the memory of another.
     if (opening.kind === 'loaded' && place === null) this.#voter.reset();
     return place;
+  }
+
+  #halted(reason: string): void {
+    this.#warnings.warn(
+      'halted',
+      `This process stops voting, for a rule of the protocol does not hold: ${reason}. Its slot is open to others. Please report it, with this line; restart the process.`,
+    );
+    // Not in the middle of what found it.
+    queueMicrotask(() => {
+      this.#giveUpMemory();
+      this.#obey(this.#membership.resign(this.#now()));
+    });
   }
 
   #storageFailed(error: Error): void {
@@ -683,6 +694,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#membership.retire();
     this.#answering.close();
     this.#endReady(closedError());
+    // While it is being opened: that may wait for a name server.
+    if (this.#link === null) await this.#transport.close();
     await this.#started;
     const deadlineMs = this.#runtime.monotonicMs() + this.#settings.timeoutMs;
     const isWorthWaiting = (): boolean =>
@@ -691,6 +704,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#operations.abort(closedError());
     this.#asking.abort(closedError());
     this.#cancelHousekeeping();
+    this.#repairer.abort();
+    this.#recoverer.abort();
     if (this.#link !== null) {
       this.#obey(this.#membership.leave());
       this.#link.flush();
@@ -775,7 +790,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, lastSlotOf(this.#sizes));
     this.#wasTrusted ||= this.#opinion.isTrusted;
     this.#endCallsByWrongClock();
-    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock());
+    const aheadMs = this.aheadOfMachineMs();
+    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock(), true);
+    else if (slot > 0 && Math.abs(aheadMs) > this.#settings.maxClockSkewMs / 2) {
+      this.#warnings.warn('clock', this.#diagnosis.machineClock(aheadMs), true);
+    }
   }
 
   /**
@@ -830,6 +849,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #receive({ envelope, messages, from, isFrame, answerer }: Arrival): void {
     const now = this.#now();
+    if (!isFrame && this.#peers.silenceMs(envelope.from, now.monotonicMs) > SILENCE_MS) {
+      this.#link?.reconnect(envelope.from);
+    }
     const isKnown = isFrame
       ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
       : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
@@ -1294,7 +1316,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #warnAlone(monotonicMs: number): void {
     if (this.#membership.view !== null || monotonicMs - this.#startedAtMs < ALONE_MS) return;
-    this.#warnings.warn('alone', this.#diagnosis.alone());
+    this.#warnings.warn('alone', this.#diagnosis.alone(), true);
   }
 
   #warnAge(process: number, who: string, ageMs: number): void {

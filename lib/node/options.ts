@@ -100,8 +100,8 @@ export function checkNodeOptions(options: NodeOptions, defaultName: string, isPr
   const longestMs = longestTimeoutMs(maxClockSkewMs);
   const timeoutMs = integer('timeout', options.timeout, Math.min(2000, maxClockSkewMs - 1), 10, longestMs);
   if (typeof bootstrap !== 'boolean') throw refuse('bootstrap', bootstrap, 'true or false');
-  if (typeof name !== 'string' || name.length < 1 || name.length > 128) {
-    throw refuse('name', name, 'a string of 1 to 128 characters');
+  if (typeof name !== 'string' || name.length < 1 || name.length > 128 || /[\p{Cc}\p{Surrogate}]/u.test(name)) {
+    throw refuse('name', name, 'a string of 1 to 128 characters, whole ones, and no control characters');
   }
   return {
     cluster,

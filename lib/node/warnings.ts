@@ -22,7 +22,8 @@ export class Warnings {
     this.#give = give;
   }
 
-  warn(code: string, message: string): void {
+  /** @param isState it is found again at each look for as long as it lasts, which nobody needs counted */
+  warn(code: string, message: string, isState = false): void {
     const nowMs = this.#nowMs();
     const last = this.#given.get(code);
     if (last !== undefined && nowMs - last.atMs < INTERVAL_MS) {
@@ -31,7 +32,8 @@ export class Warnings {
     }
     if (last === undefined && this.#given.size >= MAX_CODES) return;
     this.#given.set(code, { atMs: nowMs, leftOut: 0 });
-    const suffix = last !== undefined && last.leftOut > 0 ? ` (${last.leftOut} more of these since the last one)` : '';
+    const suffix =
+      !isState && last !== undefined && last.leftOut > 0 ? ` (${last.leftOut} more of these since the last one)` : '';
     this.#give({ code, message: message + suffix });
   }
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import { ConfigError, StorageError } from '../errors.js';
@@ -17,12 +18,19 @@ const DATABASE = 'db';
 const WITNESS = 'witness';
 /** Entries read at a time. */
 const PAGE = 1000;
+/**
+ * Directories open in this process, by device and file number: a path has many spellings. LevelDB's lock would tell one of
+ * them only, and is lost: where a second opening is refused, the file is closed again, and with that the system ends all
+ * locks that this process has on it.
+ */
+const inUse = new Set<string>();
 
 /**
  * A storage in a directory, on LevelDB by way of the package classic-level, which the user installs.
  *
  * What LevelDB does for it: a batch is in its log as a whole or not at all, and synced (`fdatasync`, `FlushFileBuffers`)
- * before it is acknowledged; a lock on the directory ends with the process. On macOS `fdatasync` does not empty the
+ * before it is acknowledged; a lock on the directory ends with the process (or as soon as anything else in the process
+ * closes the lock's file: nothing but the store may open files there, nor a second worker thread the same directory). On macOS `fdatasync` does not empty the
  * disk's own cache. The name of a new log file is not synced by itself; ext4, XFS, Btrfs and APFS write it with the
  * file's first sync.
  *
@@ -35,6 +43,8 @@ export class LevelStorage implements Storage {
   #makeDatabase: ((location: string) => Database) | null = null;
   #database: Database | null = null;
   #witness: Witness | null = null;
+  /** Of what is in {@link inUse} by this one. */
+  #claimed: string | null = null;
 
   constructor({ path }: LevelOptions) {
     this.#path = path;
@@ -43,7 +53,17 @@ export class LevelStorage implements Storage {
   async open(): Promise<StorageContents> {
     this.#makeDatabase ??= await load();
     try {
+      return await this.#open();
+    } catch (error) {
+      this.#unclaim();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<StorageContents> {
+    try {
       await makeDirectory(this.#path);
+      await this.#claim();
       // Before the database is touched, which may not be one that this version can read.
       this.#refuseLaterLayout(await readWitness(this.#witnessPath));
     } catch (error) {
@@ -56,6 +76,14 @@ export class LevelStorage implements Storage {
       throw error;
     }
     return this.#openWitness();
+  }
+
+  async #claim(): Promise<void> {
+    const { dev, ino } = await stat(this.#path, { bigint: true });
+    const identity = `${dev}:${ino}`;
+    if (inUse.has(identity)) throw new ConfigError(inUseText(this.#path));
+    inUse.add(identity);
+    this.#claimed = identity;
   }
 
   get #witnessPath(): string {
@@ -128,7 +156,7 @@ export class LevelStorage implements Storage {
   }
 
   async setAside(): Promise<string> {
-    await this.close();
+    await this.#letGo();
     try {
       const movedTo = await moveAside(this.#path, [DATABASE, WITNESS], new Date());
       await this.#openDatabase();
@@ -140,6 +168,19 @@ export class LevelStorage implements Storage {
   }
 
   async close(): Promise<void> {
+    try {
+      await this.#letGo();
+    } finally {
+      this.#unclaim();
+    }
+  }
+
+  #unclaim(): void {
+    if (this.#claimed !== null) inUse.delete(this.#claimed);
+    this.#claimed = null;
+  }
+
+  async #letGo(): Promise<void> {
     const [database, witness] = [this.#database, this.#witness];
     this.#database = null;
     this.#witness = null;
@@ -158,10 +199,7 @@ export class LevelStorage implements Storage {
     const detail = messageOf(cause);
     switch (codeOf(cause)) {
       case 'LEVEL_LOCKED':
-        return new ConfigError(
-          `${this.#path} is in use by another process, or twice by this one; give each node a directory of its own.`,
-          { cause },
-        );
+        return new ConfigError(inUseText(this.#path), { cause });
       case 'LEVEL_CORRUPTION':
         return new CorruptionError(detail, { cause });
       case 'LEVEL_IO_ERROR':
@@ -179,6 +217,10 @@ export class LevelStorage implements Storage {
         return new StorageError(`${this.#path} can't be opened: ${detail}`, { cause });
     }
   }
+}
+
+function inUseText(path: string): string {
+  return `${path} is in use by another process, or twice by this one; give each node a directory of its own.`;
 }
 
 /** @throws ConfigError if the package is not there, or has nothing for this machine */

@@ -23,7 +23,7 @@ export {
   type PoorNetworkOptions,
 } from './poor.js';
 export type { Address, Receiver, Transport, TransportStatus } from './transport.js';
-export { DEFAULT_MAX_FRAME_SIZE, UdpTransport, type UdpTransportLimits } from './udp.js';
+export { DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE, UdpTransport, type UdpTransportLimits } from './udp.js';
 
 /**
  * Makes the transport that the user's `transport` option describes; opens nothing yet.
@@ -55,6 +55,5 @@ export function poorNetwork(
   conditions?: NetworkConditions,
   options?: PoorNetworkOptions,
 ): PoorNetwork {
-  // The store's `maxValueSize`, by which frames are limited otherwise, is not known here.
   return new PoorNetwork(createTransport(transport, { maxFrameSize: MAX_MAX_FRAME_SIZE }), conditions, options);
 }

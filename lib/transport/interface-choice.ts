@@ -12,7 +12,8 @@
  * - If there is none, the loopback interface is. It always works, and keeps a farm of one machine off the network.
  * - One datagram a second goes through all, so that nodes find each other. Whoever hears one knows the interface from
  *   then on, and whoever gets the answer does as well.
- * - An interface that does not take what is sent is left out till it takes one of those.
+ * - An interface that refuses what is sent several times in a row is left out till it takes one of those. A few refusals
+ *   (a full queue, a rate limit) are losses like any other.
  *
  * If the user named one interface it is the only one here, and the same rules lead to it every time.
  */
@@ -21,6 +22,8 @@ import { type Interface, Subnets } from './interfaces.js';
 
 const HEARD_MS = 60_000;
 const PROBE_MS = 1000;
+/** Refusals in a row after which an interface is left out. */
+const MAX_REFUSALS = 3;
 /** Senders whose interface is remembered; when full all are forgotten, which costs one look-up each. */
 const MAX_REMEMBERED_HOSTS = 1024;
 
@@ -35,7 +38,8 @@ export class InterfaceChoice {
   readonly #heardMs = new Map<string, number>();
   #heardBeyondMs = Number.NEGATIVE_INFINITY;
   readonly #worked = new Set<string>();
-  readonly #failing = new Set<string>();
+  /** Refusals in a row. */
+  readonly #refusals = new Map<string, number>();
   #probedMs = Number.NEGATIVE_INFINITY;
 
   /** @param nowMs a clock in ms that doesn't go back */
@@ -52,7 +56,7 @@ export class InterfaceChoice {
     this.#own = new Set(interfaces.flatMap(({ addresses }) => addresses));
     this.#behind.clear();
     const names = new Set(interfaces.map(({ name }) => name));
-    for (const known of [this.#heardMs, this.#worked, this.#failing]) {
+    for (const known of [this.#heardMs, this.#worked, this.#refusals]) {
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
     }
   }
@@ -70,7 +74,7 @@ export class InterfaceChoice {
   /** A datagram left through that interface. */
   sent(name: string): void {
     this.#worked.add(name);
-    this.#failing.delete(name);
+    this.#refusals.delete(name);
   }
 
   /**
@@ -78,9 +82,14 @@ export class InterfaceChoice {
    * @returns whether anybody can have missed it: an interface that never worked beside others that do is no loss
    */
   failed(name: string): boolean {
-    this.#failing.add(name);
-    this.#heardMs.delete(name);
-    return this.#worked.has(name) || this.#interfaces.every((other) => this.#failing.has(other.name));
+    this.#refusals.set(name, (this.#refusals.get(name) ?? 0) + 1);
+    if (this.#isFailing(name)) this.#heardMs.delete(name);
+    return this.#worked.has(name) || this.#interfaces.every((other) => this.#refusals.has(other.name));
+  }
+
+  #isFailing(name: string): boolean {
+    // One that never took anything has nothing to recover from.
+    return (this.#refusals.get(name) ?? 0) >= (this.#worked.has(name) ? MAX_REFUSALS : 1);
   }
 
   /** The names of the interfaces through which the next datagram goes. */
@@ -90,7 +99,7 @@ export class InterfaceChoice {
       this.#probedMs = nowMs;
       return this.#interfaces.map(({ name }) => name);
     }
-    const usable = this.#interfaces.filter(({ name }) => !this.#failing.has(name));
+    const usable = this.#interfaces.filter(({ name }) => !this.#isFailing(name));
     const heard = usable.filter(({ name, internal }) => !internal && this.#isHeard(name, nowMs));
     const loopback = usable.filter(({ internal }) => internal);
     const chosen = [heard, loopback, usable].find(({ length }) => length > 0) ?? this.#interfaces;

@@ -24,7 +24,7 @@ const REFRESH_MS = 2000;
 
 interface Sender {
   readonly socket: DatagramSocket;
-  /** The interface as it was when the socket was told to send through it. */
+  /** The interface as it was when the socket was told to send through it; empty if it is to be told again. */
   readonly selector: string;
 }
 
@@ -116,9 +116,12 @@ export class MulticastChannel implements DatagramChannel {
     if (!error) {
       this.#context.counters.datagramsSent += 1;
       this.#choice.sent(name);
-    } else if (this.#choice.failed(name)) {
-      reportSendError(this.#context, this.#settings.group, error);
+      return;
     }
+    // It may have been made anew under its name and address: the socket still means the one that is gone.
+    const sender = this.#senders.get(name);
+    if (sender !== undefined) this.#senders.set(name, { ...sender, selector: '' });
+    if (this.#choice.failed(name)) reportSendError(this.#context, this.#settings.group, error);
   }
 
   /** The interfaces to join and send through, as they are now. */

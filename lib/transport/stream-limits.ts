@@ -25,7 +25,7 @@ export interface StreamLimits {
 }
 
 export const STREAM_LIMITS: StreamLimits = {
-  maxIncoming: 64,
+  maxIncoming: 256,
   maxUnproven: 16,
   proveMs: 5000,
   incomingIdleMs: 60_000,

@@ -67,6 +67,18 @@ export class OutgoingStreams {
     return true;
   }
 
+  /** Gives up the connection to there, if it is made, and what waits for it. */
+  drop(to: Address): void {
+    const destination = this.#destinations.get(formatEndpoint(to));
+    const socket = destination?.socket;
+    if (destination === undefined || socket === undefined || socket.connecting) return;
+    destination.socket = undefined;
+    this.#waiting -= destination.waiting;
+    destination.waiting = 0;
+    destination.retryMs = 0;
+    socket.destroy();
+  }
+
   /** Gives up all connections and what waits for them; settles when they are gone. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -2,7 +2,7 @@
 import { IncomingStreams } from './stream-incoming.js';
 import { STREAM_LIMITS, type StreamLimits } from './stream-limits.js';
 import { OutgoingStreams } from './stream-outgoing.js';
-import type { Address } from './transport.js';
+import type { Address, Transport } from './transport.js';
 import type { Warnings } from './warnings.js';
 
 /**
@@ -48,6 +48,11 @@ export class StreamChannel {
   send(to: Address, frame: Uint8Array): boolean {
     if (frame.byteLength === 0 || frame.byteLength > this.#maxFrameSize) return false;
     return this.#outgoing.send(to, frame);
+  }
+
+  /** See {@link Transport.reconnect}. */
+  reconnect(to: Address): void {
+    this.#outgoing.drop(to);
   }
 
   /** Closes all connections, whatever waits; settles when nothing is left. Idempotent. */

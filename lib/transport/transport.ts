@@ -56,6 +56,13 @@ export interface Transport {
    * @returns false if the frame was refused, because too much is waiting for that node or it can't be reached.
    */
   sendStream(to: Address, frame: Uint8Array): boolean;
+  /**
+   * Nothing of that node was heard for a while, and now it is: a connection to its host and stream port, if there is one,
+   * is to be given up with what waits, and made anew for the next frame. TCP sends again at intervals that grow with the
+   * silence: what was under way would hold up all that follows for about as long again. May be left out by a transport
+   * that has nothing of the kind. Never throws.
+   */
+  reconnect?(to: Address): void;
   status(): TransportStatus;
   /** Stops; settles when nothing of it is left. Idempotent. Calls nothing of the receiver afterwards. */
   close(): Promise<void>;

@@ -100,6 +100,10 @@ export class UdpTransport implements Transport {
     return this.#stream.send(to, frame);
   }
 
+  reconnect(to: Address): void {
+    this.#stream.reconnect(to);
+  }
+
   status(): TransportStatus {
     return {
       description: this.#channel.description,

@@ -274,7 +274,7 @@ function toMessage(f: Fields): Message | null {
     case TYPE.hello:
       return {
         type: 'hello',
-        name: text(f[1], LIMITS.nameLength, 'name'),
+        name: label(f[1], 'name'),
         streamPort: integer(f[2], 0, LIMITS.port, 'streamPort'),
         clusterSize: integer(f[3], 1, LIMITS.slots, 'clusterSize'),
         maxClockSkewMs: natural(f[4], 'maxClockSkewMs'),
@@ -284,7 +284,7 @@ function toMessage(f: Fields): Message | null {
         view: f[8] === null ? null : view(f[8]),
         slot: integer(f[9], 0, LIMITS.slots, 'slot'),
         open: slots(f[10]),
-        host: text(f[11], LIMITS.nameLength, 'host'),
+        host: label(f[11], 'host'),
         ended: processes(f[12]),
         lost: integer(f[13], 0, LIMITS.number48, 'lost'),
         voter: integer(f[14], 0, LIMITS.number48, 'voter'),
@@ -514,7 +514,7 @@ function holder(value: unknown): Holder | null {
   return {
     process: integer(f[0], 1, LIMITS.number48, 'process'),
     generation: integer(f[1], 1, Number.MAX_SAFE_INTEGER, 'generation'),
-    name: text(f[2], LIMITS.nameLength, 'name'),
+    name: label(f[2], 'name'),
   };
 }
 
@@ -564,6 +564,11 @@ function integer(value: unknown, min: number, max: number, what: string): number
 function text(value: unknown, max: number, what: string): string {
   if (typeof value !== 'string' || value.length > max) throw new Malformed(what);
   return value;
+}
+
+/** For people: in their terminals and logs it is to be one line, and nothing that a terminal obeys. */
+function label(value: unknown, what: string): string {
+  return text(value, LIMITS.nameLength, what).replace(/\p{Cc}/gu, '\ufffd');
 }
 
 /** A copy that shares its memory with nothing. */

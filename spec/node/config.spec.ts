@@ -58,6 +58,11 @@ describe('a place, as it is stored', () => {
     expect(placeOf(stored)).toEqual({ view: known, slot: 2, voter: 2 });
   });
 
+  it('is the slot that it voted for, though it stands in another one too', () => {
+    const twice = { ...view, holders: [holders[1] ?? null, holders[1] ?? null, holders[2] ?? null] };
+    expect(placeOf(identityOf('default', twice, 2, 2))).toMatchObject({ slot: 2, voter: 2 });
+  });
+
   it('is none with a config that does not fit, or another holder', () => {
     const stored = identityOf('default', view, 2, 2);
     const config = { version: 2, sizes: [5], slots: 5, since: [0, 0, 0, 0, 0] };

@@ -17,8 +17,12 @@ export interface Traffic {
 export class Hub {
   readonly #receivers = new Map<number, Receiver>();
   #nextPort = 1;
+  /** Of transports made from now on. */
+  maxDatagramSize = 1400;
   /** Decides what becomes of each datagram; to be set by a test. */
   fate: (traffic: Traffic) => Fate = () => ({ delaysMs: [0] });
+  /** Connections that were to be made anew. */
+  readonly reconnected: { readonly from: number; readonly to: number }[] = [];
   /** Everything that was sent, for counting; cleared by a test. */
   readonly sent: { readonly from: number; readonly to: number | 'all'; readonly isFrame: boolean }[] = [];
 
@@ -40,7 +44,7 @@ export class Hub {
     };
     return {
       port,
-      maxDatagramSize: 1400,
+      maxDatagramSize: this.maxDatagramSize,
       maxFrameSize: 2 ** 20 + 65_536,
       open: async (receiver) => {
         this.#receivers.set(port, receiver);
@@ -61,6 +65,9 @@ export class Hub {
         this.sent.push({ from: port, to: to.port, isFrame: true });
         deliver(to.port, bytes, true);
         return true;
+      },
+      reconnect: (to) => {
+        this.reconnected.push({ from: port, to: to.port });
       },
       status: (): TransportStatus => ({ description: 'hub', ...counts, sendErrors: 0, receiveBufferSize: 0 }),
       close: async () => {

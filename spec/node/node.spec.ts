@@ -418,6 +418,50 @@ describe('trouble', () => {
     expect(textOf(await a.read('b/k'))).toBe('v');
   });
 
+  it('who there is and who votes reaches everybody, though it fits in no datagram', async () => {
+    farm.hub.maxDatagramSize = 512;
+    const name = (letter: string): string => letter.repeat(128);
+    const voters = ['a', 'b', 'c', 'd', 'e'].map((letter) => farm.add({ clusterSize: 5, name: name(letter) }));
+    await Promise.all(voters.map((node) => node.ready()));
+    expect(voters.map((node) => node.status().slot).sort()).toEqual([1, 2, 3, 4, 5]);
+    const learner = farm.add({ clusterSize: 5, name: name('f') });
+    await learner.ready();
+    // Longer than a voter may be silent.
+    const sinceMs = performance.now();
+    await until(() => performance.now() - sinceMs > 3500);
+    expect(learner.status()).toMatchObject({ state: 'learner', isReady: true });
+    expect(learner.status().voters.every(({ isUp }) => isUp)).toBe(true);
+    expect(farm.warnings).toEqual([]);
+  });
+
+  it('a connection made before a silence is made anew after it', async () => {
+    const [a, b, c] = await farm.start(3);
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three nodes were started');
+    const before = farm.hub.reconnected.length;
+    farm.hub.fate = ({ from, to }) => ({ delaysMs: from === 3 || to === 3 ? [] : [0] });
+    await until(() => !c.status().isReady);
+    farm.hub.fate = () => ({ delaysMs: [0] });
+    const made = (): string[] => farm.hub.reconnected.slice(before).map(({ from, to }) => `${from} to ${to}`);
+    await until(() => ['1 to 3', '2 to 3', '3 to 1', '3 to 2'].every((way) => made().includes(way)), made);
+    expect(made()).not.toContain('1 to 2');
+  });
+
+  it('is closed at once while its network is being opened', async () => {
+    let fail: ((error: Error) => void) | null = null;
+    const transport = {
+      ...farm.hub.transport(),
+      open: () =>
+        new Promise<never>((_resolve, reject) => {
+          fail = reject;
+        }),
+      close: async () => fail?.(new Error('closed')),
+    };
+    const node = farm.add({ transport });
+    await until(() => fail !== null);
+    await node.close();
+    expect(farm.warnings).toEqual([]);
+  });
+
   it('two farms that meet become the older one, and keep what only the younger held', async () => {
     let isCut = true;
     const side = (port: number): boolean => port <= 3;

@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type View, vectorOf } from '../../lib/membership/index.js';
 import type { PaxosNode } from '../../lib/node/node.js';
+import type { NodeOptions } from '../../lib/node/options.js';
 import { systemRuntime } from '../../lib/node/runtime.js';
 import { FOREVER } from '../../lib/paxos/index.js';
 import { decodeBody, encodeMessage, makeKeyring, Opener, Outbox, Sealer } from '../../lib/wire/index.js';
+import { drawMulticast } from '../cluster/farm.js';
 import { helloOf } from '../membership/hello.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
@@ -46,6 +48,21 @@ describe('a voter that is gone', () => {
     expect(values.map((value) => textOf(value)?.replaceAll('.', ''))).toEqual(keys);
     const there = await Promise.all(keys.slice(0, 100).map((key) => fourth.read(key)));
     expect(there.map((value) => textOf(value)?.replaceAll('.', ''))).toEqual(keys.slice(0, 100));
+  }, 60_000);
+
+  it('is replaced by a process that may not write what it has to read', async () => {
+    const transport = drawMulticast();
+    const add = (options: NodeOptions): PaxosNode => farm.add({ ...options, transport });
+    const voters = [1, 2, 3].map(() => add({ maxValueSize: 3 * 2 ** 20 }));
+    await Promise.all(voters.map((node) => node.ready()));
+    const [first, , third] = voters as [PaxosNode, PaxosNode, PaxosNode];
+    await first.change('b/large', setText('x'.repeat(2 * 2 ** 20), FOREVER), { timeoutMs: 9000 });
+    const { slot } = third.status();
+    await third.close();
+    const small = add({});
+    await small.ready();
+    expect(holds(small, slot)).toBe(true);
+    expect(textOf(await small.read('b/large'))).toHaveLength(2 * 2 ** 20);
   }, 60_000);
 
   it('is replaced after a good-bye', async () => {

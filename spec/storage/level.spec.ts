@@ -8,11 +8,12 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -134,6 +135,29 @@ describe('a person has to do something', () => {
     // It goes on, undisturbed.
     first.table.set('a', record(1));
     await first.table.flush();
+  });
+
+  test('if it is in use by the same process, however its path is spelled, and stays closed to others', async () => {
+    const first = await open();
+    first.table.identify(IDENTITY);
+    await first.table.flush();
+    const link = join(directory, 'link');
+    symlinkSync(path, link, 'junction');
+    for (const spelling of [path, join(directory, 'some', '.', 'data'), relative(process.cwd(), path), link]) {
+      await expect(open(spelling)).rejects.toThrow('in use by another process, or twice by this one');
+    }
+    // LevelDB's own lock would be gone by now.
+    const other = spawn(process.execPath, [join(__dirname, 'writer.js'), path], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    other.stderr.on('data', (chunk) => {
+      said += String(chunk);
+    });
+    await once(other, 'close');
+    expect(said).toContain('is in use by another process');
+    await first.table.close();
+    await (await open(link)).table.close();
   });
 
   test('if it is a file', async () => {

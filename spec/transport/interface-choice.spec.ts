@@ -103,12 +103,25 @@ describe('the choice of interfaces to multicast through', () => {
   it('leaves out an interface that takes nothing, till it does', () => {
     choice.heardFrom('10.0.0.77');
     choice.sent('eth0');
-    expect(choice.failed('eth0')).toBe(true);
+    for (let refusals = 1; refusals <= 3; refusals += 1) {
+      expect(choice.choose()).toEqual(['eth0']);
+      expect(choice.failed('eth0')).toBe(true);
+    }
     expect(choice.choose()).toEqual(['lo']);
     choice.heardFrom('10.0.0.77');
     expect(choice.choose()).toEqual(['lo']);
     choice.sent('eth0');
     expect(choice.choose()).toEqual(['eth0']);
+  });
+
+  it('keeps an interface that refuses now and then', () => {
+    choice.heardFrom('10.0.0.77');
+    for (let time = 0; time < 10; time += 1) {
+      choice.sent('eth0');
+      choice.failed('eth0');
+      choice.failed('eth0');
+      expect(choice.choose()).toEqual(['eth0']);
+    }
   });
 
   it('uses the networks where the loopback interface can not multicast', () => {

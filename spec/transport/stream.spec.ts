@@ -111,6 +111,25 @@ describe('frames between two nodes', () => {
     expect(notes.warnings).toEqual([]);
   });
 
+  it('go over a new connection once the other side is heard again after a silence', async () => {
+    const taken: string[] = [];
+    let connections = 0;
+    const to = await openServer((socket) => {
+      connections += 1;
+      // The first is as dead as one on which packets were lost for long: its other end reads nothing.
+      if (connections === 1) socket.pause();
+      else socket.on('data', (chunk) => taken.push(chunk.toString()));
+    });
+    const { channel, notes } = await openEnd();
+    channel.reconnect(to);
+    channel.send(to, Buffer.from('lost'));
+    await until(() => connections === 1 && channel.framesSent === 1);
+    channel.reconnect(to);
+    expect(channel.send(to, Buffer.from('hello'))).toBe(true);
+    await until(() => taken.join('').endsWith('hello'));
+    expect(notes.warnings).toEqual([]);
+  });
+
   it('get through again after the other side was started anew', async () => {
     const [a, b] = [await openEnd(), await openEnd()];
     a.channel.send(b.address, Buffer.from('one'));

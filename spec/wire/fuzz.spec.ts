@@ -393,6 +393,7 @@ describe('between network and protocol,', () => {
       identity: () => ({ incarnation: 0, slot: 0, vector: 0 }),
       locate: () => null,
       audience: () => [],
+      company: () => [],
       receive: (arrival) => arrivals.push(arrival),
       refusedAge: () => {
         heard.ages += 1;
