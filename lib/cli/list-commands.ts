@@ -54,6 +54,7 @@ Of a key that changes faster than the lines are taken, the latest. Ends at SIGIN
       for await (const change of await items.watch(target, ending)) {
         if (output.isJson) output.json(lineOf(change));
         else output.line(inWords(change));
+        await output.drained(ending);
         left -= 1;
         if (left <= 0) break;
       }

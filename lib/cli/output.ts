@@ -1,4 +1,5 @@
 /** Where a command writes, and in what manner: for people, or as JSON for programs. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import debugging from 'debug';
 import { isForPeople } from './exit-codes.js';
@@ -9,6 +10,8 @@ const debug = debugging('connect-paxos:cli');
 export interface Sink {
   write(chunk: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
+  /** Whether more waits in it than should; of a stream. */
+  readonly writableNeedDrain?: boolean;
 }
 
 export interface OutputSetup {
@@ -17,6 +20,9 @@ export interface OutputSetup {
   readonly isJson: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
+
+/** How often a slow reader is looked at, in ms. */
+const DRAIN_MS = 10;
 
 const STYLES = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33' } as const;
 export type Style = keyof typeof STYLES;
@@ -44,6 +50,11 @@ export class Output {
 
   line(text: string): void {
     this.#stdout.write(`${text}\n`);
+  }
+
+  /** Settles when more may be written to standard output: at once, unless its reader is slow; or when `signal` says so. */
+  async drained(signal: AbortSignal): Promise<void> {
+    while (this.#stdout.writableNeedDrain === true && !signal.aborted) await pause(DRAIN_MS);
   }
 
   bytes(bytes: Uint8Array): void {

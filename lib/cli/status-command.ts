@@ -32,19 +32,24 @@ who is up and who recovers, the learners, and how far this clock is off. Exit co
 type Ask = () => Promise<NodeStatus>;
 
 async function show(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
-  const ended = new Promise<null>((resolve) => ending.addEventListener('abort', () => resolve(null), { once: true }));
-  const status = await Promise.race([ask(), ended]);
+  const status = await Promise.race([ask(), endOf(ending)]);
   if (status === null) return EXIT.failure;
   if (output.isJson) output.json(status);
   else for (const line of report(status, output)) output.line(line);
   return hasQuorum(status) ? EXIT.ok : EXIT.noQuorum;
 }
 
+function endOf(ending: AbortSignal): Promise<null> {
+  return new Promise((resolve) => ending.addEventListener('abort', () => resolve(null), { once: true }));
+}
+
 async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
   let last: readonly string[] = [];
+  const ended = endOf(ending);
   while (!ending.aborted) {
-    const status = await ask();
-    if (ending.aborted) break;
+    const status = await Promise.race([ask(), ended]);
+    if (status === null) break;
+    await output.drained(ending);
     const lines = output.isJson ? [JSON.stringify(status)] : report(status, output);
     if (output.isTerminal && !output.isJson) {
       // Up to where the last one began, and all below it away.

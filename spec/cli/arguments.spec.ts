@@ -141,6 +141,23 @@ describe('output', () => {
     expect(written(true, {}, true)[0].paint('red', 'x')).toBe('x');
   });
 
+  it('waits for a slow reader, unless it is to end', async () => {
+    const slow = { write: () => false, writableNeedDrain: true };
+    const output = new Output({ stdout: slow, stderr: slow, isJson: false, environment: {} });
+    const ending = new AbortController();
+    let isDrained = false;
+    const drained = output.drained(ending.signal).then(() => {
+      isDrained = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(isDrained).toBe(false);
+    slow.writableNeedDrain = false;
+    await drained;
+    slow.writableNeedDrain = true;
+    ending.abort();
+    await output.drained(ending.signal);
+  });
+
   it('has an error on one line, without its stack', () => {
     const [output, lines] = written(false);
     output.error(new NoQuorumError('a\n  b'));

@@ -22,13 +22,21 @@ export interface Started {
   readonly api: HttpApi;
 }
 
-export async function start({ token, host = '127.0.0.1' }: { token?: string; host?: string } = {}): Promise<Started> {
+export async function start({
+  token,
+  host = '127.0.0.1',
+  maxValueSize = 1000,
+}: {
+  token?: string;
+  host?: string;
+  maxValueSize?: number;
+} = {}): Promise<Started> {
   const values = new MemoryValues();
   const api = new HttpApi({
     address: { host, port: 0 },
     guard: createGuard({ host, port: 0 }, token),
     items: new FarmItems(values, 2000),
-    maxValueSize: 1000,
+    maxValueSize,
     status: () => ({ isReady: true }),
   });
   open.push(api);

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import {
   ConfigError,
   NoQuorumError,
@@ -7,7 +7,7 @@ import {
   OverloadedError,
   ValueTooLargeError,
 } from '../../lib/errors.js';
-import { until } from '../cluster/waiting.js';
+import { pause, until } from '../cluster/waiting.js';
 import { ask, closeAll, start } from './http-server.js';
 
 closeAll();
@@ -202,6 +202,28 @@ it('a condition is heeded wherever in a head it stands, and a head with too many
   expect(refused.status).toBe(431);
   expect(refused.json()).toMatchObject({ code: 'ERR_TOO_MANY_HEADERS' });
   expect((await values.find('a'))?.version).toBe('v1');
+});
+
+describe('answers that their caller does not read', () => {
+  it('count as requests under way until they have left, or the caller is gone', async () => {
+    const { url, values } = await start({ maxValueSize: 1_000_000 });
+    expect((await ask(url, '/large', { method: 'PUT', body: 'x'.repeat(900_000) })).status).toBe(204);
+    const reads = jest.spyOn(values, 'find');
+    const callers = Array.from({ length: 5 }, () => connect(Number(new URL(url).port), '127.0.0.1').pause());
+    for (const caller of callers) {
+      const before = reads.mock.calls.length;
+      caller.on('error', () => undefined);
+      caller.write(`GET /large HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`.repeat(100));
+      // Some of it the system takes, and as many more are let in.
+      await until('some are let in', () => reads.mock.calls.length > before);
+      await pause(100);
+    }
+    expect(reads.mock.calls.length).toBeGreaterThan(100);
+    expect(reads.mock.calls.length).toBeLessThan(250);
+    for (const caller of callers) caller.destroy();
+    reads.mockClear();
+    for (let count = 0; count < 200; count += 1) expect((await ask(url, '/none')).status).toBe(404);
+  });
 });
 
 describe('changes', () => {

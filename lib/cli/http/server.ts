@@ -99,6 +99,8 @@ export class HttpApi {
       this.#setup.guard(request.headers);
       if (this.#requests - this.#streams.size > MAX_REQUESTS) throw tooMany('requests', MAX_REQUESTS);
       await answer(request, response, this.#routes);
+      // Until then it is in memory: its caller may send one request after another, and read nothing.
+      await untilLeft(response);
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal.status >= 500) debug('%s %s: %s', request.method, request.url, (error as Error).stack);
@@ -124,6 +126,14 @@ export class HttpApi {
     this.#streams.add(ending);
     return ending;
   }
+}
+
+/** Until the answer has been handed to the system, or its caller is gone. */
+async function untilLeft(response: ServerResponse): Promise<void> {
+  if (!response.writableEnded || response.writableFinished || response.closed) return;
+  await new Promise<void>((resolve) => {
+    response.once('finish', resolve).once('close', resolve);
+  });
 }
 
 function tooMany(what: string, limit: number): Refusal {
