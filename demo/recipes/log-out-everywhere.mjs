@@ -73,8 +73,8 @@ export class LogOutEverywhere {
    */
   async logOut(user) {
     // It may go when the sessions that it is to end have gone by themselves. A request that was let in before may prolong
-    // one once more, when it ends; that takes no longer than another session's life.
-    const { version } = await this.#kv.set(['logged out', user], null, { ttlMs: 2 * this.#sessionMs });
+    // one once more, at the very end of its life; and each life is longer by the store's `touchAfter`, at most a tenth.
+    const { version } = await this.#kv.set(['logged out', user], null, { ttlMs: 3 * this.#sessionMs });
     return version;
   }
 

@@ -54,3 +54,17 @@ function lifeOf(fields: unknown): Life {
 export function isInLife({ value, birth }: State, life: Life): boolean {
   return value !== null && sameBallot(birth, life.birth);
 }
+
+/** Tells one life from all others. */
+export function lifeName({ key, birth }: Life): string {
+  return `${birth.round}.${birth.proposer} ${key}`;
+}
+
+/** What a key lives by; nothing where that can't be read: whoever asks for the key is told. */
+export function livesOf({ attributes }: Pick<State, 'attributes'>): readonly Life[] {
+  try {
+    return decodeAttributes(attributes).lives;
+  } catch {
+    return [];
+  }
+}

@@ -143,17 +143,10 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     this.#consistency = reads === 'local' ? 'local' : 'quorum';
     this.#keyed = new Keyed(this.#node, bucket, versionsOf(this.#node));
     this.#nodeLives = NodeLives.of(this.#node);
-    this.#watching = new Watching({
-      node: this.#node,
-      bucket,
-      read: (id) => this.#keyed.read(id, {}, 'quorum'),
-    });
-    this.#sweep = new Sweep({
-      registers: this.#node,
-      bucket,
-      seemAlive: (lives) => this.#keyed.lives.seemAlive(lives, {}),
-      read: (id) => this.#keyed.read(id, {}, 'quorum'),
-    });
+    const read = (id: string): Promise<Held | null> => this.#keyed.read(id, {}, 'quorum');
+    const seemAlive = (lives: readonly Life[]): Promise<boolean> => this.#keyed.lives.seemAlive(lives, {});
+    this.#watching = new Watching({ node: this.#node, bucket, read, seemAlive });
+    this.#sweep = new Sweep({ registers: this.#node, bucket, read, seemAlive });
     this.#buckets = new Map([[bucket, this]]);
     this.#warnings = new Warnings(
       () => this.now(),
@@ -337,8 +330,10 @@ export class PaxosKV extends EventEmitter<KvEvents> {
    * What is reported of a key is what a quorum held, newer each time; a state that was soon followed by another may be left
    * out, the latest never is: what was missed, by lost datagrams or a partition, is found within seconds of being in contact
    * again. Nothing is reported twice in a row; but what was written just before it has begun may be reported, too. A key that
-   * ends, by its time or by what it lives by, is reported as `removed`; one that comes and goes before it was read is not
-   * reported at all, so keep a copy by `initial` rather than by a listing beside the watch. Ends by `return`, `signal`,
+   * ends, by its time or by what it lives by, is reported as `removed`; but of one that was there before a watch of a prefix
+   * without `initial`, and was not written since, it is not known what it lives by: its end by that is reported once a voter
+   * that has this bucket open has found it, or somebody has asked for the key. One that comes and goes before it was read is
+   * not reported at all, so keep a copy by `initial` rather than by a listing beside the watch. Ends by `return`, `signal`,
    * {@link close}, and when the node is closed.
    *
    * @throws WatchOverflowError from `next`, if more than `limit` keys wait for a consumer that is too slow
@@ -378,6 +373,14 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   /** Ms since 1970 by which lifetimes are judged here. */
   now(): number {
     return this.#node.nowMs();
+  }
+
+  /** As of every emitter: whoever listens from then on is told of what happens from then on. */
+  override removeAllListeners(...name: Parameters<EventEmitter<KvEvents>['removeAllListeners']>): this {
+    super.removeAllListeners(...name);
+    // What tells the store of its listeners is one, too.
+    this.#heedListeners();
+    return this;
   }
 
   /** Number of the farm's voters. */
@@ -516,8 +519,38 @@ export class PaxosKV extends EventEmitter<KvEvents> {
       this.#warnings.warn('unreadable-change', `A key has changed, and is not announced: ${error.message}`);
       return;
     }
-    this.emit('change', change);
+    // What one throws must not keep it from the others.
+    for (const listener of this.rawListeners('change')) {
+      queueMicrotask(() => {
+        // It may have been taken away meanwhile.
+        if (this.rawListeners('change').includes(listener)) Reflect.apply(listener, this, [change]);
+      });
+    }
   }
+
+  /** Has the store told of those who come to listen, and of those who go. */
+  #heedListeners(): void {
+    const emitter: EventEmitter = this as EventEmitter;
+    emitter.off('newListener', this.#onNewListener).on('newListener', this.#onNewListener);
+    emitter.off('removeListener', this.#onRemovedListener).on('removeListener', this.#onRemovedListener);
+  }
+
+  readonly #onNewListener = (event: string | symbol): void => {
+    if (this.#closed !== null) return;
+    // All keys are watched only while somebody listens.
+    if (event === 'change') this.#unwatch ??= this.#watching.listen((id, look) => this.#announce(id, look));
+    // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
+    if (event === 'warning' && this.listenerCount('warning') === 0) this.#node.on('warning', this.#onWarning);
+  };
+
+  readonly #onRemovedListener = (event: string | symbol): void => {
+    if (event === 'warning' && this.listenerCount('warning') === 0) this.#node.off('warning', this.#onWarning);
+    if (event !== 'change' || this.listenerCount('change') > 0) return;
+    this.#unwatch?.();
+    this.#unwatch = null;
+  };
+
+  readonly #onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
 
   /** @returns ends it */
   #listen(): () => void {
@@ -525,21 +558,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const onConnect = (): void => void this.emit('connect');
     const onDisconnect = (): void => void this.emit('disconnect');
     const onMember = (event: MemberEvent): void => void this.emit('member', event);
-    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
-    const emitter: EventEmitter = this as EventEmitter;
-    emitter.on('newListener', (event) => {
-      if (this.#closed !== null) return;
-      // All keys are watched only while somebody listens.
-      if (event === 'change') this.#unwatch ??= this.#watching.listen((id, look) => this.#announce(id, look));
-      // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
-      if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
-    });
-    emitter.on('removeListener', (event) => {
-      if (event === 'warning' && this.listenerCount('warning') === 0) node.off('warning', onWarning);
-      if (event !== 'change' || this.listenerCount('change') > 0) return;
-      this.#unwatch?.();
-      this.#unwatch = null;
-    });
+    this.#heedListeners();
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('member', onMember);
@@ -553,7 +572,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
       node.off('connect', onConnect);
       node.off('disconnect', onDisconnect);
       node.off('member', onMember);
-      node.off('warning', onWarning);
+      node.off('warning', this.#onWarning);
     };
   }
 }

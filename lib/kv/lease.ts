@@ -38,7 +38,7 @@ export interface Lease extends AsyncDisposable, Disposable {
 }
 
 /** What a lease needs of the node. */
-export type LeaseNode = Pick<KvNode, 'change' | 'nowMs' | 'after' | 'beforeClose'>;
+export type LeaseNode = Pick<KvNode, 'change' | 'nowMs' | 'after' | 'deadline' | 'beforeClose'>;
 
 /** A lease that this process holds. */
 export class HeldLease implements Lease {
@@ -75,7 +75,24 @@ export class HeldLease implements Lease {
     bucket: string,
     id: string,
     holder: string,
-    { ttlMs = DEFAULT_TTL_MS, timeoutMs }: LeaseOptions = {},
+    options: LeaseOptions = {},
+  ): Promise<HeldLease> {
+    const acquired = HeldLease.#acquire(node, bucket, id, holder, options);
+    // If the node is closed meanwhile it is released, too: else it would be held, with nobody to renew or release it.
+    const forget = node.beforeClose(() => releaseOnceAcquired(node, acquired));
+    try {
+      return await acquired;
+    } finally {
+      forget();
+    }
+  }
+
+  static async #acquire(
+    node: LeaseNode,
+    bucket: string,
+    id: string,
+    holder: string,
+    { ttlMs = DEFAULT_TTL_MS, timeoutMs }: LeaseOptions,
   ): Promise<HeldLease> {
     if (typeof ttlMs !== 'number' || !(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS))
       throw refuse('ttlMs', ttlMs, `ms from ${MIN_TTL_MS} to ${MAX_TTL_MS}`);
@@ -168,6 +185,20 @@ export class HeldLease implements Lease {
       return;
     }
     this.#cancelEnd = this.#node.after(Math.min(leftMs, this.ttlMs), () => this.#watchEnd());
+  }
+}
+
+/** Waits for it no longer than an operation takes that is not told otherwise: a node that is closed must come to an end. */
+async function releaseOnceAcquired(node: LeaseNode, acquired: Promise<HeldLease>): Promise<void> {
+  let cancel: () => void = () => undefined;
+  const timeIsUp = new Promise<null>((resolve) => {
+    cancel = node.after(node.deadline().timeoutMs, () => resolve(null));
+  });
+  try {
+    const lease = await Promise.race([acquired, timeIsUp]);
+    await lease?.release();
+  } finally {
+    cancel();
   }
 }
 

@@ -1,7 +1,7 @@
 import { TooManyLivesError } from '../errors.js';
 import type { Consistency, OperationOptions, Registers } from '../node/registers.js';
 import { type Change, NO_BYTES, type State, sameBallot } from '../paxos/index.js';
-import { type Attributes, isInLife, type Life } from './attributes.js';
+import { type Attributes, isInLife, type Life, lifeName } from './attributes.js';
 import { attributesOf } from './entry.js';
 import { keyOf } from './key.js';
 
@@ -68,7 +68,7 @@ export class Lives {
   }
 
   async #isAlive(life: Life, walk: Walk): Promise<boolean> {
-    const name = `${life.birth.round}.${life.birth.proposer} ${life.key}`;
+    const name = lifeName(life);
     // Met before, perhaps on a way around. If it is over, whatever met it first is, or all is looked at again.
     if (walk.seen.has(name)) return true;
     if (walk.seen.size >= MAX_LOOKED_AT) {

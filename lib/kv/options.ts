@@ -10,6 +10,11 @@ import type { Lease } from './lease.js';
  * What a key is to live by: up to eight keys, processes and leases, and an end. Of several the first to end removes it. With
  * none it has no end. All has to be there when the call looks at it, else it rejects with `LifetimeOverError` and nothing is
  * written; what ends between that and the write takes the key with it.
+ *
+ * From when one of them has ended no quorum read finds the key. What the voters keep of it goes within seconds if one has a
+ * store of this bucket, or if a watch on any node has read the key; else when somebody asks for the key, or lists the bucket.
+ * Where no voter has the bucket open, as where all are `connect-paxos node`, give `until` or `ttlMs` besides: by that it goes
+ * in any case.
  */
 export interface LifetimeOptions {
   /** Ms since 1970 at which it ends, by the farm's clock ({@link PaxosKV.now}). */

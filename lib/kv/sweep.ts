@@ -1,6 +1,6 @@
-import type { OwnState, WatchableRegisters } from '../node/registers.js';
+import type { WatchableRegisters } from '../node/registers.js';
 import { SHARDS } from '../paxos/index.js';
-import { decodeAttributes, type Life } from './attributes.js';
+import { type Life, livesOf } from './attributes.js';
 
 /** Between two looks, in ms, and records looked at in one, about. */
 const TICK_MS = 100;
@@ -91,14 +91,5 @@ export class Sweep {
         // It comes up again at the next cycle; whoever asks for the key is told what is wrong.
       }
     }
-  }
-}
-
-/** None of what can't be read: whoever asks for the key is told. */
-function livesOf({ attributes }: OwnState): readonly Life[] {
-  try {
-    return decodeAttributes(attributes).lives;
-  } catch {
-    return [];
   }
 }

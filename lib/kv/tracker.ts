@@ -1,6 +1,8 @@
 import { PaxosError } from '../errors.js';
 import type { Head, WatchableRegisters } from '../node/registers.js';
 import { formatBallot, type State } from '../paxos/index.js';
+import { type Life, livesOf } from './attributes.js';
+import { Dependents } from './dependents.js';
 import { Expiries } from './expiries.js';
 import { ABSENT, KnownKeys, UNREADABLE } from './known.js';
 import { type Subscriber, Subscribers } from './subscribers.js';
@@ -15,11 +17,13 @@ export interface WatchingSetup<H> {
   readonly bucket: string;
   /** What the key holds, by a quorum; `null` for nothing. */
   readonly read: (id: string) => Promise<H | null>;
+  /** Whether all of them seem to be alive: what seems to be over is read. */
+  readonly seemAlive: (lives: readonly Life[]) => Promise<boolean>;
 }
 
 /** Looks at what ends, and retries of what failed. */
 const TICK_MS = 250;
-/** Between two looks at all keys, at least; and no more than a twentieth of the time is spent on them. */
+/** Between two looks at all keys, at least; no more than a twentieth of the time is spent on them, nor on what they live by. */
 const RECONCILE_TICKS = 20;
 const RECONCILE_SHARE = 20;
 const MAX_READING = 16;
@@ -50,6 +54,7 @@ export class Tracker<H extends State> {
   readonly #owed = new Map<Subscriber<H>, Owed>();
   readonly #known = new KnownKeys<H>(this.#subscribers);
   readonly #ends: Expiries;
+  readonly #dependents = new Dependents();
   readonly #dirty = new Set<string>();
   readonly #reading = new Set<string>();
   readonly #release: () => void;
@@ -61,6 +66,7 @@ export class Tracker<H extends State> {
   /** Intervals are counted in ticks: the clock by which keys end may be set. */
   #ticks = 0;
   #reconcileAtTick = 0;
+  #lookAtLivesAtTick = 0;
 
   constructor(setup: WatchingSetup<H>) {
     this.#setup = setup;
@@ -103,6 +109,7 @@ export class Tracker<H extends State> {
   /** What is under way comes to nothing. */
   stop(): void {
     this.#isStopped = true;
+    this.#dependents.clear();
     this.#release();
   }
 
@@ -122,6 +129,7 @@ export class Tracker<H extends State> {
     this.#known.forget(id);
     this.#dirty.delete(id);
     this.#ends.delete(id);
+    this.#dependents.delete(id);
   }
 
   #tick(): void {
@@ -187,7 +195,7 @@ export class Tracker<H extends State> {
       const held = await this.#setup.read(id);
       return { mark: held === null ? ABSENT : markOf(held), held, look: () => held };
     } catch (error) {
-      if (error instanceof PaxosError && !LASTING.has(error.code)) return null;
+      if (isOfNow(error)) return null;
       const look = (): never => {
         throw error;
       };
@@ -197,14 +205,24 @@ export class Tracker<H extends State> {
 
   #found(id: string, { mark, held, look }: Found<H>, isHeardOf: boolean, owing: ReadonlySet<Subscriber<H>>): void {
     const toTell = this.#known.found(id, { mark, isHeardOf, owing });
-    if (held === null) this.#ends.delete(id);
-    else if (this.#subscribers.has(id)) this.#ends.set(id, held.until);
+    this.#noteEnds(id, held);
     for (const each of owing) if ('id' in each.scope) this.#subscribers.begin(each);
     for (const each of toTell) {
       // It may be owed what it is told now.
       this.#owed.get(each)?.ids.delete(id);
       each.tell(id, look);
     }
+  }
+
+  /** What it may end by, beside its deletion. */
+  #noteEnds(id: string, held: H | null): void {
+    if (held === null || !this.#subscribers.has(id)) {
+      this.#ends.delete(id);
+      this.#dependents.delete(id);
+      return;
+    }
+    this.#ends.set(id, held.until);
+    this.#dependents.set(id, livesOf(held));
   }
 
   // Looking at all keys.
@@ -239,8 +257,32 @@ export class Tracker<H extends State> {
       }
       for (const id of this.#known.compare(heads)) this.#dirty.add(id);
       for (const each of starting) this.#beginWithAll(each);
+      void this.#lookAtLives();
     }
     this.#pump();
+  }
+
+  /** A key that is over by what it lives by has the head that it had, until somebody has read it. */
+  async #lookAtLives(): Promise<void> {
+    if (this.#ticks < this.#lookAtLivesAtTick) return;
+    const beganAt = this.#ticks;
+    // One at a time.
+    this.#lookAtLivesAtTick = Number.POSITIVE_INFINITY;
+    const isComplete = await this.#dependents.look(
+      (life) => this.#seemsAlive(life),
+      (id) => this.#heard(id),
+    );
+    // What could not be told is asked for with the next look at all keys.
+    this.#lookAtLivesAtTick = isComplete ? this.#ticks + RECONCILE_SHARE * (this.#ticks - beganAt) : this.#ticks;
+  }
+
+  async #seemsAlive(life: Life): Promise<boolean> {
+    try {
+      return await this.#setup.seemAlive([life]);
+    } catch (error) {
+      if (isOfNow(error)) throw error;
+      return false;
+    }
   }
 
   /** @returns `null`: not now; no quorum, mostly */
@@ -268,6 +310,11 @@ export class Tracker<H extends State> {
 
 /** Of a key, and for as long as it is as it is: to try again is of no use. */
 const LASTING: ReadonlySet<string> = new Set(['ERR_UNREADABLE', 'ERR_TOO_MANY_LIVES']);
+
+/** No quorum, mostly: it is to be tried again. */
+function isOfNow(error: unknown): boolean {
+  return error instanceof PaxosError && !LASTING.has(error.code);
+}
 
 /** What tells one state of a key from another that followed or preceded it. */
 function markOf({ dataBallot, birth, attributes, until }: State): string {

@@ -13,7 +13,10 @@ export interface SessionFieldConflict extends FieldConflict {
 
 /** What a store does with sessions. */
 export interface SessionOptions {
-  /** Bucket the sessions live in. Stores with different prefixes do not see each other's. No `/`. Default `'sess'`. */
+  /**
+   * Bucket the sessions live in. Stores with different prefixes do not see each other's. No `/`, no `~` at its beginning.
+   * Default `'sess'`.
+   */
   readonly prefix?: string | undefined;
   /**
    * Life in seconds of a session whose cookie says nothing of it (a browser session), or a function that says it.
@@ -80,7 +83,12 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
   const { prefix = 'sess', ttl = DAY_S, touchAfter = 60, merge = ({ mine }) => mine, serializer = JSON } = options;
   const { reads = 'quorum', maxValueSize = 2 ** 20 } = options;
 
-  check('prefix', prefix, isBucket(prefix), 'a string without "/", of 1 to 255 bytes');
+  check(
+    'prefix',
+    prefix,
+    isBucket(prefix),
+    'a string of 1 to 255 bytes without "/", and without "~" at its beginning, where it marks the package\'s own buckets: choose another',
+  );
   check(
     'ttl',
     ttl,
@@ -115,6 +123,8 @@ function shown(value: unknown): string {
 
 function isBucket(prefix: unknown): boolean {
   if (typeof prefix !== 'string' || prefix === '' || prefix.includes('/')) return false;
+  // Keys live by what is in those: a session there could be taken for a lease.
+  if (prefix.startsWith('~')) return false;
   return isWellFormed(prefix) && encode(prefix).length <= 255;
 }
 

@@ -1,6 +1,6 @@
 /** Key-value stores on nodes that talk to each other. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { PaxosKV } from '../../lib/kv/index.js';
+import { type Lease, PaxosKV } from '../../lib/kv/index.js';
 import type { PaxosNode } from '../../lib/node/node.js';
 import { Farm, until } from '../node/farm.js';
 import { withCode } from './memory-node.js';
@@ -112,6 +112,37 @@ describe('A farm', () => {
     await nodes[0]?.close();
     expect(await third.find('a')).toBeNull();
     expect(lease.signal.reason).toMatchObject({ code: 'ERR_LEASE_ENDED', isLost: false });
+  });
+
+  it('has a lease go that its holder acquires while it closes', async () => {
+    const [node, other] = nodes as [PaxosNode, PaxosNode];
+    const later: Promise<Lease>[] = [];
+    const held = await first.lease({ ttlMs: 600_000 });
+    held.signal.addEventListener('abort', () => later.push(first.lease({ ttlMs: 600_000 })));
+    const earlier = first.lease({ ttlMs: 600_000 });
+    await node.close();
+    const leases = await Promise.all([held, earlier, ...later]);
+    expect(leases).toHaveLength(3);
+    for (const { id, signal } of leases) {
+      expect(signal.reason).toMatchObject({ code: 'ERR_LEASE_ENDED', isLost: false });
+      expect((await other.read(`~lease/${id}`)).value).toBeNull();
+    }
+  });
+
+  it('has all done that is added while a process closes, and waits for none that would go on for ever', async () => {
+    const node = nodes[0] as PaxosNode;
+    let count = 0;
+    const add = (): void => {
+      node.beforeClose(async () => {
+        count += 1;
+        await second.set('n', count);
+        add();
+      });
+    };
+    add();
+    await node.close();
+    expect(count).toBeGreaterThan(2);
+    expect(await second.get('n')).toBe(count);
   });
 
   it('has what hangs on a process go at once when it closes', async () => {

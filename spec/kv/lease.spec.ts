@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { LeaseEndedError } from '../../lib/errors.js';
 import type { Lease, PaxosKV } from '../../lib/kv/index.js';
+import { TIMEOUT_MS } from '../session/memory-registers.js';
 import { KvFarm, type KvMemoryNode, Stop, withCode } from './memory-node.js';
 
 let farm: KvFarm;
@@ -167,10 +168,42 @@ describe('A lease is released', () => {
     expect(await other.find('a')).toBeNull();
   });
 
-  it('and leaves nothing behind at its node', async () => {
+  it('when its node is closed while it is being acquired', async () => {
+    const stop = new Stop(node, ({ kind }) => kind === 'change');
+    const acquired = kv.lease({ ttlMs: 600_000 });
+    await stop.reached;
+    const closed = node.close();
+    await pass(100);
+    stop.go();
+    const lease = await acquired;
+    await closed;
+    expect(lease.signal.reason).toMatchObject({ code: 'ERR_LEASE_ENDED', isLost: false });
+    expect(isHeld(lease)).toBe(false);
+  });
+
+  it('but is not waited for by its node for longer than other operations', async () => {
+    const stop = new Stop(node, ({ kind }) => kind === 'change');
+    const acquired = kv.lease({ timeoutMs: 60_000 });
+    await stop.reached;
+    let isClosed = false;
+    const closed = node.close().then(() => {
+      isClosed = true;
+    });
+    await pass(TIMEOUT_MS - 1);
+    expect(isClosed).toBe(false);
+    await pass(1);
+    await closed;
+    stop.go();
+    await acquired;
+  });
+
+  it('and leaves nothing behind at its node, nor does one that was not acquired', async () => {
     const before = node.steps;
     const lease = await kv.lease();
     await lease.release();
+    node.faults.push('no-quorum');
+    await expect(kv.lease()).rejects.toThrow(withCode('ERR_NO_QUORUM'));
+    await expect(kv.lease({ ttlMs: 1 })).rejects.toThrow(withCode('ERR_CONFIG'));
     expect(node.steps).toBe(before);
   });
 

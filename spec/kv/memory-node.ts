@@ -144,7 +144,11 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
   }
 
   override async close(): Promise<void> {
-    await Promise.allSettled([...this.#lastSteps].map((step) => step()));
+    while (this.#lastSteps.size > 0) {
+      const steps = [...this.#lastSteps];
+      this.#lastSteps.clear();
+      await Promise.allSettled(steps.map((step) => step()));
+    }
     await super.close();
   }
 

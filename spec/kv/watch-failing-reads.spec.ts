@@ -61,7 +61,7 @@ test('reads that are refused at once are tried again at intervals, not for ever 
     if (isRefused && reads < 10_000) throw new NoQuorumError('the clock is off');
     return state;
   };
-  const watching = new Watching({ node, bucket: 'kv', read });
+  const watching = new Watching({ node, bucket: 'kv', read, seemAlive: async () => true });
   const watch = watching.watch({ id: 'sa' }, {}, (_id, found) => found?.dataBallot.round);
   await node.pass(1000);
   await watch.ready();
@@ -80,7 +80,7 @@ test('reads that are refused at once are tried again at intervals, not for ever 
 test('what was changed between two watches of a key is no news to the second', async () => {
   const node = new NodeInMemory();
   let state = held(1);
-  const watching = new Watching({ node, bucket: 'kv', read: async () => state });
+  const watching = new Watching({ node, bucket: 'kv', read: async () => state, seemAlive: async () => true });
   const first = watching.watch({ id: 'sa' }, {}, (_id, found) => found?.dataBallot.round);
   await node.pass(1000);
   await first.return();

@@ -1,4 +1,5 @@
 import { NoQuorumError } from '../../lib/errors.js';
+import { encodeAttributes, type Life } from '../../lib/kv/attributes.js';
 import { revisionOf } from '../../lib/kv/entry.js';
 import type { Held } from '../../lib/kv/keyed.js';
 import type { Queue } from '../../lib/kv/queue.js';
@@ -13,6 +14,7 @@ export interface Fate {
   /** Ms until the answer. What it tells is as of the beginning. */
   readonly delayMs?: number;
   readonly error?: unknown;
+  readonly answered?: () => void;
 }
 
 /** A change as a watcher was told of it. `text` `null`: removed. */
@@ -28,10 +30,24 @@ interface Timer {
   readonly callback: () => void;
 }
 
+interface Register {
+  readonly state: Held;
+  readonly head: Ballot;
+  readonly livesBy: readonly string[];
+}
+
+interface Writing {
+  readonly until?: number;
+  readonly word?: Word;
+  /** Registers by which it is to live. */
+  readonly livesBy?: readonly string[];
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Who writes. */
 export const PROPOSER = 7;
+const FIRST: Ballot = { round: 1, proposer: PROPOSER };
 const START_MS = 1_800_000_000_000;
 /** Reads without time that passes between: more is a loop that would never end. */
 const MAX_AT_ONCE = 20_000;
@@ -52,7 +68,11 @@ export class WatchedBucket {
   headsFate: () => Fate = () => ({});
   /** Unsettled writes, of which heads have no mark. */
   readonly halfDone = new Set<string>();
-  readonly #held = new Map<string, { readonly state: Held; readonly head: Ballot }>();
+  /** Registers by which keys live, as they were asked for. */
+  readonly livesAsked: string[] = [];
+  lifeFate: (register: string) => Fate = () => ({});
+  readonly #over = new Set<string>();
+  readonly #held = new Map<string, Register>();
   #nowMs = START_MS;
   #offsetMs = 0;
   #round = 1;
@@ -85,11 +105,19 @@ export class WatchedBucket {
       this.readsUnderWay += 1;
       this.mostReadsUnderWay = Math.max(this.mostReadsUnderWay, this.readsUnderWay);
       const found = this.held(id);
+      // Nobody hears of it: a listing shows it.
+      if (found === null) this.#held.delete(id);
       try {
         return await this.#answer(this.readFate(id), found);
       } finally {
         this.readsUnderWay -= 1;
       }
+    },
+    seemAlive: (lives) => {
+      const registers = lives.map(({ key }) => key);
+      this.livesAsked.push(...registers);
+      const [register = ''] = registers;
+      return this.#answer(this.lifeFate(register), !registers.some((each) => this.#isOver(each)));
     },
   });
 
@@ -114,12 +142,15 @@ export class WatchedBucket {
 
   /** What a quorum holds now. */
   held(id: string): Held | null {
-    const held = this.#held.get(id)?.state ?? null;
-    return held !== null && held.until > this.nowMs ? held : null;
+    const held = this.#held.get(id);
+    return held !== undefined && this.#isThere(held) && !held.livesBy.some((each) => this.#isOver(each))
+      ? held.state
+      : null;
   }
 
-  ids(): string[] {
-    return [...this.#held.keys()].filter((id) => this.held(id) !== null);
+  /** Whether its own register holds something: what lives by others is there until somebody has read it. */
+  #isThere({ state }: Register): boolean {
+    return state.until > this.nowMs;
   }
 
   textOf(id: string): string | null {
@@ -127,13 +158,23 @@ export class WatchedBucket {
     return held && decoder.decode(held.value);
   }
 
-  set(id: string, text: string, { until = FOREVER, word = this.word() }: { until?: number; word?: Word } = {}): void {
+  set(id: string, text: string, { until = FOREVER, word = this.word(), livesBy = [] }: Writing = {}): void {
     const ballot = this.#ballot();
     const birth = this.held(id)?.birth ?? ballot;
     const value = encoder.encode(text);
-    const attributes = encoder.encode(`version ${ballot.round}`);
-    this.#held.set(id, { state: { value, attributes, until, birth, dataBallot: ballot }, head: ballot });
+    const lives: Life[] = livesBy.map((key) => ({ key, birth: FIRST }));
+    const attributes = encodeAttributes({ version: `v${ballot.round}`, given: `v${ballot.round}`, lives });
+    this.#held.set(id, { state: { value, attributes, until, birth, dataBallot: ballot }, head: ballot, livesBy });
     this.say(id, word);
+  }
+
+  /** What lives by that register is over, and nobody is told. */
+  end(register: string): void {
+    this.#over.add(register);
+  }
+
+  #isOver(register: string): boolean {
+    return this.#over.has(register);
   }
 
   delete(id: string, word: Word = this.word()): void {
@@ -202,17 +243,16 @@ export class WatchedBucket {
     this.#traffic.add({ atMs: this.#nowMs + delayMs, isHolding: false, callback });
   }
 
-  async #answer<T>({ delayMs = 0, error }: Fate, answer: T): Promise<T> {
+  async #answer<T>({ delayMs = 0, error, answered }: Fate, answer: T): Promise<T> {
     if (delayMs > 0) await new Promise<void>((resolve) => this.#later(delayMs, resolve));
+    answered?.();
     if (error !== undefined) throw error;
     return answer;
   }
 
   #heads(): Head[] {
-    return this.ids().map((id) => {
-      const held = this.#held.get(id);
-      return { id, mark: held === undefined || this.halfDone.has(id) ? null : formatBallot(held.head) };
-    });
+    const there = [...this.#held].filter(([, register]) => this.#isThere(register));
+    return there.map(([id, { head }]) => ({ id, mark: this.halfDone.has(id) ? null : formatBallot(head) }));
   }
 
   #ballot(): Ballot {

@@ -7,10 +7,19 @@ import { type Follower, noQuorum, PROPOSER, WatchedBucket, type Word } from './w
 /** In which all that was missed is found, once nothing fails. */
 const CALM_MS = 12_000;
 const IDS = ['a', 'ab', 'abc', 'b'];
+/** By which keys live. */
+const REGISTERS = ['~lease/a', '~lease/b', 'kv/sp'];
 const SCOPES = [{ prefix: '' }, { prefix: 'ab' }, { id: 'a' }, { id: 'ab' }, { id: 'b' }];
 
 type Step =
-  | { readonly kind: 'set'; readonly id: string; readonly lifeMs: number | null; readonly word: Word }
+  | {
+      readonly kind: 'set';
+      readonly id: string;
+      readonly lifeMs: number | null;
+      readonly livesBy: readonly string[];
+      readonly word: Word;
+    }
+  | { readonly kind: 'end'; readonly register: string }
   | { readonly kind: 'delete'; readonly id: string; readonly word: Word }
   | { readonly kind: 'again'; readonly id: string }
   | { readonly kind: 'say'; readonly id: string; readonly word: Word }
@@ -18,10 +27,11 @@ type Step =
   | { readonly kind: 'slow'; readonly readMs: number; readonly headsMs: number }
   | { readonly kind: 'connect' }
   | { readonly kind: 'watch'; readonly scope: number; readonly initial: boolean }
-  | { readonly kind: 'end'; readonly watch: number }
+  | { readonly kind: 'leave'; readonly watch: number }
   | { readonly kind: 'pass'; readonly ms: number };
 
 const id = fc.constantFrom(...IDS);
+const register = fc.constantFrom(...REGISTERS);
 const word: fc.Arbitrary<Word> = fc.oneof(
   fc.constant([]),
   fc.constant([0]),
@@ -34,9 +44,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('set' as const),
       id,
       lifeMs: fc.option(fc.integer({ min: 1, max: 20_000 }), { freq: 3 }),
+      livesBy: fc.oneof(fc.constant([]), fc.uniqueArray(register, { minLength: 1, maxLength: 2 })),
       word,
     }),
   },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('end' as const), register }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), id, word }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('again' as const), id }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('say' as const), id, word }) },
@@ -65,7 +77,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       initial: fc.boolean(),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), watch: fc.nat({ max: 5 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), watch: fc.nat({ max: 5 }) }) },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -100,6 +112,10 @@ async function perform(steps: readonly Step[]): Promise<void> {
   const bucket = new WatchedBucket();
   const watches: Watched[] = [];
   let count = 0;
+  /** Lives that each register has had: when one has ended, it begins another. */
+  const lives = new Map<string, number>();
+  const livesOf = (register: string): number => lives.get(register) ?? 0;
+  const lifeOf = (register: string): string => `${register}.${livesOf(register)}`;
   const watch = (scope: (typeof SCOPES)[number], initial: boolean): void => {
     const covers = (each: string): boolean => ('id' in scope ? each === scope.id : each.startsWith(scope.prefix));
     const beginnings = [versions(bucket)];
@@ -117,9 +133,14 @@ async function perform(steps: readonly Step[]): Promise<void> {
       case 'set': {
         count += 1;
         const until = each.lifeMs === null ? {} : { until: bucket.nowMs + each.lifeMs };
-        bucket.set(each.id, `${count}`, { ...until, word: each.word });
+        const livesBy = each.livesBy.map(lifeOf);
+        bucket.set(each.id, `${count}`, { ...until, livesBy, word: each.word });
         break;
       }
+      case 'end':
+        bucket.end(lifeOf(each.register));
+        lives.set(each.register, livesOf(each.register) + 1);
+        break;
       case 'delete':
         bucket.delete(each.id, each.word);
         break;
@@ -134,11 +155,13 @@ async function perform(steps: readonly Step[]): Promise<void> {
         const delayMs = each.isAtOnce ? 0 : 900;
         const fails = (what: string): boolean => each.what === 'both' || each.what === what;
         bucket.readFate = () => (fails('reads') ? { ...fate, delayMs } : {});
+        bucket.lifeFate = bucket.readFate;
         bucket.headsFate = () => (fails('heads') ? { ...fate, delayMs } : {});
         break;
       }
       case 'slow':
         bucket.readFate = () => ({ delayMs: each.readMs });
+        bucket.lifeFate = bucket.readFate;
         bucket.headsFate = () => ({ delayMs: each.headsMs });
         break;
       case 'connect':
@@ -147,7 +170,7 @@ async function perform(steps: readonly Step[]): Promise<void> {
       case 'watch':
         if (watches.length < 6) watch(SCOPES[each.scope] ?? { prefix: '' }, each.initial);
         break;
-      case 'end':
+      case 'leave':
         await watches[each.watch]?.follower.queue.return();
         break;
       case 'pass':
@@ -158,6 +181,7 @@ async function perform(steps: readonly Step[]): Promise<void> {
     for (const { beginnings } of beginning) beginnings.push(versions(bucket));
   }
   bucket.readFate = () => ({});
+  bucket.lifeFate = () => ({});
   bucket.headsFate = () => ({});
   const beginning = watches.filter(({ follower }) => !follower.isReady);
   await bucket.pass(20_000 + CALM_MS);

@@ -7,6 +7,7 @@ import {
   UnreadableValueError,
   WatchOverflowError,
 } from '../../lib/errors.js';
+import { uncaughtWhile } from './uncaught.js';
 import { noQuorum, settled, told, WatchedBucket } from './watched-bucket.js';
 
 /** In which all that was missed is found. */
@@ -109,6 +110,26 @@ describe('Watching', () => {
       expect(watch.take()).toEqual(['a1=longer']);
       await bucket.pass(1000 + FOUND_MS);
       expect(watch.take()).toEqual(['a1-']);
+    });
+
+    it('tells of the end of what a key lives by, though nothing is written and nobody reads the key', async () => {
+      const watch = bucket.follow(scope);
+      await settled();
+      bucket.set('a1', 'one', { livesBy: ['~lease/l'] });
+      await bucket.pass(60_000);
+      expect(watch.take()).toEqual(['a1=one']);
+      bucket.end('~lease/l');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(['a1-']);
+    });
+
+    it('tells so of what initial has reported', async () => {
+      bucket.set('a1', 'here', { livesBy: ['~lease/l', 'kv/sp'] });
+      const watch = bucket.follow(scope, { initial: true });
+      await bucket.pass(300);
+      bucket.end('kv/sp');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(['a1=here', 'a1-']);
     });
 
     it.each([-3_600_000, 3_600_000])('goes on when the clock is set by %d ms', async (byMs) => {
@@ -432,6 +453,134 @@ describe('Watching', () => {
     });
   });
 
+  describe('keys that live by others', () => {
+    const ids = Array.from({ length: 500 }, (_, i) => `key ${i}`);
+
+    it('are not read again while it is there, and it is asked for once at each look', async () => {
+      const watch = bucket.follow(ALL);
+      await settled();
+      for (const id of ids) bucket.set(id, 'one', { livesBy: ['~lease/l'] });
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toHaveLength(ids.length);
+      const [before, asked, looks] = [bucket.reads.length, bucket.livesAsked.length, bucket.looks];
+      await bucket.pass(60_000);
+      expect(bucket.reads.length).toBe(before);
+      expect(bucket.livesAsked.length - asked).toBe(bucket.looks - looks);
+      bucket.end('~lease/l');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take().sort()).toEqual(ids.map((id) => `${id}-`).sort());
+      await bucket.pass(60_000);
+      expect(bucket.reads.length - before).toBe(ids.length);
+    });
+
+    it('are no longer looked after when they live by nothing, or nobody watches them', async () => {
+      bucket.follow({ prefix: 'a' });
+      const part = bucket.follow({ prefix: 'b' });
+      await settled();
+      bucket.set('a', 'one', { livesBy: ['~lease/l'] });
+      bucket.set('b', 'one', { livesBy: ['~lease/m'] });
+      await bucket.pass(FOUND_MS);
+      expect(new Set(bucket.livesAsked)).toEqual(new Set(['~lease/l', '~lease/m']));
+      bucket.set('a', 'two');
+      await part.queue.return();
+      bucket.livesAsked.length = 0;
+      await bucket.pass(60_000);
+      expect(bucket.livesAsked).toEqual([]);
+    });
+
+    it('are looked after where one of them is watched by itself beside others', async () => {
+      const others = bucket.follow({ prefix: 'b' });
+      const watch = bucket.follow({ id: 'a1' });
+      await settled();
+      bucket.set('a1', 'one', { livesBy: ['~lease/l'] });
+      await bucket.pass(FOUND_MS);
+      bucket.end('~lease/l');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(['a1=one', 'a1-']);
+      expect(others.take()).toEqual([]);
+    });
+
+    it('have what they live by asked for sixteen at a time, and no more than a twentieth of the time', async () => {
+      bucket.follow(ALL);
+      await settled();
+      let most = 0;
+      let underWay = 0;
+      const answered = (): void => {
+        underWay -= 1;
+      };
+      bucket.lifeFate = () => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        return { delayMs: 100, answered };
+      };
+      for (const id of ids) bucket.set(id, 'one', { livesBy: [`~lease/${id}`] });
+      await bucket.pass(250_000);
+      expect(most).toBe(16);
+      // A look takes 3.2 s.
+      const looks = bucket.livesAsked.length / ids.length;
+      expect(looks).toBeGreaterThan(2);
+      expect(looks).toBeLessThan(5);
+    });
+
+    it('are told of once a quorum is there', async () => {
+      const watch = bucket.follow(ALL);
+      await settled();
+      for (const id of ids) bucket.set(id, 'one', { livesBy: [`~lease/${id}`] });
+      await bucket.pass(FOUND_MS);
+      watch.take();
+      bucket.livesAsked.length = 0;
+      for (const id of ids) bucket.end(`~lease/${id}`);
+      bucket.lifeFate = () => ({ error: noQuorum(), delayMs: 2000 });
+      await bucket.pass(60_000);
+      // Not each of them in vain.
+      expect(bucket.livesAsked.length).toBeLessThan(ids.length);
+      expect(watch.take()).toEqual([]);
+      bucket.lifeFate = () => ({});
+      await bucket.pass(FOUND_MS + 2000);
+      expect(watch.take()).toHaveLength(ids.length);
+    });
+
+    it('are told of though what one of them lives by can not be read', async () => {
+      const watch = bucket.follow(ALL);
+      await settled();
+      bucket.set('a1', 'one', { livesBy: ['kv/sodd'] });
+      bucket.set('a2', 'one', { livesBy: ['~lease/l'] });
+      await bucket.pass(FOUND_MS);
+      bucket.lifeFate = (register) => (register === 'kv/sodd' ? { error: new UnreadableValueError('strange') } : {});
+      bucket.end('~lease/l');
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(['a1=one', 'a2=one', 'a2-']);
+      expect(watch.hasEnded).toBe(false);
+    });
+
+    it('are read by nobody where they were there before a watch without initial, and told of once they are', async () => {
+      bucket.set('a1', 'before', { livesBy: ['~lease/l'] });
+      const watch = bucket.follow(ALL);
+      await settled();
+      bucket.end('~lease/l');
+      await bucket.pass(60_000);
+      expect(bucket.reads).toEqual([]);
+      expect(watch.take()).toEqual([]);
+      bucket.delete('a1', []);
+      await bucket.pass(FOUND_MS);
+      expect(watch.take()).toEqual(['a1-']);
+    });
+
+    it('are looked after no more when nobody watches', async () => {
+      const watch = bucket.follow(ALL);
+      await settled();
+      for (const id of ids) bucket.set(id, 'one', { livesBy: [`~lease/${id}`] });
+      await settled();
+      bucket.lifeFate = () => ({ delayMs: 100 });
+      await bucket.pass(5000);
+      const asked = bucket.livesAsked.length;
+      expect(asked).toBe(16);
+      await watch.queue.return();
+      await bucket.pass(60_000);
+      expect(bucket.livesAsked.length).toBe(asked);
+    });
+  });
+
   describe('several watches', () => {
     it('share one look at all keys', async () => {
       const watches = Array.from({ length: 20 }, () => bucket.follow(ALL));
@@ -715,20 +864,3 @@ describe('Watching', () => {
     expect(watch).toThrow(/limit.*1 to 1000000/);
   });
 });
-
-/** What would end the process. */
-async function uncaughtWhile(run: () => Promise<void>): Promise<unknown[]> {
-  const caught: unknown[] = [];
-  const queue = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((callback) => {
-    void Promise.resolve()
-      .then(callback)
-      .catch((error: unknown) => caught.push(error));
-  });
-  try {
-    await run();
-    await settled();
-  } finally {
-    queue.mockRestore();
-  }
-  return caught;
-}

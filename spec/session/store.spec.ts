@@ -1211,6 +1211,8 @@ describe('construction', () => {
   it.each<[string, Record<string, unknown>]>([
     ['prefix', { prefix: 'a/b' }],
     ['prefix', { prefix: '' }],
+    ['prefix', { prefix: '~lease' }],
+    ['prefix', { prefix: '~' }],
     ['ttl', { ttl: 0 }],
     ['ttl', { ttl: Number.NaN }],
     ['ttl', { ttl: '60' }],
@@ -1224,6 +1226,14 @@ describe('construction', () => {
   ])('refuses a bad %s: %j', (name, options) => {
     const create = (): unknown => new PaxosStore({ node: new MemoryFarm().node(), ...options } as PaxosStoreOptions);
     expect(create).toThrow(expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(name) }));
+  });
+
+  it('says why a prefix must not begin with ~, and takes the sign anywhere else', () => {
+    const create = (prefix: string): unknown => new PaxosStore({ node: new MemoryFarm().node(), prefix });
+    expect(() => create('~node')).toThrow(
+      /^Option prefix is "~node"; it takes a string of 1 to 255 bytes without "\/", and without "~" at its beginning, where it marks the package's own buckets/,
+    );
+    create('sess~');
   });
 
   it('is an express-session store whose generate can be assigned', () => {
