@@ -111,8 +111,9 @@ export class Claims {
   /** The slot's holder, if it votes and was heard of late. */
   #voterOf(slot: number, nowMs: number): Peer | undefined {
     const peer = this.#holderOf(slot);
-    const isVoter = peer?.introduction?.phase === 'voter' && nowMs - peer.lastHeardMs <= SAYING_MS;
-    return isVoter ? peer : undefined;
+    const said = peer?.introduction;
+    const isVoter = said?.phase === 'voter' && said.incarnation === this.#view?.incarnation;
+    return isVoter && peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS ? peer : undefined;
   }
 
   /**

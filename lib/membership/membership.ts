@@ -250,8 +250,8 @@ export class Membership {
       if (slot === this.#slot) return this.#isRecovered;
       const process = this.#view?.holders[slot - 1]?.process ?? 0;
       const said = this.#peers.get(process)?.introduction;
-      // It may be in the farm without the place that it had.
-      return said?.phase !== 'recovering' && !(said?.slot === 0 && said.incarnation === this.#view?.incarnation);
+      // By its own account: it may be in the farm without the place that it had, or in another one, and know nothing of this.
+      return said?.phase === 'voter' && said.slot === slot && said.incarnation === this.#view?.incarnation;
     });
   }
 
@@ -658,7 +658,12 @@ export class Membership {
     // Whoever voted in another farm holds that farm's records: here it has only what it can learn. Nor has one who comes back to
     // a farm that it has left what it held there: it comes without its place.
     const isNew = left === null && !this.#forsaken.has(view.incarnation);
-    if (left !== null) this.#forsake(left);
+    if (left !== null) {
+      this.#forsake(left);
+      // A place that it was given here without knowing of it is as good as left: so it says, and others may take it.
+      const slot = slotOf(view, this.#setup.process);
+      if (slot > 0 && !this.#forsaken.has(view.incarnation)) this.#forsakePlace(view, slot);
+    }
     this.#slot = isNew && !this.#hasResigned ? this.#placeIn(view) : 0;
     this.#voter = 0;
     this.#copied = 0;
@@ -721,8 +726,12 @@ export class Membership {
 
   /** It leaves that farm, and with it the memory of the slot that it has there. */
   #forsake(view: View): void {
+    this.#forsakePlace(view, this.#slot);
+  }
+
+  #forsakePlace(view: View, slot: number): void {
     const before = this.#forsaken.get(view.incarnation);
-    const place = { slot: this.#slot, generation: view.holders[this.#slot - 1]?.generation ?? 0 };
+    const place = { slot, generation: view.holders[slot - 1]?.generation ?? 0 };
     this.#forsaken.delete(view.incarnation);
     this.#forsaken.set(view.incarnation, place.slot === 0 && before !== undefined ? before : place);
     const [oldest] = this.#forsaken.keys();

@@ -167,7 +167,8 @@ export class Resizing {
       const peer = holder === null ? undefined : this.#peers.get(holder.process);
       const isHeard = peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS;
       const said = this.#introduction(view, slot);
-      return isHeard && said?.phase === phase && said.slot === slot ? [slot] : [];
+      const isHere = said?.incarnation === view.incarnation && said.slot === slot;
+      return isHeard && isHere && said.phase === phase ? [slot] : [];
     });
   }
 

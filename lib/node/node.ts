@@ -100,6 +100,10 @@ const FORGET_PEER_MS = 60_000;
 const TIDY_MS = 1000;
 /** Time alone after which it is said why. */
 const ALONE_MS = 5000;
+/** Until what could not be handed over is tried again. */
+const HAND_OVER_PAUSE_MS = 1000;
+/** How long a hand-over may keep a process that is to leave. */
+const LAST_HAND_OVER_MS = 5000;
 
 /** How long {@link PaxosNode.resize} waits, and how often it looks. */
 const RESIZE_TIMEOUT_MS = 60_000;
@@ -176,6 +180,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
   #settling = 0;
+  /** Hand-overs under way. */
+  #handingOver = 0;
   readonly #lastSteps = new Set<() => Promise<void>>();
   #toldResize = 'null';
   #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
@@ -684,8 +690,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   async #leave(): Promise<void> {
-    const steps = [...this.#lastSteps].map((step) => step());
-    if (steps.length > 0) await Promise.allSettled(steps);
+    // What is done may add something, as a lease does that is acquired meanwhile; it must not go on so for ever.
+    for (let round = 0; round < 10 && this.#lastSteps.size > 0; round += 1) {
+      const steps = [...this.#lastSteps];
+      this.#lastSteps.clear();
+      await Promise.allSettled(steps.map((step) => step()));
+    }
+    const deadlineMs = this.#runtime.monotonicMs() + LAST_HAND_OVER_MS;
+    while (this.#handingOver > 0 && this.#isConnected && this.#runtime.monotonicMs() < deadlineMs) {
+      await this.#pause(TICK_MS);
+    }
     await this.#close();
   }
 
@@ -1064,13 +1078,25 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     void this.#handOver(orphans);
   }
 
+  /** Until it is done this process has sessions that nobody else has: it is not ready, and leaves later. */
   async #handOver(orphans: readonly (readonly [string, RegisterRecord])[]): Promise<void> {
-    const lost = await handOver(
-      orphans,
-      () => this.nowMs(),
-      (key, change) => this.change(key, change),
-    );
-    if (lost > 0) this.#warnings.warn('hand-over', `${lost} records of the farm given up could not be handed over.`);
+    this.#handingOver += 1;
+    const lost = await handOver(orphans, {
+      nowMs: () => this.nowMs(),
+      write: (key, change) => this.change(key, change),
+      again: async () => {
+        if (!this.#isClosing) await this.#pause(HAND_OVER_PAUSE_MS);
+        return !this.#isClosing;
+      },
+    });
+    this.#handingOver -= 1;
+    if (lost > 0) {
+      this.#warnings.warn(
+        'hand-over',
+        `${lost} records of the farm given up could not be handed over before this process left, and are lost: those users log in again. Keep a process running until it is ready.`,
+      );
+    }
+    this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
   #claim(claim: Claim): void {
@@ -1202,7 +1228,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   get #isReady(): boolean {
-    return this.#isConnected && this.#isSettled && !this.#isClosing;
+    return this.#isConnected && this.#isSettled && this.#handingOver === 0 && !this.#isClosing;
   }
 
   #collect(): void {

@@ -38,7 +38,7 @@ import {
   type Transferred,
 } from './messages.js';
 import { Pages } from './pages.js';
-import { FOREVER, isSameProposal, NO_BYTES, type OperationId, type RegisterRecord } from './record.js';
+import { FOREVER, isSameProposal, NO_BYTES, type OperationId, type Proposal, type RegisterRecord } from './record.js';
 import { hashOf, type RecordTable, SHARDS, shardOfHash } from './table.js';
 
 /** What an acceptor has to know of the farm's settings. */
@@ -193,10 +193,29 @@ export class Acceptor {
       type: 'promised',
       request: request.request,
       ballot,
-      report: reportOf(next, request.held),
+      report: this.#reportOf(next, request.held),
       horizon: record?.horizon ?? 0,
       floor: this.#floor,
     };
+  }
+
+  /**
+   * Whether what is held counts in a majority. Not what was copied; nor, unless it is known to be chosen, what lies below the
+   * floor: others may have promised against it and forgotten that, who are in no majority of this one's any more, or were in
+   * none of those that count now when the farm's size was another.
+   */
+  #isVote({ committed, isCopy }: RegisterRecord, { accepted }: Proposal): boolean {
+    return isCopy !== true && (committed || compareBallots(accepted, this.#floor) >= 0);
+  }
+
+  #reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
+    const { proposal, committed } = record;
+    if (proposal === null) return null;
+    const copy = copied(!this.#isVote(record, proposal));
+    const isHeld =
+      held !== null && sameBallot(held.accepted, proposal.accepted) && held.operation === proposal.operation;
+    if (!isHeld) return { proposal, committed, isHeld, ...copy };
+    return { proposal: { ...proposal, value: null, attributes: NO_BYTES }, committed, isHeld, ...copy };
   }
 
   /** What was promised against that ballot; `null` if nothing was. */
@@ -214,7 +233,7 @@ export class Acceptor {
     const ballot = proposal.accepted;
     const record = this.#table.get(key);
     const isHeld = record?.proposal != null && isSameProposal(record.proposal, ballot, proposal.operation);
-    if (isHeld && record.isCopy !== true) {
+    if (isHeld && this.#isVote(record, record.proposal)) {
       // A repetition. Answered as the first time, though a higher ballot may be promised by now: it was accepted. What was
       // only taken over was not.
       return { type: 'accepted', request: request.request, ballot };
@@ -239,7 +258,7 @@ export class Acceptor {
 
   #read(request: Read): AcceptorAnswer {
     const record = this.#table.get(request.key);
-    const report = record === undefined ? null : reportOf(record, request.held);
+    const report = record === undefined ? null : this.#reportOf(record, request.held);
     return {
       type: 'held',
       request: request.request,
@@ -426,7 +445,8 @@ export class Acceptor {
     const keys: EnumeratedKey[] = [];
     let shard = first;
     for (; shard < SHARDS && keys.length < KEYS_PER_PAGE; shard += 1) {
-      for (const [key, { proposal, committed, isCopy }] of this.#table.shard(shard)) {
+      for (const [key, record] of this.#table.shard(shard)) {
+        const { proposal, committed } = record;
         if (proposal === null || !key.startsWith(prefix)) continue;
         keys.push({
           key,
@@ -434,7 +454,7 @@ export class Acceptor {
           operation: proposal.operation,
           committed,
           until: proposal.value === null ? 0 : proposal.until,
-          ...copied(isCopy === true),
+          ...copied(!this.#isVote(record, proposal)),
         });
       }
     }
@@ -601,15 +621,6 @@ function keptOf(key: string, { promised, proposal, committed, horizon }: Registe
 }
 
 /** A record as an answer tells it, without the bytes that the asker says it holds. */
-function reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
-  const { proposal, committed } = record;
-  const copy = copied(record.isCopy === true);
-  if (proposal === null) return null;
-  const isHeld = held !== null && sameBallot(held.accepted, proposal.accepted) && held.operation === proposal.operation;
-  if (!isHeld) return { proposal, committed, isHeld, ...copy };
-  return { proposal: { ...proposal, value: null, attributes: NO_BYTES }, committed, isHeld, ...copy };
-}
-
 /** Only where it is one, which is rarely. */
 function copied(isCopy: boolean): { readonly isCopy?: true } {
   return isCopy ? { isCopy } : {};

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { handOver } from '../../lib/node/hand-over.js';
+import { type HandOverSetup, handOver } from '../../lib/node/hand-over.js';
 import {
   ABSENT,
   type Ballot,
@@ -27,6 +27,10 @@ class Joined {
     if (isWrite) this.#held.set(key, { ...state, accepted, ...rest });
   };
 
+  until(key: string): number | undefined {
+    return this.#held.get(key)?.until;
+  }
+
   show(key: string): string | null {
     const value = this.#held.get(key)?.value ?? null;
     return value === null ? null : new TextDecoder().decode(value);
@@ -48,9 +52,15 @@ function held(text: string | null, round: number, options: Partial<Proposal> = {
   return { promised: accepted, proposal, committed: true, horizon: LATER_MS, touchedMs: 0 };
 }
 
+const setup = (write: HandOverSetup['write'], again = async (): Promise<boolean> => false): HandOverSetup => ({
+  nowMs: () => NOW_MS,
+  write,
+  again,
+});
+
 /** Each process hands over what it held, in that order. */
 async function meet(joined: Joined, ...processes: RegisterRecord[]): Promise<void> {
-  for (const record of processes) await handOver([['sess/s', record]], () => NOW_MS, joined.write);
+  for (const record of processes) await handOver([['sess/s', record]], setup(joined.write));
 }
 
 it('does not bring back what was destroyed, whoever comes first', async () => {
@@ -89,11 +99,60 @@ it('passes over what has expired, and tombstones of it', async () => {
   const gone = { ...held(null, 3), horizon: NOW_MS };
   const promised = { ...held('x', 4), proposal: null };
   const all = [over, gone, promised].map((record, index) => [`sess/${index}`, record] as const);
-  expect(await handOver([...all, ['/slot/1', held('y', 5)]], () => NOW_MS, write)).toBe(0);
+  expect(await handOver([...all, ['/slot/1', held('y', 5)]], setup(write))).toBe(0);
   expect(written).toEqual([]);
 });
 
 it('counts what could not be written', async () => {
   const write = (): Promise<never> => Promise.reject(new Error('no quorum'));
-  expect(await handOver([['sess/s', held('x', 2)]], () => NOW_MS, write)).toBe(1);
+  expect(await handOver([['sess/s', held('x', 2)]], setup(write))).toBe(1);
+});
+
+it('tries again what is refused, for as long as it may and that is of use', async () => {
+  const joined = new Joined();
+  let refusals = 0;
+  const write: HandOverSetup['write'] = async (key, change) => {
+    refusals += 1;
+    if (refusals <= 3) throw new Error('no quorum');
+    return joined.write(key, change);
+  };
+  expect(
+    await handOver(
+      [['sess/s', held('x', 2)]],
+      setup(write, async () => true),
+    ),
+  ).toBe(0);
+  expect([joined.show('sess/s'), refusals]).toEqual(['x', 4]);
+
+  let nowMs = NOW_MS;
+  const never = {
+    nowMs: () => nowMs,
+    write: () => Promise.reject(new Error('no quorum')),
+    again: async () => {
+      nowMs += 30_000;
+      return true;
+    },
+  };
+  expect(await handOver([['sess/s', held('x', 2)]], never)).toBe(0);
+  expect(nowMs).toBe(LATER_MS);
+});
+
+it('goes by the age of the data, though it was handed over before', async () => {
+  // Destroyed in the one farm, while a voter of it that was cut off has handed it over to another.
+  const joined = new Joined();
+  await meet(joined, held(null, 3));
+  await meet(joined, held('alive', 9, { dataBallot: ballot(2) }));
+  expect(joined.show('sess/s')).toBeNull();
+});
+
+it('keeps the later end of two that differ in nothing else', async () => {
+  const [short, long] = [held('x', 2, { until: LATER_MS - 1 }), held('x', 3, { dataBallot: ballot(2) })];
+  for (const order of [
+    [short, long],
+    [long, short],
+  ]) {
+    const joined = new Joined();
+    await meet(joined, ...order);
+    expect(joined.until('sess/s')).toBe(LATER_MS);
+  }
 });

@@ -26,7 +26,7 @@ const at = (ms: number): Instant => ({ monotonicMs: ms, wallMs: EPOCH + ms, isTr
 /** Voters by slot, each its own process, and what is done with them. */
 class Voters {
   readonly #acceptors = new Map<number, Acceptor>();
-  readonly #electorate: Electorate;
+  #electorate: Electorate;
   readonly #skewMs: number;
   #requests = 0;
 
@@ -34,6 +34,11 @@ class Voters {
     this.#electorate = { sizes, isVoter: ({ process, slot }) => process === slot };
     this.#skewMs = skewMs;
     for (let slot = 1; slot <= Math.max(...sizes); slot += 1) this.#acceptors.set(slot, this.make());
+  }
+
+  /** From now on other majorities decide. */
+  resize(sizes: readonly number[]): void {
+    this.#electorate = { ...this.#electorate, sizes };
   }
 
   make(): Acceptor {
@@ -176,6 +181,27 @@ it('what was promised against a value by one who has forgotten it keeps a succes
   voters.transfer([1, 2, 4], successor, 26_100);
   voters.replace(3, successor);
   expect(voters.read([1, 2, 3], 26_200)).toBeNull();
+});
+
+it('a vote that others have promised against, and forgotten that, is none in a smaller farm', () => {
+  const voters = new Voters([5]);
+  voters.round(101, append('P', IN_A_DAY), 10).heardBy([1, 2, 3], 10).heardBy([3], 10);
+  const half = voters.round(102, append('Q', IN_A_DAY), 20).heardBy([1, 2, 3], 20);
+  voters.round(103, observe(), 30).heardBy([3, 4, 5], 30).heardBy([3], 30);
+  half.heardBy([1, 2], 31);
+  for (let ms = 31; ms <= 60_000; ms += 50) voters.collect([1, 2, 3, 4, 5], ms);
+  expect([voters.of(4).size, voters.of(5).size]).toEqual([0, 0]);
+
+  voters.transfer([4, 5], voters.of(1), 60_100);
+  voters.transfer([4, 5], voters.of(2), 60_100);
+  voters.transfer([1, 2], voters.of(3), 60_100);
+  voters.resize([3]);
+  // 3 holds P at a higher ballot: was that of 1 and 2 chosen, and Q read, it would be gone at the next read.
+  expect(voters.read([1, 2], 60_200)).toBeNull();
+  expect(voters.read([1, 3], 60_300)).toBeNull();
+  const decided = voters.round(104, observe(), 60_400).heardBy([1, 3], 60_400).heardBy([1, 3], 60_400).it.outcome;
+  expect(decided).toMatchObject({ kind: 'chosen' });
+  expect(voters.read([1, 3], 60_500)).toBe('chosen P');
 });
 
 it('a tombstone is not released from under a write that was promised above it', () => {

@@ -306,13 +306,13 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'if (isHeld && record.isCopy !== true) {',
+        from: 'if (isHeld && this.#isVote(record, record.proposal)) {',
         to: `if (record !== undefined && compareBallots(ballot, record.promised) < 0 && (record.proposal == null || compareBallots(ballot, record.proposal.accepted) > 0)) {
             const taken = { ...record, proposal, committed: false, horizon: Math.max(record.horizon, request.horizon, proposal.until) };
             this.#store(key, record, taken, now);
             return { type: 'accepted', request: request.request, ballot };
         }
-        if (isHeld && record.isCopy !== true) {`,
+        if (isHeld && this.#isVote(record, record.proposal)) {`,
       },
     ],
   },

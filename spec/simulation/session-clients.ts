@@ -322,12 +322,17 @@ export class SessionClients {
   }
 
   /** @returns true ms until which it surely lives if it is stored as it is now */
-  #expect({ node, process }: Server, life: Life, { cookie }: SessionData): number {
+  #expect(server: Server, life: Life, { cookie }: SessionData): number {
+    const { node, process } = server;
     const { plan, skewMs } = this.#simulation;
+    const aheadMs = node.aheadOfMachineMs();
+    const setMs = byMachine.get(cookie);
+    // The machine's clock was set since: what it showed before means nothing to anybody.
+    if (setMs !== undefined && setMs !== aheadMs) setLife(cookie, server, Number(cookie.originalMaxAge));
     const nowMs = node.nowMs();
     const { expires } = cookie;
-    const aheadMs = byMachine.has(cookie) ? node.aheadOfMachineMs() : 0;
-    const untilMs = expires == null ? nowMs + plan.sessionLifeMs : new Date(expires).getTime() + aheadMs;
+    const shiftMs = setMs === undefined ? 0 : aheadMs;
+    const untilMs = expires == null ? nowMs + plan.sessionLifeMs : new Date(expires).getTime() + shiftMs;
     // It is looked at again when it is serialised, a stall later perhaps.
     const stallMs = plan.stallChance > 0 ? 5000 : 100;
     const lagMs = Math.max(0, untilMs - nowMs) / 10 + stallMs;
@@ -427,14 +432,18 @@ export class SessionClients {
   }
 }
 
-/** Cookies whose expiry was set here; the others' is as the store handed it out, by the farm's clock. */
-const byMachine = new WeakSet<object>();
+/**
+ * Cookies whose expiry was set here, and by how much the farm's clock was ahead of the machine's then; the others' is as the
+ * store handed it out, by the farm's.
+ */
+const byMachine = new WeakMap<object, number>();
 
 /** As express-session sets it, by the machine's clock. Not `cookie.maxAge`, which looks at the real one. */
 function setLife(cookie: SessionData['cookie'], { node }: Server, age: number): void {
-  cookie.expires = new Date(node.nowMs() - node.aheadOfMachineMs() + age);
+  const aheadMs = node.aheadOfMachineMs();
+  cookie.expires = new Date(node.nowMs() - aheadMs + age);
   cookie.originalMaxAge = age;
-  byMachine.add(cookie);
+  byMachine.set(cookie, aheadMs);
 }
 
 function foundOf({ cookie, ...rest }: SessionData): Found {
