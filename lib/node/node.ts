@@ -104,6 +104,8 @@ const ALONE_MS = 5000;
 const HAND_OVER_PAUSE_MS = 1000;
 /** How long a hand-over may keep a process that is to leave. */
 const LAST_HAND_OVER_MS = 5000;
+/** How long the storage may take to write and close when a process leaves. */
+const LAST_WRITE_MS = 10_000;
 
 /** How long {@link PaxosNode.resize} waits, and how often it looks. */
 const RESIZE_TIMEOUT_MS = 60_000;
@@ -726,9 +728,20 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       await this.#link.close();
     }
     // What can't be written any more was never answered with.
-    await this.#voter.close().catch((error: unknown) => debug('closing the storage failed: %s', error));
+    const closed = this.#voter.close().catch((error: unknown) => debug('closing the storage failed: %s', error));
+    await this.#within(LAST_WRITE_MS, closed);
     this.#isConnected = false;
     this.#watchers.clear();
+  }
+
+  /** Waits for that, but no longer. */
+  async #within(ms: number, done: Promise<void>): Promise<void> {
+    let cancel: () => void = () => undefined;
+    const timeIsUp = new Promise<void>((resolve) => {
+      cancel = this.#runtime.setTimer(ms, true, resolve);
+    });
+    await Promise.race([done, timeIsUp]);
+    cancel();
   }
 
   #pause(ms: number): Promise<void> {
@@ -780,6 +793,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     // After a pause of this process everybody seems silent; their words wait in the socket.
     const pausedMs = now.monotonicMs - this.#lastHousekeepingMs;
     this.#lastHousekeepingMs = now.monotonicMs;
+    // After a pause the storage's word waits, too.
+    this.#voter.look(Math.min(pausedMs, 2 * HOUSEKEEPING_MS));
     if (pausedMs < 1000) this.#checkQuorum(now.monotonicMs);
     this.#warnAlone(now.monotonicMs);
   }

@@ -24,6 +24,8 @@ import { type AcceptorMemory, type Identity, MemoryTable, VolatileTable } from '
 
 /** Registers looked at for forgetting at a time. */
 const COLLECT_LIMIT = 1000;
+/** Answers that wait for the storage, at most. */
+const MAX_HELD = 8192;
 /** Each voter leaves what is half done to the one before it for so long. */
 const SETTLE_STEP_MS = 1000;
 
@@ -61,6 +63,8 @@ export class Voter {
   #acceptor: Acceptor;
   #isHalted = false;
   #held: Held[] = [];
+  /** Answers that wait, those among them that a flush has taken up. */
+  #waiting = 0;
   #legacy: Legacy | null = null;
 
   constructor(setup: VoterSetup) {
@@ -109,6 +113,11 @@ export class Voter {
     if (!this.#isHalted) this.#memory.flushAll().catch((error: unknown) => this.#fail(error));
   }
 
+  /** See {@link AcceptorMemory.look}. */
+  look(elapsedMs: number): void {
+    this.#memory.look(elapsedMs);
+  }
+
   close(): Promise<void> {
     return this.#memory.close();
   }
@@ -116,7 +125,7 @@ export class Voter {
   #fail(error: unknown): void {
     if (this.#isHalted) return;
     this.#isHalted = true;
-    this.#held = [];
+    this.#dropHeld();
     this.#setup.failed(error instanceof Error ? error : new Error(String(error)));
   }
 
@@ -135,7 +144,7 @@ export class Voter {
    */
   ask(request: AcceptorRequest, now: Instant, deliver: (answer: AcceptorAnswer) => void): void {
     // So much waits for the storage that this is as if it had been lost on its way.
-    if (!this.isVoting || this.#memory.isFull) return;
+    if (!this.isVoting || this.#memory.isFull || this.#waiting >= MAX_HELD) return;
     const answer = this.#guarded(() => this.#acceptor.receive(request, now));
     if (answer === null) return;
     if (this.#held.length === 0 && this.#memory.isSettled) {
@@ -143,6 +152,7 @@ export class Voter {
       return;
     }
     this.#held.push({ answer, deliver });
+    this.#waiting += 1;
     // One batch for all that came in together.
     if (this.#held.length === 1) this.#setup.defer(() => this.#release());
   }
@@ -152,11 +162,19 @@ export class Voter {
     this.#held = [];
     this.settle().then(
       () => {
+        this.#waiting -= held.length;
         for (const { answer, deliver } of held) deliver(answer);
       },
       // It has been told of already.
-      () => undefined,
+      () => {
+        this.#waiting -= held.length;
+      },
     );
+  }
+
+  #dropHeld(): void {
+    this.#waiting -= this.#held.length;
+    this.#held = [];
   }
 
   #guarded<T>(step: () => T): T | null {
@@ -290,7 +308,7 @@ export class Voter {
     const { identity } = this.#memory;
     // Who finds it empty must not take it for the slot's.
     if (identity !== null) this.#memory.identify({ ...identity, slot: 0, generation: 0 });
-    this.#held = [];
+    this.#dropHeld();
     this.#acceptor = this.#begin();
     return records;
   }

@@ -2,6 +2,9 @@ import { type Ballot, type RecordTable, type RegisterRecord, SHARDS } from '../p
 import type { StoredRecord } from './decode.js';
 import type { Identity } from './format.js';
 
+/** A storage that does not end a write in that time, in ms, is taken for one that never will. */
+export const STALLED_MS = 30_000;
+
 /**
  * All that one voter must not forget, and when it is safe.
  *
@@ -51,6 +54,11 @@ export interface AcceptorMemory extends RecordTable {
   flush(): Promise<void>;
   /** Resolves when all that has changed so far is durable. To be called from time to time, and by {@link close}. */
   flushAll(): Promise<void>;
+  /**
+   * So much time has passed in which a write could have come to its end: after {@link STALLED_MS} of one that does not, the
+   * storage has failed. Pauses of this process are not to be counted.
+   */
+  look(elapsedMs: number): void;
   /** Writes what is left, if nothing has failed, and lets go of the storage. Idempotent. */
   close(): Promise<void>;
 }

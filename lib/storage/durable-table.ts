@@ -1,6 +1,6 @@
 import { ClosedError, StorageError } from '../errors.js';
 import { type Ballot, compareBallots, NO_BALLOT, type RegisterRecord, sameBallot } from '../paxos/index.js';
-import { type AcceptorMemory, recordsOf } from './acceptor-memory.js';
+import { type AcceptorMemory, recordsOf, STALLED_MS } from './acceptor-memory.js';
 import type { StoredRecord } from './decode.js';
 import { messageOf } from './failure.js';
 import type { Identity } from './format.js';
@@ -59,6 +59,9 @@ export class DurableTable implements AcceptorMemory {
   /** The batch to be taken when the one being written is done, if somebody waits for it. */
   #next: Write | null = null;
   #failure: Error | null = null;
+  /** How long the batch being written has been. */
+  #writingMs = 0;
+  #isStalled = false;
   #closing: Promise<void> | null = null;
 
   /** @param ledger of what the storage, which is open, holds: `loaded`, if that is not `null` */
@@ -186,14 +189,26 @@ export class DurableTable implements AcceptorMemory {
   #begin(write: Write): void {
     this.#next = null;
     this.#writing = { ...write, isUrgent: this.#hasUrgent() };
+    this.#writingMs = 0;
     this.#write().then(
       () => {
+        // What comes that late has been given up.
+        if (this.#failure !== null) return;
         this.#writing = null;
         write.resolve();
         if (this.#next !== null) this.#begin(this.#next);
       },
       (cause) => this.#fail(write, cause),
     );
+  }
+
+  look(elapsedMs: number): void {
+    const write = this.#writing;
+    if (write === null || this.#failure !== null) return;
+    this.#writingMs += elapsedMs;
+    if (this.#writingMs < STALLED_MS) return;
+    this.#isStalled = true;
+    this.#fail(write, new Error(`it has not answered for ${STALLED_MS / 1000} s`));
   }
 
   async #write(): Promise<void> {
@@ -217,6 +232,7 @@ export class DurableTable implements AcceptorMemory {
 
   /** For ever: after a failed write nobody knows what is on disk, and a later success would not say. */
   #fail(write: Write, cause: unknown): void {
+    if (this.#failure !== null) return;
     this.#failure = new StorageError(
       `The storage failed, and this node votes no more until it is restarted: ${messageOf(cause)}`,
       {
@@ -240,7 +256,10 @@ export class DurableTable implements AcceptorMemory {
       if (this.#failure === null && this.#identity !== null && this.#loaded === null) await this.flushAll();
     } finally {
       this.#failure ??= new ClosedError('The storage is closed.');
-      await this.#storage.close();
+      const closed = this.#storage.close();
+      // One that does not answer does not close either. Whether it fails is of no interest any more.
+      if (this.#isStalled) closed.catch(() => {});
+      else await closed;
     }
   }
 }

@@ -59,6 +59,8 @@ export class VolatileTable implements AcceptorMemory {
     return DONE;
   }
 
+  look(): void {}
+
   close(): Promise<void> {
     return DONE;
   }

@@ -3,6 +3,7 @@ import { ClosedError, StorageError } from '../../lib/errors.js';
 import { type Ballot, NO_BALLOT, type RegisterRecord } from '../../lib/paxos/index.js';
 import type { DurableTable } from '../../lib/storage/durable-table.js';
 import { openMemory } from '../../lib/storage/open.js';
+import type { Storage } from '../../lib/storage/storage.js';
 import { VolatileTable } from '../../lib/storage/volatile-table.js';
 import { IDENTITY } from './arbitrary.js';
 import { SimulatedDisk } from './simulated-disk.js';
@@ -81,6 +82,55 @@ beforeEach(async () => {
   const flushed = table.flush();
   disk.complete();
   await flushed;
+});
+
+describe('a storage that does not answer', () => {
+  const minute = (): void => {
+    for (let ms = 0; ms < 60_000; ms += 50) table.look(50);
+  };
+
+  test('has failed after half a minute of one write', async () => {
+    table.set('a', promise(1));
+    const flushed = table.flush();
+    const later = table.flush();
+    for (let ms = 0; ms < 29_000; ms += 50) table.look(50);
+    expect(table.isSettled).toBe(false);
+    for (let ms = 0; ms < 2000; ms += 50) table.look(50);
+    await expect(flushed).rejects.toThrow(StorageError);
+    await expect(later).rejects.toThrow('it has not answered for 30 s');
+    // Late, and not believed any more.
+    disk.complete();
+    await settle();
+    await expect(table.flush()).rejects.toThrow('has not answered');
+    await table.close();
+  });
+
+  test('may take its time, if each write ends', async () => {
+    for (let count = 0; count < 5; count += 1) {
+      table.set('a', promise(count + 1));
+      const flushed = table.flush();
+      for (let ms = 0; ms < 20_000; ms += 50) table.look(50);
+      disk.complete();
+      await flushed;
+    }
+    minute();
+    await table.flush();
+  });
+
+  test('keeps nobody from closing', async () => {
+    const hanging: Storage = {
+      ...new SimulatedDisk().storage(),
+      write: () => new Promise(() => {}),
+      close: () => new Promise(() => {}),
+    };
+    const { table: stuck } = await openMemory(hanging, SETUP);
+    stuck.follow({ floor: NO_BALLOT });
+    stuck.identify(IDENTITY);
+    const flushed = stuck.flush();
+    for (let ms = 0; ms < 60_000; ms += 50) stuck.look(50);
+    await expect(flushed).rejects.toThrow(StorageError);
+    await stuck.close();
+  });
 });
 
 describe('a flush', () => {

@@ -1,0 +1,60 @@
+import { expect, it } from '@jest/globals';
+import { Voter } from '../../lib/node/voter.js';
+import type { Instant } from '../../lib/paxos/index.js';
+import { openMemory, type Storage } from '../../lib/storage/index.js';
+import { IDENTITY } from '../storage/arbitrary.js';
+import { SimulatedDisk } from '../storage/simulated-disk.js';
+
+const NOW: Instant = { monotonicMs: 0, wallMs: 1_700_000_000_000, isTrusted: true };
+
+async function withStorage(storage: Storage): Promise<{ voter: Voter; failures: string[]; turn: () => void }> {
+  const deferred: (() => void)[] = [];
+  const failures: string[] = [];
+  const voter = new Voter({
+    maxClockSkewMs: 10_000,
+    slot: () => 1,
+    defer: (callback) => void deferred.push(callback),
+    halted: (reason) => void failures.push(reason),
+    failed: ({ message }) => void failures.push(message),
+  });
+  const { table } = await openMemory(storage, { cluster: IDENTITY.cluster });
+  voter.restore(table, NOW);
+  voter.identify(IDENTITY);
+  const turn = (): void => {
+    for (const callback of deferred.splice(0)) callback();
+  };
+  return { voter, failures, turn };
+}
+
+it('answers no more than it can hold while its storage does not answer, and then gives it up', async () => {
+  const disk = new SimulatedDisk();
+  const { voter, failures, turn } = await withStorage(disk.storage());
+  let answers = 0;
+  const ask = (): void =>
+    voter.ask({ type: 'read', request: 1, key: 'b/k', held: null }, NOW, () => {
+      answers += 1;
+    });
+  for (let count = 0; count < 20_000; count += 1) {
+    ask();
+    if (count % 100 === 0) turn();
+  }
+  expect([answers, disk.pending !== null]).toEqual([0, true]);
+  disk.complete();
+  turn();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(answers).toBe(8192);
+  ask();
+  expect(answers).toBe(8193);
+
+  voter.ask(
+    { type: 'prepare', request: 2, key: 'b/k', ballot: { round: 1, proposer: 1 }, bound: 0, held: null },
+    NOW,
+    ask,
+  );
+  turn();
+  for (let ms = 0; ms < 31_000; ms += 50) voter.look(50);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(failures).toEqual([expect.stringContaining('it has not answered for 30 s')]);
+  expect(voter.isVoting).toBe(false);
+  await voter.close();
+});
