@@ -94,6 +94,8 @@ export const SILENCE_MS = 1500;
 const STRANDED_MS = 30_000;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
+/** Beside twice S, how long after it was sent a message may count at most, twice the time that it may be under way. */
+const LATE_MS = 4000;
 /** So long a farm has to be beyond recovery before it is given up: what was on its way may show that it is not. */
 const LOST_MS = 2000;
 /** Between two answers to one process that does not know the same holders; processes so answered that are remembered. */
@@ -124,6 +126,8 @@ export class Membership {
   #slot = 0;
   /** The number under which an earlier process held the slot that this one has from it, with its memory; else 0. */
   #voter = 0;
+  /** Monotonic ms at which it went on with that. */
+  #resumedMs = 0;
   /** Whether this process has the memory that goes with its slot. */
   #isRecovered = false;
   readonly #claims: Claims;
@@ -306,6 +310,7 @@ export class Membership {
     this.#setView(view);
     this.#slot = slot;
     this.#voter = voter;
+    this.#resumedMs = now.monotonicMs;
     this.#isRecovered = true;
     this.#hasSeenVoters = true;
     this.#voterHeardMs = now.monotonicMs;
@@ -470,6 +475,7 @@ export class Membership {
       else this.#ended.delete(number);
     }
     const directives = this.#checkSettings(hello, from);
+    if (this.#isTwin(from, hello, now)) return [...directives, ...this.#leaveToNobody(from, hello, now)];
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
     if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
@@ -484,6 +490,24 @@ export class Membership {
       directives.push(this.#ask(0, now));
     }
     return directives;
+  }
+
+  /**
+   * Whether another process votes with the memory that this one has: of a storage that was copied, put back from a backup, or
+   * is shared by machines that don't see each other's locks. Each of the two counts for the one voter.
+   */
+  #isTwin(from: number, { view, slot, voter }: Hello, now: MembershipInstant): boolean {
+    if (this.#slot === 0 || slot !== this.#slot || view?.incarnation !== this.#view?.incarnation) return false;
+    if ((voter === 0 ? from : voter) !== this.number) return false;
+    // What the process sent whose memory this one goes on with may come late.
+    return this.#voter === 0 || now.monotonicMs - this.#resumedMs > 2 * this.#setup.maxClockSkewMs + LATE_MS;
+  }
+
+  /** Nobody can tell what of that memory is whose, or what is in neither: it counts as lost. So does the other one find. */
+  #leaveToNobody(from: number, { name }: Hello, now: MembershipInstant): Directive[] {
+    const other = named(name, this.#peers.exact(from)?.address);
+    const message = `${other} votes for slot ${this.#slot} with the same memory as ${this.#own} does: its storage was copied, put back, or is used by both. Neither votes any more, and what they stored counts as lost; the others have it. Give each process a directory of its own, and restart both.`;
+    return [{ kind: 'fenced', held: null }, { kind: 'warning', code: 'memory-doubled', message }, ...this.resign(now)];
   }
 
   #vouch(to: number, request: number, { monotonicMs }: MembershipInstant): Directive[] {

@@ -849,6 +849,39 @@ describe('a process that has given its farm up', () => {
     expect([membership.view?.incarnation, membership.slot, membership.votingSlot]).toEqual([7, 0, 0]);
   });
 
+  it('votes no more once another process votes with its memory', () => {
+    const one = new Alone();
+    const { membership } = one;
+    membership.start(1, one.now);
+    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
+    one.hear(2, { type: 'form', view: formedView });
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(membership.votingSlot).toBe(1);
+    one.hear(9, helloOf('9', formedView, { slot: 2, voter: 2 }));
+    expect(membership.votingSlot).toBe(1);
+    one.told.length = 0;
+    one.hear(8, helloOf('8', formedView, { slot: 1, voter: 1 }));
+    expect([membership.slot, membership.votingSlot]).toEqual([0, 0]);
+    expect(one.told.slice(0, 3)).toEqual(['fenced', 'warning', 'grown']);
+  });
+
+  it('minds nothing that the process whose memory it has said before it ended', () => {
+    const one = new Alone();
+    const { membership } = one;
+    membership.start(1, one.now, { view: formedView, slot: 2, voter: 2 });
+    expect(membership.votingSlot).toBe(2);
+    for (const ms of [10, 24_000]) {
+      one.ms = ms;
+      one.hear(2, helloOf('2', formedView, { slot: 2 }));
+      one.hear(12, helloOf('12', formedView, { slot: 2, voter: 2 }));
+      expect(membership.votingSlot).toBe(2);
+    }
+    // Nothing comes so late.
+    one.ms = 24_100;
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(membership.votingSlot).toBe(0);
+  });
+
   it('is in no new one with a storage that has failed', () => {
     const one = new Alone();
     one.membership.start(1, one.now);
