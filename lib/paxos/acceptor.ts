@@ -113,6 +113,8 @@ export class Acceptor {
   /** By shard, of what is known to be chosen. */
   readonly #digests = new Uint32Array(SHARDS);
   #floor: Ballot = NO_BALLOT;
+  /** The highest that was taken over: see {@link raiseFloor}. */
+  #floorOfOthers: Ballot = NO_BALLOT;
   #highestRound = 0;
 
   /**
@@ -200,12 +202,12 @@ export class Acceptor {
   }
 
   /**
-   * Whether what is held counts in a majority. Not what was copied; nor, unless it is known to be chosen, what lies below the
-   * floor: others may have promised against it and forgotten that, who are in no majority of this one's any more, or were in
-   * none of those that count now when the farm's size was another.
+   * Whether what is held counts in a majority. Not what was copied; nor, unless it is known to be chosen, what lies below a
+   * floor that was taken over: its acceptor may have promised against it and forgotten that, and be in none of the
+   * majorities that count since the farm has another size.
    */
   #isVote({ committed, isCopy }: RegisterRecord, { accepted }: Proposal): boolean {
-    return isCopy !== true && (committed || compareBallots(accepted, this.#floor) >= 0);
+    return isCopy !== true && (committed || compareBallots(accepted, this.#floorOfOthers) >= 0);
   }
 
   #reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
@@ -438,6 +440,7 @@ export class Acceptor {
    * @param floor that of the acceptor read from, as it was after its last record; one below this acceptor's changes nothing
    */
   raiseFloor(floor: Ballot): void {
+    this.#floorOfOthers = higherBallot(this.#floorOfOthers, floor);
     this.#floor = higherBallot(this.#floor, floor);
   }
 
