@@ -25,7 +25,10 @@ export const FARM_OPTIONS: OptionSpecs = {
     value: 'HOST:PORT,…',
     help: 'all processes of the farm, instead of multicast; one of them is this one, and must be free here',
   },
-  bind: { value: 'HOST:PORT', help: 'where this process listens, beside --peers' },
+  bind: {
+    value: 'HOST:PORT',
+    help: 'where this process listens, beside --peers; 0.0.0.0:0 (any port) for a command beside an app',
+  },
   'max-datagram-size': { value: 'BYTES', help: 'of a datagram, 512 to 7800 (default 1400); larger values go by TCP' },
   'stream-port': { value: 'PORT', help: 'TCP port of this process for larger values (default: any that is free)' },
   timeout: { value: 'MS', help: 'for one operation, retries included' },

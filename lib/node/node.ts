@@ -325,7 +325,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   /**
    * Resolves when a quorum is in contact and this process does its part: it votes, or all slots that it could take have
-   * their voters. From then on another process may be restarted. Waits as long as it takes: for a limit, race it against a
+   * their voters. From then on another process may be restarted if all
+   * other voters are up (`status().voters`). Waits as long as it takes: for a limit, race it against a
    * timer of your own.
    *
    * @throws ConfigError if the network can't be opened; ClosedError once closed

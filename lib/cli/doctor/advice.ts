@@ -49,7 +49,7 @@ function adviceOn(finding: Finding): string[] {
   if (aheadMs !== null && Math.abs(aheadMs) > MUCH_SKEW_MS) {
     const off = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
     advice.push(
-      `The clock of ${name} is ${off} this host's: set both by NTP. From maxClockSkewMs (10 s) on, nothing is written.`,
+      `The clock of ${name} is ${off} this host's: set both by NTP. From half of maxClockSkewMs on (5 s of 10 s), nothing is read or written.`,
     );
   }
   if (receiveBufferSize !== null && receiveBufferSize > 0 && receiveBufferSize < ENOUGH_BUFFER) {
