@@ -185,16 +185,20 @@ export class PaxosStore extends session.Store {
     const onDisconnect = (): void => void this.emit('disconnect');
     const onRecovery = (progress: RecoveryProgress): void => void this.emit('recovery', progress);
     const onResize = (progress: ResizeProgress): void => void this.emit('resize', progress);
-    const onWarning = (warning: NodeWarning): void => {
-      // Nobody listens: what a person should know goes where Node's own warnings go.
-      if (this.emit('warning', warning)) return;
-      process.emitWarning(warning.message, { type: 'ConnectPaxosWarning', code: warning.code });
+    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
+    // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
+    const onNewListener = (event: string | symbol): void => {
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
+    };
+    const onRemovedListener = (event: string | symbol): void => {
+      if (event === 'warning' && this.listenerCount('warning') === 0) node.off('warning', onWarning);
     };
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('recovery', onRecovery);
     node.on('resize', onResize);
-    node.on('warning', onWarning);
+    this.on('newListener', onNewListener);
+    this.on('removeListener', onRemovedListener);
     const unwatch = node.watch(prefix, ({ id, effect }) =>
       this.#announce(effect === 'removed' ? 'destroy' : 'change', id),
     );
@@ -205,6 +209,8 @@ export class PaxosStore extends session.Store {
       node.off('recovery', onRecovery);
       node.off('resize', onResize);
       node.off('warning', onWarning);
+      this.off('newListener', onNewListener);
+      this.off('removeListener', onRemovedListener);
     };
   }
 

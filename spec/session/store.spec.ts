@@ -1186,6 +1186,20 @@ describe('events', () => {
     await expect(store.get('s')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
+  it("leave a node's warnings to the node where nobody listens at the store", () => {
+    const { store, node } = server(new MemoryFarm());
+    expect(node.listenerCount('warning')).toBe(0);
+    const listeners = [jest.fn(), jest.fn()];
+    for (const listener of listeners) store.on('warning', listener);
+    expect(node.listenerCount('warning')).toBe(1);
+    node.emit('warning', { code: 'X', message: 'look' });
+    for (const listener of listeners) {
+      expect(listener).toHaveBeenCalledTimes(1);
+      store.off('warning', listener);
+    }
+    expect(node.listenerCount('warning')).toBe(0);
+  });
+
   it('takes many session() calls without a warning of leaks', () => {
     const { store } = server(new MemoryFarm());
     for (let i = 0; i < 100; i += 1) session({ store, secret: 'cat', resave: false, saveUninitialized: false });
