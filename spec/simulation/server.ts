@@ -7,6 +7,9 @@ import type { Process } from './process.js';
 import type { Simulation } from './simulation.js';
 import { EPOCH_MS } from './world.js';
 
+/** Warnings that must not come, whatever happens to a farm here. */
+const NEVER = new Set(['halted', 'malformed', 'farms-met', 'memory-lost', 'memory-doubled']);
+
 /** By how much later than the time-out an answer may come: a few looks at the clock, 10 ms apart. */
 const LATENESS_MS = 50;
 
@@ -71,8 +74,7 @@ export class Server {
         simulation.roster.slept(this, simulation.disks.holdsAnything(process.host));
         world.after(5000, () => simulation.end(this, false, 1000));
       }
-      if (code === 'halted' || code === 'malformed' || code === 'farms-met' || code === 'memory-lost')
-        simulation.object(`${code}: ${message}`);
+      if (NEVER.has(code)) simulation.object(`${code}: ${message}`);
     });
     const rules = {
       node: this.node,
@@ -81,11 +83,11 @@ export class Server {
     };
     this.store = new PaxosStore(rules);
     this.localStore = new PaxosStore({ ...rules, reads: 'local' });
-    this.listeners = listenersOf(this.node);
-    this.kv = plan.kvShare > 0 ? new PaxosKV({ node: this.node }) : null;
     // Nobody reads them here: they are counted above.
     this.store.on('warning', () => undefined);
     this.localStore.on('warning', () => undefined);
+    this.listeners = listenersOf(this.node);
+    this.kv = plan.kvShare > 0 ? new PaxosKV({ node: this.node }) : null;
   }
 
   /** The slot that it is given: a standby has another's. */
