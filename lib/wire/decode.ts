@@ -566,9 +566,11 @@ function text(value: unknown, max: number, what: string): string {
   return value;
 }
 
-/** For people: in their terminals and logs it is to be one line, and nothing that a terminal obeys. */
+/** For people: in their terminals and logs it is to be one line, and nothing that a terminal obeys. No process has another. */
 function label(value: unknown, what: string): string {
-  return text(value, LIMITS.nameLength, what).replace(/\p{Cc}/gu, '\ufffd');
+  const label = text(value, LIMITS.nameLength, what);
+  if (/\p{Cc}/u.test(label)) throw new Malformed(what);
+  return label;
 }
 
 /** A copy that shares its memory with nothing. */

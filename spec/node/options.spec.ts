@@ -47,6 +47,8 @@ describe('the options of a node', () => {
     ['a word for a number', { maxValueSize: '1mb' }, /maxValueSize got '1mb'/],
     ['a word for a switch', { bootstrap: 'yes' }, /bootstrap got 'yes'; it takes true or false/],
     ['an endless name', { name: 'x'.repeat(200) }, /name got/],
+    ['a name of two lines', { name: 'web\n1' }, /name got/],
+    ['a name with half a character', { name: '\ud83d' }, /name got/],
   ])('refuse %s, and say what they take', (_, options, message) => {
     const bad = () => check(options as NodeOptions);
     expect(bad).toThrow(ConfigError);
