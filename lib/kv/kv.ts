@@ -7,7 +7,7 @@ import type { ResizeOptions } from '../node/node.js';
 import type { NodeOptions } from '../node/options.js';
 import type { Consistency, OperationOptions } from '../node/registers.js';
 import type { NodeStatus } from '../node/status.js';
-import { type NodeWarning, Warnings } from '../node/warnings.js';
+import { type NodeWarning, WarningRelay, Warnings } from '../node/warnings.js';
 import { FOREVER, type State } from '../paxos/index.js';
 import { type Life, MAX_LIVES } from './attributes.js';
 import { compareChange, deleteChange, type ExpectedBytes, putChange, setChange, updateChange } from './changes.js';
@@ -116,6 +116,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
   readonly #sweep: Sweep;
   readonly #buckets: Map<string, PaxosKV>;
   readonly #warnings: Warnings;
+  readonly #warningRelay: WarningRelay;
   readonly #release: () => void;
   #unwatch: (() => void) | null = null;
   #closed: Promise<void> | null = null;
@@ -154,6 +155,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
         if (!this.emit('warning', warning)) warnProcess(warning);
       },
     );
+    this.#warningRelay = new WarningRelay(this.#node, this as EventEmitter);
     this.#release = this.#listen();
   }
 
@@ -533,24 +535,20 @@ export class PaxosKV extends EventEmitter<KvEvents> {
     const emitter: EventEmitter = this as EventEmitter;
     emitter.off('newListener', this.#onNewListener).on('newListener', this.#onNewListener);
     emitter.off('removeListener', this.#onRemovedListener).on('removeListener', this.#onRemovedListener);
+    if (this.#closed === null) this.#warningRelay.attach();
   }
 
   readonly #onNewListener = (event: string | symbol): void => {
     if (this.#closed !== null) return;
     // All keys are watched only while somebody listens.
     if (event === 'change') this.#unwatch ??= this.#watching.listen((id, look) => this.#announce(id, look));
-    // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
-    if (event === 'warning' && this.listenerCount('warning') === 0) this.#node.on('warning', this.#onWarning);
   };
 
   readonly #onRemovedListener = (event: string | symbol): void => {
-    if (event === 'warning' && this.listenerCount('warning') === 0) this.#node.off('warning', this.#onWarning);
     if (event !== 'change' || this.listenerCount('change') > 0) return;
     this.#unwatch?.();
     this.#unwatch = null;
   };
-
-  readonly #onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
 
   /** @returns ends it */
   #listen(): () => void {
@@ -572,7 +570,7 @@ export class PaxosKV extends EventEmitter<KvEvents> {
       node.off('connect', onConnect);
       node.off('disconnect', onDisconnect);
       node.off('member', onMember);
-      node.off('warning', this.#onWarning);
+      this.#warningRelay.detach();
     };
   }
 }

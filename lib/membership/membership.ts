@@ -2,7 +2,7 @@ import { type Answerer, type Electorate, isQuorum, lastSlotOf, majorityOf } from
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
 import { type Claim, Claims } from './claims.js';
 import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
-import { type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import {
   type Config,
@@ -255,7 +255,7 @@ export class Membership {
       const process = this.#view?.holders[slot - 1]?.process ?? 0;
       const said = this.#peers.get(process)?.introduction;
       // By its own account: it may be in the farm without the place that it had, or in another one, and know nothing of this.
-      return said?.phase === 'voter' && said.slot === slot && said.incarnation === this.#view?.incarnation;
+      return said?.phase === 'voter' && isAt(said, slot, this.#view);
     });
   }
 
@@ -686,7 +686,7 @@ export class Membership {
       this.#forsake(left);
       // A place that it was given here without knowing of it is as good as left: so it says, and others may take it.
       const slot = slotOf(view, this.#setup.process);
-      if (slot > 0 && !this.#forsaken.has(view.incarnation)) this.#forsakePlace(view, slot);
+      if (slot > 0 && !this.#forsaken.has(view.incarnation)) this.#forsake(view, slot);
     }
     this.#slot = isNew && !this.#hasResigned ? this.#placeIn(view) : 0;
     this.#voter = 0;
@@ -749,11 +749,7 @@ export class Membership {
   }
 
   /** It leaves that farm, and with it the memory of the slot that it has there. */
-  #forsake(view: View): void {
-    this.#forsakePlace(view, this.#slot);
-  }
-
-  #forsakePlace(view: View, slot: number): void {
+  #forsake(view: View, slot: number = this.#slot): void {
     const before = this.#forsaken.get(view.incarnation);
     const place = { slot, generation: view.holders[slot - 1]?.generation ?? 0 };
     this.#forsaken.delete(view.incarnation);

@@ -31,6 +31,11 @@ export interface Introduction {
   readonly lost: number;
 }
 
+/** Whether it says of itself that it has that slot of that farm. */
+export function isAt(said: Introduction, slot: number, farm: { readonly incarnation: number } | null): boolean {
+  return said.slot === slot && said.incarnation === farm?.incarnation;
+}
+
 /** Another process of the farm, as this one knows it. */
 export interface Peer {
   readonly process: number;

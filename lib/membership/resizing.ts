@@ -1,6 +1,6 @@
 import { isQuorum, majorityOf } from '../paxos/index.js';
 import { SAYING_MS } from './claims.js';
-import type { Introduction, PeerTable } from './peers.js';
+import { type Introduction, isAt, type PeerTable } from './peers.js';
 import { type Config, configOf, type View } from './view.js';
 
 /**
@@ -167,8 +167,7 @@ export class Resizing {
       const peer = holder === null ? undefined : this.#peers.get(holder.process);
       const isHeard = peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS;
       const said = this.#introduction(view, slot);
-      const isHere = said?.incarnation === view.incarnation && said.slot === slot;
-      return isHeard && isHere && said.phase === phase ? [slot] : [];
+      return isHeard && said?.phase === phase && isAt(said, slot, view) ? [slot] : [];
     });
   }
 

@@ -29,8 +29,8 @@ export class Diagnosis {
   noQuorum(): NoQuorumError {
     const [seen, missing] = this.#seenAndMissing();
     const { clusterSize, cluster } = this.#setup.settings;
-    const sizes = this.#setup.membership.config?.sizes ?? [clusterSize];
     const { membership } = this.#setup;
+    const sizes = membership.config?.sizes ?? [clusterSize];
     if (!this.#setup.clock().isTrusted && membership.hasQuorum(this.#setup.monotonicMs())) {
       return new NoQuorumError(
         `No quorum in cluster '${cluster}': enough voters are heard, but the clocks of too few agree (${this.#clockOff()}). Nothing was written. Set the clocks of all hosts by NTP; restart nothing for it.`,
@@ -89,14 +89,12 @@ export class Diagnosis {
 
   #clockOff(whose = 'this host'): string {
     const { aheadMs } = this.#setup.clock();
-    const seconds = (Math.abs(aheadMs) / 1000).toFixed(1);
-    return `${whose}'s clock is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} a majority of the voters'`;
+    return `${whose}'s clock is ${inSeconds(aheadMs)} ${aheadMs > 0 ? 'ahead of' : 'behind'} a majority of the voters'`;
   }
 
   /** @param aheadMs of the farm's time ahead of this machine's */
   machineClock(aheadMs: number): string {
-    const seconds = (Math.abs(aheadMs) / 1000).toFixed(1);
-    return `This machine's clock was set, and is ${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} the farm's time, which goes on: no majority of the voters agrees with that clock. Set it right by NTP. If it is right, and the others' were wrong and have been set right too: stop all processes of the farm, then start them.`;
+    return `This machine's clock was set, and is ${inSeconds(aheadMs)} ${aheadMs > 0 ? 'behind' : 'ahead of'} the farm's time, which goes on: no majority of the voters agrees with that clock. Set it right by NTP. If it is right, and the others' were wrong and have been set right too: stop all processes of the farm, then start them.`;
   }
 
   /** Why there is no farm yet. */
@@ -118,8 +116,7 @@ export class Diagnosis {
   /** @param who what to call the process if it has not said its name */
   age(process: number, who: string, ageMs: number): string {
     const name = this.#setup.peers.get(process)?.introduction?.name ?? who;
-    const seconds = (Math.abs(ageMs) / 1000).toFixed(1);
-    return `By this host's clock, what ${name} sends is ${seconds} s ${ageMs > 0 ? 'old' : 'early'}, and does not count: set the clocks of both hosts by NTP.`;
+    return `By this host's clock, what ${name} sends is ${inSeconds(ageMs)} ${ageMs > 0 ? 'old' : 'early'}, and does not count: set the clocks of both hosts by NTP.`;
   }
 
   #seenAndMissing(): [VoterName[], VoterName[]] {
@@ -135,6 +132,11 @@ export class Diagnosis {
     const names = membership.view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
     return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
   }
+}
+
+/** Of an interval, whichever way it goes. */
+function inSeconds(ms: number): string {
+  return `${(Math.abs(ms) / 1000).toFixed(1)} s`;
 }
 
 function listOf(names: readonly VoterName[]): string {

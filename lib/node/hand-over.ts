@@ -52,11 +52,11 @@ export async function handOver(
 ): Promise<number> {
   let lost = 0;
   for (const [key, { proposal, horizon }] of orphans) {
-    const isOver = (): boolean => (proposal?.value === null ? horizon <= nowMs() : (proposal?.until ?? 0) <= nowMs());
     // Keys without a bucket are the farm's own: its slots.
     if (proposal === null || key.startsWith('/')) continue;
     const change = adopt(proposal, horizon);
-    while (!isOver()) {
+    const endMs = proposal.value === null ? horizon : proposal.until;
+    while (endMs > nowMs()) {
       const isWritten = await write(key, change).then(
         () => true,
         () => false,

@@ -203,10 +203,8 @@ export class Link {
           'too-large',
           `A message of ${frame.length} bytes can't be sent: the transport takes ${maxFrameSize}. Keep smaller values, or fewer and shorter keys.`,
         );
-      }
-      if (frame.length > maxFrameSize || !this.#setup.transport.sendStream(address.stream, frame)) {
-        this.counters.unsent += 1;
-      }
+      } else if (this.#setup.transport.sendStream(address.stream, frame)) continue;
+      this.counters.unsent += 1;
     }
   }
 

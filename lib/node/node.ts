@@ -325,9 +325,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   /**
    * Resolves when a quorum is in contact and this process does its part: it votes, or all slots that it could take have
-   * their voters. From then on another process may be restarted if all
-   * other voters are up (`status().voters`). Waits as long as it takes: for a limit, race it against a
-   * timer of your own.
+   * their voters. From then on another process may be restarted if all other voters are up (`status().voters`). Waits as
+   * long as it takes: for a limit, race it against a timer of your own.
    *
    * @throws ConfigError if the network can't be opened; ClosedError once closed
    */
@@ -668,10 +667,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       `This process stops voting, for a rule of the protocol does not hold: ${reason}. Its slot is open to others. Please report it, with this line; restart the process.`,
     );
     // Not in the middle of what found it.
-    queueMicrotask(() => {
-      this.#giveUpMemory();
-      this.#obey(this.#membership.resign(this.#now()));
-    });
+    queueMicrotask(() => this.#resign());
   }
 
   #storageFailed(error: Error): void {
@@ -680,6 +676,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       `${error.message} This process goes on as a learner, and its slot is open to others. Restart it when the storage works again.`,
     );
     // What is stored stays, for the process that is started next.
+    this.#resign();
+  }
+
+  /** It votes no more until it is started anew. */
+  #resign(): void {
     this.#giveUpMemory();
     this.#obey(this.#membership.resign(this.#now()));
   }
@@ -699,10 +700,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       this.#lastSteps.clear();
       await Promise.allSettled(steps.map((step) => step()));
     }
-    const deadlineMs = this.#runtime.monotonicMs() + LAST_HAND_OVER_MS;
-    while (this.#handingOver > 0 && this.#isConnected && this.#runtime.monotonicMs() < deadlineMs) {
-      await this.#pause(TICK_MS);
-    }
+    await this.#waitWhile(() => this.#handingOver > 0 && this.#isConnected, LAST_HAND_OVER_MS);
     await this.#close();
   }
 
@@ -714,10 +712,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     // While it is being opened: that may wait for a name server.
     if (this.#link === null) await this.#transport.close();
     await this.#started;
-    const deadlineMs = this.#runtime.monotonicMs() + this.#settings.timeoutMs;
-    const isWorthWaiting = (): boolean =>
-      (this.#isBusy || this.#answering.isBusy) && this.#runtime.monotonicMs() < deadlineMs;
-    while (isWorthWaiting() && this.#membership.view !== null) await this.#pause(TICK_MS);
+    const isWorthWaiting = (): boolean => (this.#isBusy || this.#answering.isBusy) && this.#membership.view !== null;
+    await this.#waitWhile(isWorthWaiting, this.#settings.timeoutMs);
     this.#operations.abort(closedError());
     this.#asking.abort(closedError());
     this.#cancelHousekeeping();
@@ -733,6 +729,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     await this.#within(LAST_WRITE_MS, closed);
     this.#isConnected = false;
     this.#watchers.clear();
+  }
+
+  async #waitWhile(holds: () => boolean, ms: number): Promise<void> {
+    const deadlineMs = this.#runtime.monotonicMs() + ms;
+    while (holds() && this.#runtime.monotonicMs() < deadlineMs) await this.#pause(TICK_MS);
   }
 
   /** Waits for that, but no longer. */

@@ -1,3 +1,5 @@
+import type { EventEmitter } from 'node:events';
+
 /** What a `warning` event carries. */
 export interface NodeWarning {
   /** Tells the kinds apart; stable. */
@@ -36,4 +38,54 @@ export class Warnings {
       !isState && last !== undefined && last.leftOut > 0 ? ` (${last.leftOut} more of these since the last one)` : '';
     this.#give({ code, message: message + suffix });
   }
+}
+
+/** A node, as far as it warns. */
+export interface WarningSource {
+  on(event: 'warning', listener: (warning: NodeWarning) => void): unknown;
+  off(event: 'warning', listener: (warning: NodeWarning) => void): unknown;
+}
+
+/**
+ * Passes a node's warnings on to those who listen at a store. A node of which nobody hears the warnings gives them to Node's
+ * own, and has to know whether anybody does: so it is listened to only while somebody listens at the store.
+ */
+export class WarningRelay {
+  readonly #node: WarningSource;
+  readonly #store: EventEmitter;
+
+  constructor(node: WarningSource, store: EventEmitter) {
+    this.#node = node;
+    this.#store = store;
+  }
+
+  /** Also again, if all listeners were taken away from the store, these included. */
+  attach(): void {
+    this.#leaveStore();
+    this.#store.on('newListener', this.#onNewListener).on('removeListener', this.#onRemovedListener);
+  }
+
+  detach(): void {
+    this.#leaveStore();
+    this.#node.off('warning', this.#onWarning);
+  }
+
+  #leaveStore(): void {
+    this.#store.off('newListener', this.#onNewListener).off('removeListener', this.#onRemovedListener);
+  }
+
+  readonly #onNewListener = (event: string | symbol): void => {
+    if (this.#isUnheard(event)) this.#node.on('warning', this.#onWarning);
+  };
+
+  readonly #onRemovedListener = (event: string | symbol): void => {
+    if (this.#isUnheard(event)) this.#node.off('warning', this.#onWarning);
+  };
+
+  /** Before the first has come, and after the last has gone. */
+  #isUnheard(event: string | symbol): boolean {
+    return event === 'warning' && this.#store.listenerCount('warning') === 0;
+  }
+
+  readonly #onWarning = (warning: NodeWarning): void => void this.#store.emit('warning', warning);
 }

@@ -1,10 +1,10 @@
 import session from 'express-session';
 import { ClosedError, ConfigError } from '../errors.js';
+import { WarningRelay } from '../node/warnings.js';
 import { type Callback, deliver } from './callback.js';
 import {
   createNode,
   type NodeOptions,
-  type NodeWarning,
   type RecoveryProgress,
   type ResizeOptions,
   type ResizeProgress,
@@ -185,20 +185,12 @@ export class PaxosStore extends session.Store {
     const onDisconnect = (): void => void this.emit('disconnect');
     const onRecovery = (progress: RecoveryProgress): void => void this.emit('recovery', progress);
     const onResize = (progress: ResizeProgress): void => void this.emit('resize', progress);
-    const onWarning = (warning: NodeWarning): void => void this.emit('warning', warning);
-    // A node of which nobody hears the warnings gives them to Node's own: it has to know whether anybody does.
-    const onNewListener = (event: string | symbol): void => {
-      if (event === 'warning' && this.listenerCount('warning') === 0) node.on('warning', onWarning);
-    };
-    const onRemovedListener = (event: string | symbol): void => {
-      if (event === 'warning' && this.listenerCount('warning') === 0) node.off('warning', onWarning);
-    };
+    const warnings = new WarningRelay(node, this);
     node.on('connect', onConnect);
     node.on('disconnect', onDisconnect);
     node.on('recovery', onRecovery);
     node.on('resize', onResize);
-    this.on('newListener', onNewListener);
-    this.on('removeListener', onRemovedListener);
+    warnings.attach();
     const unwatch = node.watch(prefix, ({ id, effect }) =>
       this.#announce(effect === 'removed' ? 'destroy' : 'change', id),
     );
@@ -208,9 +200,7 @@ export class PaxosStore extends session.Store {
       node.off('disconnect', onDisconnect);
       node.off('recovery', onRecovery);
       node.off('resize', onResize);
-      node.off('warning', onWarning);
-      this.off('newListener', onNewListener);
-      this.off('removeListener', onRemovedListener);
+      warnings.detach();
     };
   }
 

@@ -30,8 +30,8 @@ const inUse = new Set<string>();
  *
  * What LevelDB does for it: a batch is in its log as a whole or not at all, and synced (`fdatasync`, `FlushFileBuffers`)
  * before it is acknowledged; a lock on the directory ends with the process (or as soon as anything else in the process
- * closes the lock's file: nothing but the store may open files there, nor a second worker thread the same directory). On macOS `fdatasync` does not empty the
- * disk's own cache. The name of a new log file is not synced by itself; ext4, XFS, Btrfs and APFS write it with the
+ * closes the lock's file: nothing but the store may open files there, nor a second worker thread the same directory). On
+ * macOS `fdatasync` does not empty the disk's own cache. The name of a new log file is not synced by itself; ext4, XFS, Btrfs and APFS write it with the
  * file's first sync.
  *
  * What it does not: classic-level can't switch on LevelDB's paranoid checks. LevelDB then passes over a damaged part of

@@ -177,11 +177,11 @@ export class PoorNetwork implements Transport {
     });
   }
 
-  /** @returns false where the transport below refuses it at once; what is lost or delayed here counts as sent */
   reconnect(to: Address): void {
     this.#transport.reconnect?.(to);
   }
 
+  /** @returns false where the transport below refuses it at once; what is lost or delayed here counts as sent */
   sendStream(to: Address, frame: Uint8Array): boolean {
     return this.#pass(this.#sent, to, frame, LEFT, (bytes) => this.#transport.sendStream(to, bytes));
   }

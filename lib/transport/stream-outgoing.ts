@@ -72,9 +72,7 @@ export class OutgoingStreams {
     const destination = this.#destinations.get(formatEndpoint(to));
     const socket = destination?.socket;
     if (destination === undefined || socket === undefined || socket.connecting) return;
-    destination.socket = undefined;
-    this.#waiting -= destination.waiting;
-    destination.waiting = 0;
+    this.#detach(destination);
     destination.retryMs = 0;
     socket.destroy();
   }
@@ -175,12 +173,17 @@ export class OutgoingStreams {
   /** The connection is no more; what waited for it is lost. */
   #release(destination: Destination, socket: Socket, reason: string): void {
     if (destination.socket !== socket) return;
-    destination.socket = undefined;
-    const lost = destination.waiting;
-    this.#waiting -= lost;
-    destination.waiting = 0;
     // One that closes when nothing is to be said has not failed.
-    if (lost > 0) this.#failed(destination, reason);
+    if (this.#detach(destination) > 0) this.#failed(destination, reason);
+  }
+
+  /** @returns bytes that waited, and are lost */
+  #detach(destination: Destination): number {
+    const lost = destination.waiting;
+    destination.socket = undefined;
+    destination.waiting = 0;
+    this.#waiting -= lost;
+    return lost;
   }
 
   #failed(destination: Destination, reason: string): void {

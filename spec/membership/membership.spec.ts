@@ -772,6 +772,15 @@ describe('a process that has given its farm up', () => {
       for (const { kind } of this.membership.receive(process, message, this.now)) this.told.push(kind);
     }
 
+    /** It is named in the farm, and hears that there is one. */
+    form(): void {
+      this.membership.start(1, this.now);
+      this.hear(2, helloOf('2', null, { phase: 'seeking' }));
+      this.hear(2, { type: 'form', view: formedView });
+      this.hear(2, helloOf('2', formedView, { slot: 2 }));
+      expect(this.membership.votingSlot).toBe(1);
+    }
+
     /** @returns the last question that it asked of all who vote */
     tick(): number | null {
       let asked: number | null = null;
@@ -818,11 +827,7 @@ describe('a process that has given its farm up', () => {
   it('comes back without its place to a farm that it has left for an older one, too', () => {
     const one = new Alone();
     const { membership } = one;
-    membership.start(1, one.now);
-    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
-    one.hear(2, { type: 'form', view: formedView });
-    one.hear(2, helloOf('2', formedView, { slot: 2 }));
-    expect(membership.votingSlot).toBe(1);
+    one.form();
     const vouched = (process: number, view: View): void => {
       let asked: number | null = null;
       for (const endMs = one.ms + 20_000; asked === null && one.ms < endMs; one.ms += 50) {
@@ -852,11 +857,7 @@ describe('a process that has given its farm up', () => {
   it('votes no more once another process votes with its memory', () => {
     const one = new Alone();
     const { membership } = one;
-    membership.start(1, one.now);
-    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
-    one.hear(2, { type: 'form', view: formedView });
-    one.hear(2, helloOf('2', formedView, { slot: 2 }));
-    expect(membership.votingSlot).toBe(1);
+    one.form();
     one.hear(9, helloOf('9', formedView, { slot: 2, voter: 2 }));
     expect(membership.votingSlot).toBe(1);
     one.told.length = 0;
