@@ -254,8 +254,10 @@ export class Membership {
       if (slot === this.#slot) return this.#isRecovered;
       const process = this.#view?.holders[slot - 1]?.process ?? 0;
       const said = this.#peers.get(process)?.introduction;
+      // That it seeks says nothing: such a hello may be an old one, come late, or recorded by somebody.
+      if (said == null || said.phase === 'seeking') return true;
       // By its own account: it may be in the farm without the place that it had, or in another one, and know nothing of this.
-      return said?.phase === 'voter' && isAt(said, slot, this.#view);
+      return said.phase === 'voter' && isAt(said, slot, this.#view);
     });
   }
 

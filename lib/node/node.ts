@@ -700,7 +700,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       this.#lastSteps.clear();
       await Promise.allSettled(steps.map((step) => step()));
     }
-    await this.#waitWhile(() => this.#handingOver > 0 && this.#isConnected, LAST_HAND_OVER_MS);
+    const isHandingOver = (): boolean => this.#handingOver > 0 && this.#isConnected;
+    // Else it is closing at once, before the caller goes on.
+    if (isHandingOver()) await this.#waitWhile(isHandingOver, LAST_HAND_OVER_MS);
     await this.#close();
   }
 

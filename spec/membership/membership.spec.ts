@@ -854,6 +854,23 @@ describe('a process that has given its farm up', () => {
     expect([membership.view?.incarnation, membership.slot, membership.votingSlot]).toEqual([7, 0, 0]);
   });
 
+  it('counts others that it hears as voters, unless they live elsewhere by their own account', () => {
+    const one = new Alone();
+    const { membership } = one;
+    one.form();
+    expect(membership.hasQuorum(one.ms)).toBe(true);
+    // From before it was in the farm: it comes late, or somebody has recorded it.
+    one.hear(2, helloOf('2', null, { phase: 'seeking' }));
+    expect(membership.hasQuorum(one.ms)).toBe(true);
+    const other: View = { ...formedView, incarnation: 8, formedAtMs: formedView.formedAtMs + 1 };
+    one.hear(2, helloOf('2', other, { slot: 2 }));
+    expect(membership.hasQuorum(one.ms)).toBe(false);
+    one.hear(2, helloOf('2', formedView, { phase: 'recovering', slot: 2 }));
+    expect(membership.hasQuorum(one.ms)).toBe(false);
+    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    expect(membership.hasQuorum(one.ms)).toBe(true);
+  });
+
   it('votes no more once another process votes with its memory', () => {
     const one = new Alone();
     const { membership } = one;
