@@ -1,55 +1,41 @@
 import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import debugging from 'debug';
-import { ClosedError, ConfigError, type PaxosError, type ResizePendingError } from '../errors.js';
+import { ClosedError, ConfigError, type PaxosError } from '../errors.js';
 import {
   type Claim,
-  type ClockOpinion,
-  type Config,
-  configTowards,
   type Directive,
   GuardedClock,
   Membership,
   type Peer,
   PeerTable,
   type Place,
-  SILENCE_MS,
-  stageOf,
-  targetOf,
   type View,
 } from '../membership/index.js';
 import {
-  type AcceptorAnswer,
-  type AcceptorRequest,
-  type Answerer,
   BallotSource,
   type Change,
   type Changed,
-  type Commit,
-  type EnumerationOutcome,
-  formatBallot,
   type Instant,
-  lastSlotOf,
   lineageAgeMs,
   majorityOf,
-  type Outgoing,
-  type RegisterRecord,
   type State,
-  type Tombstone,
 } from '../paxos/index.js';
 import { openMemory } from '../storage/index.js';
 import { createTransport, MAX_MAX_FRAME_SIZE, type Transport } from '../transport/index.js';
-import { type MembershipMessage, type Message, makeKeyring } from '../wire/index.js';
+import { type MembershipMessage, makeKeyring } from '../wire/index.js';
 import { type AnswerHandler, Answering } from './answering.js';
 import { type Answer, Asking, type AskOptions, checkTopic } from './asking.js';
-import { claimChange, slotKey, slotOfKey } from './claim.js';
-import { CONFIG_KEY, configChange } from './config.js';
+import { claimChange, slotKey } from './claim.js';
+import { ClockWatch } from './clock-watch.js';
+import { Collector } from './collector.js';
 import { Deadline } from './deadline.js';
 import { Diagnosis } from './diagnosis.js';
-import { handOver } from './hand-over.js';
+import { HandOvers, type Records } from './hand-overs.js';
 import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
-import { type Arrival, Link } from './link.js';
+import { Link } from './link.js';
+import { Listings } from './listings.js';
 import { type Member, type MemberEvent, Members } from './members.js';
 import { Operations } from './operations.js';
 import {
@@ -61,6 +47,7 @@ import {
   refuseSize,
   refuseTimeout,
 } from './options.js';
+import { Readiness } from './readiness.js';
 import { Recoverer, type RecoveryProgress } from './recoverer.js';
 import type {
   CommitEvent,
@@ -73,10 +60,14 @@ import type {
   WatchableRegisters,
 } from './registers.js';
 import { Repairer } from './repairer.js';
-import { progressOf, type ResizeProgress } from './resize.js';
+import type { ResizeProgress } from './resize.js';
+import { Resizer } from './resizer.js';
+import { FIRST_RETRANSMIT_MS, retransmitMs, retransmitMsOf } from './retransmission.js';
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
+import { Traffic } from './traffic.js';
 import { Voter } from './voter.js';
+import { waitWhile, within } from './waits.js';
 import { type NodeWarning, Warnings } from './warnings.js';
 import { Watchers } from './watchers.js';
 
@@ -86,30 +77,19 @@ const debug = debugging('connect-paxos:node');
 const HOUSEKEEPING_MS = 50;
 /** How often exchanges under way look at the time, in ms. */
 const TICK_MS = 10;
-/** Retransmission time-outs: before anything is measured, and the least and most. A busy host answers late at times. */
-const FIRST_RETRANSMIT_MS = 100;
-const MIN_RETRANSMIT_MS = 30;
-const MAX_RETRANSMIT_MS = 1000;
-/** An operation's time is enough for so many of the longest. */
-const MIN_TRANSMISSIONS = 4;
-/** Half-done registers settled at a time. */
-const MAX_SETTLING = 64;
 /** Silence after which a peer without a slot is forgotten. */
 const FORGET_PEER_MS = 60_000;
 /** How often what no answer waits for is written to the storage. */
 const TIDY_MS = 1000;
 /** Time alone after which it is said why. */
 const ALONE_MS = 5000;
-/** Until what could not be handed over is tried again. */
-const HAND_OVER_PAUSE_MS = 1000;
 /** How long a hand-over may keep a process that is to leave. */
 const LAST_HAND_OVER_MS = 5000;
 /** How long the storage may take to write and close when a process leaves. */
 const LAST_WRITE_MS = 10_000;
 
-/** How long {@link PaxosNode.resize} waits, and how often it looks. */
+/** How long {@link PaxosNode.resize} waits. */
 const RESIZE_TIMEOUT_MS = 60_000;
-const RESIZE_LOOK_MS = 100;
 
 export interface ResizeOptions {
   /** Ms until the call gives up waiting; the change goes on. Default 60 000. */
@@ -147,12 +127,10 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     monotonicMs: (): number => this.#runtime.monotonicMs(),
     leaps: (): number => this.#clock.leaps,
   };
-  #leapsSeen = 0;
   readonly #peers = new PeerTable((process) => this.#forget(process));
   readonly #membership: Membership;
   readonly #members: Members;
   readonly #voter: Voter;
-  readonly #ballots: BallotSource;
   readonly #operations: Operations;
   readonly #repairer: Repairer;
   readonly #recoverer: Recoverer;
@@ -161,15 +139,17 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   readonly #watchers: Watchers;
   readonly #diagnosis: Diagnosis;
   readonly #warnings: Warnings;
+  readonly #clockWatch: ClockWatch;
+  readonly #traffic: Traffic;
+  readonly #listings: Listings;
+  readonly #collector: Collector;
+  readonly #handOvers: HandOvers;
+  readonly #resizer: Resizer;
+  readonly #readiness: Readiness;
   readonly #started: Promise<void>;
   #link: Link | null = null;
   #failure: PaxosError | null = null;
-  #opinion: ClockOpinion = { isTrusted: false, aheadMs: 0, isOff: false };
-  /** Whether a majority has once agreed with this process's clock. */
-  #wasTrusted = false;
   #isConnected = false;
-  /** What was held in a farm that was given up. */
-  #orphans: (readonly [string, RegisterRecord])[] = [];
   /** Whether this process has once taken the place that it has in the farm. */
   #isSettled = false;
   #isClosing = false;
@@ -181,12 +161,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #tidiedMs = 0;
   /** Measured at each housekeeping, not at each operation. */
   #retransmitMs = FIRST_RETRANSMIT_MS;
-  #settling = 0;
-  /** Hand-overs under way. */
-  #handingOver = 0;
   readonly #lastSteps = new Set<() => Promise<void>>();
-  #toldResize = 'null';
-  #readyWaiters: { resolve: () => void; reject: (error: PaxosError) => void }[] = [];
 
   /** @throws ConfigError at once for an option that is not usable */
   constructor(options: NodeOptions = {}, runtime: Runtime = systemRuntime) {
@@ -237,7 +212,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       membership: this.#membership,
       peers: this.#peers,
       monotonicMs: () => runtime.monotonicMs(),
-      clock: () => this.#opinion,
+      clock: () => this.#clockWatch.opinion,
       network: () => this.#transport.status().description,
       foreignSeals: () => this.#link?.sealing.unknownKey ?? 0,
     });
@@ -248,16 +223,16 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       failed: (error) => this.#storageFailed(error),
       halted: (reason) => this.#halted(reason),
     });
-    this.#ballots = new BallotSource(this.#process);
+    const ballots = new BallotSource(this.#process);
     this.#operations = new Operations({
-      ballots: this.#ballots,
+      ballots,
       maxClockSkewMs,
       lineageKeepMs: lineageAgeMs(timeoutMs, maxClockSkewMs),
       now: () => this.#now(),
-      electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
+      electorate: () => (this.#clockWatch.opinion.isTrusted ? this.#membership.electorate : null),
       own: (key) => this.#voter.record(key),
-      transmit: (outgoing) => this.#transmit(outgoing),
-      committed: (commit) => this.#committed(commit),
+      transmit: (outgoing) => this.#traffic.toAcceptors(outgoing),
+      committed: (commit) => this.#traffic.committed(commit),
       retransmitMs: () => this.#retransmitMs,
       random,
       noQuorum: () => this.#diagnosis.noQuorum(),
@@ -266,11 +241,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#repairer = new Repairer({
       voter: this.#voter,
       now: () => this.#now(),
-      electorate: () => (this.#opinion.isTrusted ? this.#membership.electorate : null),
+      electorate: () => (this.#clockWatch.opinion.isTrusted ? this.#membership.electorate : null),
       votersHeard: () => this.#otherVotersHeard(),
       nextRequest: () => this.#operations.nextRequest(),
       retransmitMs: () => this.#retransmitMs,
-      transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
+      transmit: ({ message, slots }) => this.#traffic.toSlots(slots ?? [], message),
       learned: (commit) => this.#watchers.tell(commit, false),
       random,
     });
@@ -284,7 +259,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       votersHeard: () => this.#otherVotersHeard(),
       nextRequest: () => this.#operations.nextRequest(),
       retransmitMs: () => this.#retransmitMs,
-      transmit: ({ message, slots }) => this.#sendToSlots(slots ?? [], message),
+      transmit: ({ message, slots }) => this.#traffic.toSlots(slots ?? [], message),
       predecessor: () => this.#membership.predecessorHeard(runtime.monotonicMs()),
       transmitTo: (process, { message }) => this.#link?.send(process, message),
       wake: (ms, callback) => {
@@ -310,7 +285,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       monotonicMs: () => runtime.monotonicMs(),
       isFound: () => this.#membership.view !== null,
       noFarm: () => this.#diagnosis.noQuorum(),
-      retransmitMs: (process) => this.#retransmitMsOf(process),
+      retransmitMs: (process) => retransmitMsOf(process, this.#peers),
       locate: (number) => this.#peers.get(number)?.process ?? null,
       leftMs: (process) => this.#leftMs(process),
       send: (to, ask) => this.#link?.send(to, ask),
@@ -320,6 +295,82 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       () => runtime.monotonicMs(),
       (warning) => queueMicrotask(() => this.#giveWarning(warning)),
     );
+    this.#clockWatch = new ClockWatch({
+      runtime,
+      clock: this.#clock,
+      maxClockSkewMs,
+      membership: this.#membership,
+      operations: this.#operations,
+      diagnosis: this.#diagnosis,
+      warnings: this.#warnings,
+      sizes: () => this.#sizes,
+    });
+    this.#traffic = new Traffic({
+      process: this.#process,
+      maxClockSkewMs,
+      clock: this.#clock,
+      ballots,
+      membership: this.#membership,
+      peers: this.#peers,
+      members: this.#members,
+      voter: this.#voter,
+      operations: this.#operations,
+      repairer: this.#repairer,
+      recoverer: this.#recoverer,
+      asking: this.#asking,
+      answering: this.#answering,
+      watchers: this.#watchers,
+      now: () => this.#now(),
+      link: () => this.#link,
+      onMembership: (from, message) => this.#onMembership(from, message),
+      differs: (from, now) => this.#obey(this.#membership.differs(from, now)),
+      isOff: (from, who, ageMs) => this.#warnAge(from, who, ageMs),
+    });
+    this.#listings = new Listings({
+      runtime,
+      operations: this.#operations,
+      maxClockSkewMs,
+      nowMs: () => this.nowMs(),
+      refusal: (ms) => this.#refusal(ms),
+      isFound: () => this.#membership.view !== null && this.#clockWatch.opinion.isTrusted,
+      noQuorum: () => this.#diagnosis.noQuorum(),
+      deadline: (ms) => this.deadline(ms),
+      read: (key, how) => this.read(key, how),
+      track: (operation) => this.#track(operation),
+    });
+    this.#collector = new Collector({
+      voter: this.#voter,
+      operations: this.#operations,
+      timeoutMs,
+      now: () => this.#now(),
+      config: () => this.#membership.config,
+      track: (operation) => this.#track(operation),
+    });
+    this.#handOvers = new HandOvers({
+      runtime,
+      nowMs: () => this.nowMs(),
+      write: (key, change) => this.change(key, change),
+      isClosing: () => this.#isClosing,
+      lost: (count) => this.#lostInHandOver(count),
+      ended: () => this.#checkQuorum(runtime.monotonicMs()),
+    });
+    this.#resizer = new Resizer({
+      runtime,
+      membership: this.#membership,
+      diagnosis: this.#diagnosis,
+      name,
+      clusterSize,
+      change: (key, change) => this.change(key, change),
+      refusal: () => this.#refusal(),
+      isConnected: () => this.#isConnected,
+      agreed: (config) => {
+        this.#link?.flushQueued();
+        this.#obey(this.#membership.configured(config, this.#now()));
+      },
+      // Not from within it: what a listener throws must not hold it up.
+      progressed: (progress) => queueMicrotask(() => this.emit('resize', progress)),
+    });
+    this.#readiness = new Readiness(runtime);
     this.#started = this.#start();
   }
 
@@ -334,10 +385,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#isClosing) return Promise.reject(closedError());
     if (this.#isReady) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#readyWaiters.push({ resolve, reject });
-      if (this.#readyWaiters.length === 1) this.#holdProcess();
-    });
+    return this.#readiness.wait();
   }
 
   /**
@@ -362,27 +410,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
    */
   async resize(size: number, { timeoutMs = RESIZE_TIMEOUT_MS }: ResizeOptions = {}): Promise<void> {
     refuseSize(size);
-    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
-    let hasTurned = false;
-    for (;;) {
-      const refusal = this.#refusal();
-      if (refusal !== null) throw refusal;
-      const { config } = this.#membership;
-      if (config !== null && stageOf(config) === 'stable' && targetOf(config) === size) return;
-      const next = config && configTowards(config, size);
-      // Of two calls for different sizes one gives way: whoever has turned once does not turn again.
-      const mayTurn = !hasTurned || (config !== null && stageOf(config) === 'stable');
-      if (next !== null && mayTurn && this.#membership.mayResize(size, this.#runtime.monotonicMs())) {
-        hasTurned = (await this.#configure(next)) === null || hasTurned;
-      }
-      if (this.#runtime.monotonicMs() >= deadlineMs)
-        throw this.#isConnected ? this.#pendingResize(size) : this.#diagnosis.noQuorum();
-      await this.#pause(RESIZE_LOOK_MS);
-    }
-  }
-
-  #pendingResize(size: number): ResizePendingError {
-    return this.#diagnosis.pendingResize(size, this.#resizing);
+    await this.#resizer.resize(size, timeoutMs);
   }
 
   read(
@@ -406,22 +434,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     );
   }
 
-  async ids(
-    bucket: string,
-    { timeoutMs = this.#settings.timeoutMs, includesJustEnded = false }: EnumerationOptions = {},
-  ): Promise<string[]> {
-    // All that it takes together has to be done in that time.
-    const left = this.deadline(timeoutMs);
-    const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#enumerate(prefix, timeoutMs);
-    const overMs = this.nowMs() - (includesJustEnded ? this.#settings.maxClockSkewMs : 0);
-    const ids = settled.filter((entry) => entry.until > overMs).map((entry) => entry.key.slice(prefix.length));
-    // What is half done is settled by reading it: few keys, those being written just now.
-    for (const key of unsettled) {
-      const state = await this.read(key, left);
-      if (state.value !== null) ids.push(key.slice(prefix.length));
-    }
-    return ids;
+  async ids(bucket: string, how: EnumerationOptions = {}): Promise<string[]> {
+    return this.#listings.ids(bucket, how.timeoutMs ?? this.#settings.timeoutMs, how);
   }
 
   watch(bucket: string, listener: (event: CommitEvent) => void): () => void {
@@ -444,25 +458,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   async heads(bucket: string, { timeoutMs }: OperationOptions = {}): Promise<Head[]> {
     // A large bucket takes more than an operation does; nobody but a watcher waits for it.
-    const withinMs = timeoutMs ?? longestTimeoutMs(this.#settings.maxClockSkewMs);
-    const prefix = `${bucket}/`;
-    const { settled, unsettled } = await this.#enumerate(prefix, withinMs);
-    const nowMs = this.nowMs();
-    const heads = settled
-      .filter(({ until }) => until > nowMs)
-      .map(({ key, accepted }) => ({ id: key.slice(prefix.length), mark: formatBallot(accepted) }));
-    return [...heads, ...unsettled.map((key) => ({ id: key.slice(prefix.length), mark: null }))];
-  }
-
-  async #enumerate(
-    prefix: string,
-    timeoutMs: number,
-  ): Promise<Extract<EnumerationOutcome, { readonly kind: 'complete' }>> {
-    const refusal = this.#refusal(timeoutMs);
-    if (refusal !== null) throw refusal;
-    const left = this.deadline(timeoutMs);
-    await this.#electorateWithin(timeoutMs);
-    return this.#track(this.#operations.enumerate(prefix, left.timeoutMs));
+    return this.#listings.heads(bucket, timeoutMs ?? longestTimeoutMs(this.#settings.maxClockSkewMs));
   }
 
   own(bucket: string, shard: number): OwnState[] {
@@ -483,13 +479,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   nowMs(): number {
-    // Whole ms: times travel as integers.
-    return Math.floor(this.#clock.wallMs(this.#runtime.monotonicMs()));
+    return this.#clockWatch.nowMs();
   }
 
   aheadOfMachineMs(): number {
-    const aheadMs = Math.round(this.nowMs() - this.#runtime.wallMs());
-    return Math.abs(aheadMs) < 1000 ? 0 : aheadMs;
+    return this.#clockWatch.aheadOfMachineMs();
   }
 
   /** Number of the farm's voters; while it changes, the one that it is to have. */
@@ -559,13 +553,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       clusterSize,
       quorum: majorityOf(clusterSize),
       config: this.#membership.config,
-      resize: this.#resizing,
+      resize: this.#resizer.progress,
       incarnation: view === null ? null : view.incarnation.toString(36),
       formedAtMs: view === null ? null : view.formedAtMs,
       voters: voterStatus(this.#membership, this.#peers, this.#runtime.monotonicMs()),
       learners: learnerStatus(view, this.#peers),
       records: this.#voter.size,
-      clock: { isTrusted: this.#opinion.isTrusted, aheadMs: Math.round(this.#opinion.aheadMs) },
+      clock: { isTrusted: this.#clockWatch.opinion.isTrusted, aheadMs: Math.round(this.#clockWatch.opinion.aheadMs) },
       retransmitMs: this.#retransmitMs,
       operations: { ...operations.counters, inFlight: operations.inFlight, waiting: operations.waiting },
       repair: { ...this.#repairer.counters },
@@ -620,7 +614,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
         locate: (to) => this.#locate(to),
         audience: () => this.#membership.otherVoters,
         company: () => Array.from(this.#peers, ({ process }) => process),
-        receive: (arrival) => this.#receive(arrival),
+        receive: (arrival) => this.#traffic.receive(arrival),
         refusedAge: (from, address, ageMs) => this.#warnAge(from, `${address.host}:${address.port}`, ageMs),
         warn: (code, message) => this.#warnings.warn(code, message),
       });
@@ -689,7 +683,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#failure = error;
     this.#operations.abort(error);
     this.#asking.abort(error);
-    this.#endReady(error);
+    this.#readiness.end(error);
     this.#warnings.warn('start-failed', error.message);
   }
 
@@ -700,9 +694,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       this.#lastSteps.clear();
       await Promise.allSettled(steps.map((step) => step()));
     }
-    const isHandingOver = (): boolean => this.#handingOver > 0 && this.#isConnected;
+    const isHandingOver = (): boolean => this.#handOvers.isUnderWay && this.#isConnected;
     // Else it is closing at once, before the caller goes on.
-    if (isHandingOver()) await this.#waitWhile(isHandingOver, LAST_HAND_OVER_MS);
+    if (isHandingOver()) await waitWhile(this.#runtime, isHandingOver, LAST_HAND_OVER_MS);
     await this.#close();
   }
 
@@ -710,12 +704,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#isClosing = true;
     this.#membership.retire();
     this.#answering.close();
-    this.#endReady(closedError());
+    this.#readiness.end(closedError());
     // While it is being opened: that may wait for a name server.
     if (this.#link === null) await this.#transport.close();
     await this.#started;
     const isWorthWaiting = (): boolean => (this.#isBusy || this.#answering.isBusy) && this.#membership.view !== null;
-    await this.#waitWhile(isWorthWaiting, this.#settings.timeoutMs);
+    await waitWhile(this.#runtime, isWorthWaiting, this.#settings.timeoutMs);
     this.#operations.abort(closedError());
     this.#asking.abort(closedError());
     this.#cancelHousekeeping();
@@ -728,44 +722,9 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     }
     // What can't be written any more was never answered with.
     const closed = this.#voter.close().catch((error: unknown) => debug('closing the storage failed: %s', error));
-    await this.#within(LAST_WRITE_MS, closed);
+    await within(this.#runtime, LAST_WRITE_MS, closed);
     this.#isConnected = false;
     this.#watchers.clear();
-  }
-
-  async #waitWhile(holds: () => boolean, ms: number): Promise<void> {
-    const deadlineMs = this.#runtime.monotonicMs() + ms;
-    while (holds() && this.#runtime.monotonicMs() < deadlineMs) await this.#pause(TICK_MS);
-  }
-
-  /** Waits for that, but no longer. */
-  async #within(ms: number, done: Promise<void>): Promise<void> {
-    let cancel: () => void = () => undefined;
-    const timeIsUp = new Promise<void>((resolve) => {
-      cancel = this.#runtime.setTimer(ms, true, resolve);
-    });
-    await Promise.race([done, timeIsUp]);
-    cancel();
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#runtime.setTimer(ms, true, resolve);
-    });
-  }
-
-  /** Keeps the process alive while somebody waits for `ready()`. */
-  #holdProcess(): void {
-    if (this.#readyWaiters.length > 0) this.#runtime.setTimer(HOUSEKEEPING_MS, true, () => this.#holdProcess());
-  }
-
-  #endReady(error: PaxosError | null): void {
-    const waiters = this.#readyWaiters;
-    this.#readyWaiters = [];
-    for (const { resolve, reject } of waiters) {
-      if (error === null) resolve();
-      else reject(error);
-    }
   }
 
   #armHousekeeping(): void {
@@ -777,19 +736,19 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #keepHouse(): void {
     const membership = this.#membership;
-    if (this.#followsMachine()) this.#clock.follow(this.#runtime.wallMs(), this.#runtime.monotonicMs());
-    this.#endCallsByWrongClock();
+    this.#clockWatch.follow();
     const now = this.#now();
     this.#obey(membership.tick(now));
     if (membership.view !== null) {
-      this.#checkClock();
-      this.#collect();
+      this.#clockWatch.check();
+      // A node that leaves starts nothing new; the others settle what it leaves half done.
+      if (!this.#isClosing) this.#collector.tick();
       this.#tidy(now.monotonicMs);
       const { legacy } = this.#voter;
       if (legacy !== null && membership.isBeyond(legacy.slot, legacy.generation + 1)) this.#voter.dropLegacy();
-      this.#tellResize();
+      this.#resizer.tell();
       if (!this.#isClosing) this.#repairer.tick();
-      this.#retransmitMs = this.#measureRetransmitMs();
+      this.#retransmitMs = retransmitMs(membership, this.#peers, this.#sizes, this.#settings.timeoutMs);
     }
     this.#members.look(now.monotonicMs);
     this.#answering.sweep();
@@ -804,49 +763,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   /**
-   * Whether nothing rests on this process's clock. A learner may have joined with a wrong one, by which it finds some
-   * voters too old to be heard: those could never agree to its being set right. So may a voter that goes on with what an
-   * earlier process had stored.
-   */
-  #followsMachine(): boolean {
-    const { view, slot } = this.#membership;
-    if (view === null) return true;
-    const isFree = slot === 0 ? this.#operations.inFlight === 0 : !this.#wasTrusted;
-    return isFree && !this.#opinion.isTrusted;
-  }
-
-  #checkClock(): void {
-    const { view, otherVoters, slot } = this.#membership;
-    if (view === null) return;
-    const monotonicMs = this.#runtime.monotonicMs();
-    const machineMs = this.#runtime.wallMs();
-    this.#opinion = this.#clock.check(machineMs, monotonicMs, otherVoters, slot > 0, lastSlotOf(this.#sizes));
-    this.#wasTrusted ||= this.#opinion.isTrusted;
-    this.#endCallsByWrongClock();
-    const aheadMs = this.aheadOfMachineMs();
-    if (this.#opinion.isOff) this.#warnings.warn('clock', this.#diagnosis.clock(), true);
-    else if (slot > 0 && Math.abs(aheadMs) > this.#settings.maxClockSkewMs / 2) {
-      this.#warnings.warn('clock', this.#diagnosis.machineClock(aheadMs), true);
-    }
-  }
-
-  /**
-   * What has waited until this clock was set right may have an end that was reckoned by it when it was wrong: it would be
-   * written by the right one now, and outlive its time by as much as that was wrong, or end before it.
-   */
-  #endCallsByWrongClock(): void {
-    if (this.#clock.leaps === this.#leapsSeen) return;
-    this.#leapsSeen = this.#clock.leaps;
-    this.#operations.abortWaiting(this.#diagnosis.clockSet());
-  }
-
-  /**
    * Whoever goes on with what an earlier process had stored has no clock yet that anybody has vouched for: it might take
    * rounds of a time that is far off.
    */
   get #votingSlot(): number {
     const { votingSlot, number } = this.#membership;
-    return number === this.#process || this.#wasTrusted ? votingSlot : 0;
+    return number === this.#process || this.#clockWatch.wasTrusted ? votingSlot : 0;
   }
 
   /** Has what nobody waits for written, too: values known to be chosen, what is forgotten. */
@@ -878,65 +800,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return operation;
   }
 
-  // ---- what comes in
-
-  #receive({ envelope, messages, from, isFrame, answerer }: Arrival): void {
-    const now = this.#now();
-    if (!isFrame && this.#peers.silenceMs(envelope.from, now.monotonicMs) > SILENCE_MS) {
-      this.#link?.reconnect(envelope.from);
-    }
-    const isKnown = isFrame
-      ? this.#peers.hearAgain(envelope.from, now.monotonicMs)
-      : this.#peers.hear(envelope.from, from, now.monotonicMs) !== undefined;
-    if (isKnown) this.#clock.hear(envelope.from, envelope.clockMs, now.monotonicMs);
-    this.#members.heard(envelope.from, now.monotonicMs);
-    const isOurs = (): boolean => envelope.incarnation === this.#membership.view?.incarnation;
-    // What was sent by one who knows other holders counts in no quorum of those that this process knows, and answers to it
-    // could be counted there in one with those of an older holder.
-    const counts = (): boolean => {
-      if (!isOurs()) return false;
-      if (envelope.vector === this.#membership.vector) return true;
-      if (this.#link !== null) this.#link.counters.otherVector += 1;
-      return false;
-    };
-    for (const message of messages) {
-      switch (message.type) {
-        case 'hello':
-        case 'who':
-        case 'vouch':
-        case 'form':
-        case 'unform':
-          this.#onMembership(envelope.from, message);
-          break;
-        case 'ask':
-          this.#answering.receive(envelope.from, message);
-          break;
-        case 'told':
-          this.#asking.receive(envelope.from, message);
-          break;
-        case 'prepare':
-        case 'accept':
-        case 'read':
-        case 'enumerate':
-        case 'compare':
-        case 'pull':
-        case 'transfer':
-          if (counts()) this.#onRequest(envelope.from, message, now);
-          break;
-        case 'commit':
-          if (!isOurs()) break;
-          // That something is chosen is so whoever votes. It may be gone by now from what this voter holds, or not be there yet.
-          this.#voter.commit(message);
-          this.#watchers.tell(message, false);
-          break;
-        default:
-          if (counts()) this.#onAnswer(answerer, envelope.clockMs, message);
-      }
-    }
-    if (isOurs() && envelope.vector !== this.#membership.vector) {
-      this.#obey(this.#membership.differs(envelope.from, now));
-    }
-  }
+  // ---- membership
 
   #onMembership(from: number, message: MembershipMessage): void {
     // What waits was asked, or answered, under the vector of before: under another one it would count for what it is not.
@@ -944,80 +808,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#obey(this.#membership.receive(from, message, this.#now()));
     if (message.type === 'hello') this.#members.introduced(from, this.#runtime.monotonicMs());
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
-  }
-
-  #onRequest(from: number, request: AcceptorRequest, now: Instant): void {
-    if (request.type === 'prepare' || request.type === 'accept') {
-      this.#observe((request.type === 'prepare' ? request.ballot : request.proposal.accepted).round, now);
-      const slot = slotOfKey(request.key);
-      if (slot !== null && !this.#membership.maySlotChange(slot, now.monotonicMs)) return;
-    }
-    // An earlier version asks for a legacy as for any memory: so this process gives it that of its own slot, if it has one.
-    if (request.type === 'transfer' && (request.isOfLegacy === true || this.#membership.slot === 0)) {
-      const answer = this.#isHeir(from) ? this.#voter.bequeath(request, now) : null;
-      if (answer !== null) this.#link?.send(from, answer);
-      return;
-    }
-    this.#askOwn(request, now, (answer) => this.#link?.send(from, answer));
-  }
-
-  /** Whether that process has the slot that this one had, and may have its memory. */
-  #isHeir(process: number): boolean {
-    const { legacy } = this.#voter;
-    return legacy !== null && this.#membership.isHolder(process, legacy.slot, legacy.generation + 1);
-  }
-
-  /** Asks this process's acceptor. What it says counts under the vector of that moment only. */
-  #askOwn(request: AcceptorRequest, now: Instant, deliver: (answer: AcceptorAnswer) => void): void {
-    const { vector } = this.#membership;
-    this.#voter.ask(request, now, (answer) => {
-      if (this.#membership.vector === vector && this.#voter.isVoting) deliver(answer);
-    });
-  }
-
-  #onAnswer(from: Answerer, clockMs: number, answer: AcceptorAnswer): void {
-    // A voter whose clock is beyond the bound may forget or refuse at the wrong time: it does not count.
-    const offMs = Math.abs(clockMs - this.nowMs());
-    const peer = this.#peers.get(from.process);
-    if (offMs > this.#settings.maxClockSkewMs + (peer?.roundTrip.timeoutMs ?? MAX_RETRANSMIT_MS)) {
-      this.#warnAge(from.process, peer?.introduction?.name ?? 'a voter', this.nowMs() - clockMs);
-      return;
-    }
-    if (this.#repairer.receive(from, answer) || this.#recoverer.receive(from, answer)) return;
-    const tookMs = this.#operations.receive(from, answer);
-    if (tookMs !== null) peer?.roundTrip.sample(tookMs);
-  }
-
-  #observe(round: number, now: Instant): void {
-    this.#ballots.observe(round, now.wallMs, this.#settings.maxClockSkewMs);
-  }
-
-  // ---- what goes out
-
-  #transmit({ message, slots }: Outgoing): void {
-    const own = this.#membership.votingSlot;
-    const others = slots?.filter((slot) => slot !== own) ?? null;
-    if (others === null) this.#link?.send(0, message);
-    else this.#sendToSlots(others, message);
-    if (own === 0 || (slots !== null && !slots.includes(own))) return;
-    this.#askOwn(message, this.#now(), (answer) => {
-      this.#operations.receive({ process: this.#process, slot: own }, answer);
-    });
-  }
-
-  /** One voter gets a datagram of its own; more of them are cheaper to reach all at once. */
-  #sendToSlots(slots: readonly number[], message: Message): void {
-    const holders = slots.flatMap((slot) => this.#membership.view?.holders[slot - 1] ?? []);
-    const [only, ...rest] = holders;
-    if (only === undefined) return;
-    const peer = this.#peers.get(only.process);
-    this.#link?.send(rest.length === 0 && peer !== undefined ? peer.process : 0, message);
-  }
-
-  #committed(commit: Commit): void {
-    this.#voter.commit(commit);
-    this.#link?.sendLazy(commit);
-    this.#watchers.tell(commit, true);
   }
 
   #obey(directives: readonly Directive[]): void {
@@ -1039,7 +829,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
           this.#claim(directive.claim);
           break;
         case 'configure':
-          void this.#configure(directive.config);
+          void this.#resizer.configure(directive.config);
           break;
         case 'recover':
           this.#recoverer.begin();
@@ -1057,16 +847,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     }
   }
 
-  // ---- membership
-
   #entered(left: View | null): void {
     debug('%s entered a view, slot %d', this.#settings.name, this.#membership.slot);
     if (left !== null) this.#moved();
     this.#identify();
     if (this.#membership.mustCopy) this.#recoverer.copy();
     // Now, not at the next housekeeping: the first operations need to know whether the clock can be trusted.
-    this.#checkClock();
-    if (this.#orphans.length > 0) void this.#handOver(this.#orphans.splice(0));
+    this.#clockWatch.check();
+    this.#handOvers.resume();
     this.#checkQuorum(this.#runtime.monotonicMs());
     this.#operations.start();
   }
@@ -1074,12 +862,12 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   /** The farm's memory is gone. What this process held goes to the farm that it finds, or forms, next. */
   #abandoned(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
-    this.#orphans = this.#giveUpMemory();
+    this.#handOvers.keep(this.#giveUpMemory());
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
   /** Whatever it held for a slot, or keeps for another's next holder, it holds no more. @returns what it held */
-  #giveUpMemory(): (readonly [string, RegisterRecord])[] {
+  #giveUpMemory(): Records {
     this.#repairer.abort();
     this.#recoverer.abort();
     this.#voter.dropLegacy();
@@ -1094,28 +882,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       'farms-met',
       `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
     );
-    void this.#handOver(orphans);
+    this.#handOvers.begin(orphans);
   }
 
-  /** Until it is done this process has sessions that nobody else has: it is not ready, and leaves later. */
-  async #handOver(orphans: readonly (readonly [string, RegisterRecord])[]): Promise<void> {
-    this.#handingOver += 1;
-    const lost = await handOver(orphans, {
-      nowMs: () => this.nowMs(),
-      write: (key, change) => this.change(key, change),
-      again: async () => {
-        if (!this.#isClosing) await this.#pause(HAND_OVER_PAUSE_MS);
-        return !this.#isClosing;
-      },
-    });
-    this.#handingOver -= 1;
-    if (lost > 0) {
-      this.#warnings.warn(
-        'hand-over',
-        `${lost} records of the farm given up could not be handed over before this process left, and are lost: those users log in again. Keep a process running until it is ready.`,
-      );
-    }
-    this.#checkQuorum(this.#runtime.monotonicMs());
+  #lostInHandOver(count: number): void {
+    this.#warnings.warn(
+      'hand-over',
+      `${count} records of the farm given up could not be handed over before this process left, and are lost: those users log in again. Keep a process running until it is ready.`,
+    );
   }
 
   #claim(claim: Claim): void {
@@ -1133,48 +907,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     );
   }
 
-  /** Proposes what the farm's config is to be next. @returns why that came to nothing, or nobody knows; `null` if it is agreed */
-  #configure(config: Config): Promise<PaxosError | null> {
-    return this.change(CONFIG_KEY, configChange(config)).then(
-      ({ result }) => {
-        this.#link?.flushQueued();
-        this.#obey(this.#membership.configured(result, this.#now()));
-        return null;
-      },
-      (error: PaxosError) => {
-        debug('config %d failed: %s', config.version, error);
-        this.#membership.configureFailed();
-        return error;
-      },
-    );
-  }
-
-  #tellResize(): void {
-    const progress = this.#resizing;
-    const told = progress === null ? 'null' : JSON.stringify(progress);
-    if (told === this.#toldResize) return;
-    const wasUnderWay = this.#toldResize !== 'null';
-    this.#toldResize = told;
-    const size = this.#membership.config?.sizes[0] ?? this.#settings.clusterSize;
-    const ended: ResizeProgress = { from: size, to: size, stage: 'done', missing: [] };
-    if (progress === null && !wasUnderWay) return;
-    debug('%s: resize %s', this.#settings.name, told);
-    // Not from within it: what a listener throws must not hold it up.
-    queueMicrotask(() => this.emit('resize', progress ?? ended));
-  }
-
-  get #resizing(): ResizeProgress | null {
-    return progressOf(this.#membership.config, this.#membership.slotsMissing(this.#runtime.monotonicMs()));
-  }
-
   /** The view has learnt of a slot's holder, or of a config. */
   #grown(): void {
     this.#identify();
     this.#operations.restart();
     if (this.#recoverer.isRunning) this.#recoverer.again();
     else if (this.#membership.mustCopy) this.#recoverer.copy();
-    this.#tellResize();
-    this.#checkClock();
+    this.#resizer.tell();
+    this.#clockWatch.check();
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
@@ -1210,7 +950,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
         if (this.#membership.vector === vector) {
           this.#obey(next());
           if (this.#membership.mustCopy) this.#recoverer.copy();
-          this.#checkClock();
+          this.#clockWatch.check();
           this.#checkQuorum(this.#runtime.monotonicMs());
         } else {
           this.#read();
@@ -1233,7 +973,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #checkQuorum(monotonicMs: number): void {
     if (this.#isClosing) return;
-    const isConnected = this.#opinion.isTrusted && this.#membership.hasQuorum(monotonicMs);
+    const isConnected = this.#clockWatch.opinion.isTrusted && this.#membership.hasQuorum(monotonicMs);
     this.#isSettled ||= this.#membership.isSettled(monotonicMs);
     const isChanged = isConnected !== this.#isConnected;
     this.#isConnected = isConnected;
@@ -1243,47 +983,22 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       queueMicrotask(() => this.emit(isConnected ? 'connect' : 'disconnect'));
     }
     // Behind the event: whoever waits hears of the quorum first.
-    if (this.#isReady) this.#endReady(null);
+    if (this.#isReady) this.#readiness.end(null);
   }
 
   get #isReady(): boolean {
-    return this.#isConnected && this.#isSettled && this.#handingOver === 0 && !this.#isClosing;
-  }
-
-  #collect(): void {
-    // A node that leaves starts nothing new; the others settle what it leaves half done.
-    if (this.#isClosing) return;
-    const { timeoutMs } = this.#settings;
-    const { unsettled, endless, overtaken } = this.#voter.collect(this.#now());
-    for (const key of unsettled.filter(isOfUsers)) this.#settle(key, () => this.#operations.settle(key, timeoutMs));
-    for (const key of overtaken.filter(isOfUsers)) this.#settle(key, () => this.#operations.seal(key, timeoutMs));
-    const { config } = this.#membership;
-    // While the farm changes its size it is not certain who all voters are.
-    if (config === null || stageOf(config) !== 'stable') return;
-    for (const tombstone of endless) this.#settle(tombstone.key, () => this.#release(tombstone));
-  }
-
-  /** So many at a time: what can't be settled now comes up again at a later collection. */
-  #settle(key: string, settle: () => Promise<unknown>): void {
-    if (this.#settling >= MAX_SETTLING) return;
-    this.#settling += 1;
-    this.#track(settle())
-      .catch((error: unknown) => debug('settling %s failed: %s', key, error))
-      .finally(() => {
-        this.#settling -= 1;
-      });
-  }
-
-  async #release(tombstone: Tombstone): Promise<void> {
-    if (await this.#operations.arePast(tombstone.key, tombstone, this.#settings.timeoutMs))
-      this.#voter.release(tombstone, this.#now());
+    return this.#isConnected && this.#isSettled && !this.#handOvers.isUnderWay && !this.#isClosing;
   }
 
   // ---- small things
 
   #now(): Instant {
     const monotonicMs = this.#runtime.monotonicMs();
-    return { monotonicMs, wallMs: Math.floor(this.#clock.wallMs(monotonicMs)), isTrusted: this.#opinion.isTrusted };
+    return {
+      monotonicMs,
+      wallMs: Math.floor(this.#clock.wallMs(monotonicMs)),
+      isTrusted: this.#clockWatch.opinion.isTrusted,
+    };
   }
 
   /** The peer table knows nothing of that process any more: nor does anybody else here. */
@@ -1304,42 +1019,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return { datagram: peer.address, stream: { host: peer.address.host, port: peer.introduction?.streamPort ?? 0 } };
   }
 
-  /** The time-out of the slowest voter among the fastest that make a quorum. */
-  #measureRetransmitMs(): number {
-    const timeouts = this.#membership.otherVoters.flatMap(
-      (process) => this.#peers.get(process)?.roundTrip.timeoutMs ?? [],
-    );
-    timeouts.sort((a, b) => a - b);
-    const needed = majorityOf(lastSlotOf(this.#sizes)) - (this.#membership.votingSlot > 0 ? 1 : 0);
-    const slowest = needed === 0 ? 0 : (timeouts[needed - 1] ?? FIRST_RETRANSMIT_MS);
-    // After a pause of this process answers seem to have taken as long. An operation that asked again, or gave up waiting
-    // for one that is silent, only after most of its time would fail by the first datagram lost.
-    const mostMs = Math.min(MAX_RETRANSMIT_MS, this.#settings.timeoutMs / MIN_TRANSMISSIONS);
-    return Math.min(Math.max(slowest, MIN_RETRANSMIT_MS), mostMs);
-  }
-
-  #retransmitMsOf(process: number): number {
-    const lateMs = this.#peers.get(process)?.roundTrip.timeoutMs ?? FIRST_RETRANSMIT_MS;
-    return Math.min(Math.max(lateMs, MIN_RETRANSMIT_MS), MAX_RETRANSMIT_MS);
-  }
-
   #refusal(timeoutMs = 0): PaxosError | null {
     if (this.#isClosing) return closedError();
     return this.#failure ?? refuseTimeout(timeoutMs, this.#settings.maxClockSkewMs);
   }
 
   #impediment(): PaxosError | null {
-    return this.#opinion.isOff ? this.#diagnosis.clockOff() : null;
-  }
-
-  async #electorateWithin(timeoutMs: number): Promise<void> {
-    const deadlineMs = this.#runtime.monotonicMs() + timeoutMs;
-    while (this.#membership.view === null || !this.#opinion.isTrusted) {
-      const refusal =
-        this.#refusal() ?? (this.#runtime.monotonicMs() >= deadlineMs ? this.#diagnosis.noQuorum() : null);
-      if (refusal !== null) throw refusal;
-      await this.#pause(TICK_MS);
-    }
+    return this.#clockWatch.opinion.isOff ? this.#diagnosis.clockOff() : null;
   }
 
   #state(): NodeStatus['state'] {
@@ -1367,11 +1053,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #warnAge(process: number, who: string, ageMs: number): void {
     this.#warnings.warn('clock', this.#diagnosis.age(process, who, ageMs));
   }
-}
-
-/** The farm's own registers, of a bucket without a name, are never over. */
-function isOfUsers(key: string): boolean {
-  return !key.startsWith('/');
 }
 
 function closedError(): ClosedError {

@@ -708,7 +708,7 @@ export const mutants: readonly Mutant[] = [
     name: 'other-vectors-counted',
     breaks: 'what was sent by one who knows other holders of the slots does not count',
     conditions: USURPED,
-    edits: [{ file: 'node/node', from: 'if (envelope.vector === this.#membership.vector)', to: 'if (true)' }],
+    edits: [{ file: 'node/traffic', from: 'if (envelope.vector === membership.vector)', to: 'if (true)' }],
   },
   {
     name: 'counted-across-vectors',
@@ -734,14 +734,14 @@ export const mutants: readonly Mutant[] = [
     conditions: USURPED,
     edits: [
       {
-        file: 'node/node',
+        file: 'node/traffic',
         from: `case 'transfer':
                     if (counts())`,
         to: `case 'transfer':
                     if (isOurs())`,
       },
       {
-        file: 'node/node',
+        file: 'node/traffic',
         from: `default:
                     if (counts())`,
         to: `default:

@@ -1,0 +1,72 @@
+import type { Change, RegisterRecord } from '../paxos/index.js';
+import { handOver } from './hand-over.js';
+import type { Runtime } from './runtime.js';
+import { pause } from './waits.js';
+
+/** Until what could not be handed over is tried again. */
+const PAUSE_MS = 1000;
+
+/** What an acceptor held: each key, and its record. */
+export type Records = readonly (readonly [string, RegisterRecord])[];
+
+export interface HandOversSetup {
+  readonly runtime: Runtime;
+  nowMs(): number;
+  write(key: string, change: Change<null>): Promise<unknown>;
+  /** Whether this process leaves: what is refused then is not tried again. */
+  isClosing(): boolean;
+  /** So many records are lost. */
+  lost(count: number): void;
+  /** One is over. */
+  ended(): void;
+}
+
+/**
+ * What this process held in farms given up, on its way into the one that it is in. Until it is there this process has
+ * sessions that nobody else has.
+ */
+export class HandOvers {
+  readonly #setup: HandOversSetup;
+  #kept: Records = [];
+  #underWay = 0;
+
+  constructor(setup: HandOversSetup) {
+    this.#setup = setup;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** For the farm that is found, or formed, next. */
+  keep(records: Records): void {
+    this.#kept = records;
+  }
+
+  /** There is a farm. */
+  resume(): void {
+    const records = this.#kept;
+    this.#kept = [];
+    if (records.length > 0) this.begin(records);
+  }
+
+  begin(records: Records): void {
+    void this.#run(records);
+  }
+
+  async #run(records: Records): Promise<void> {
+    const { runtime, nowMs, write, isClosing, lost, ended } = this.#setup;
+    this.#underWay += 1;
+    const count = await handOver(records, {
+      nowMs,
+      write,
+      again: async () => {
+        if (!isClosing()) await pause(runtime, PAUSE_MS);
+        return !isClosing();
+      },
+    });
+    this.#underWay -= 1;
+    if (count > 0) lost(count);
+    ended();
+  }
+}
