@@ -433,7 +433,7 @@ describe('a transfer', () => {
     expect(exchange.tick(at(30))).toEqual(next);
   });
 
-  it('comes in pages so small that its source is not held up by one', () => {
+  it('comes in pages that are worth asking for, and hold up its source for no longer than one frame', () => {
     const from = acceptor();
     for (let index = 0; index < 400; index += 1) {
       answerOf(from, prepare(`k${index}`, ballot(1)));
@@ -442,7 +442,7 @@ describe('a transfer', () => {
     const page = answerOf(from, { type: 'transfer', request: 1, shard: 0, after: '' });
     if (page.type !== 'transferred') throw new Error(page.type);
     const bytes = page.records.reduce((sum, record) => sum + (record.proposal?.value?.byteLength ?? 0), 0);
-    expect(bytes).toBeGreaterThan(8 * 1024);
-    expect(bytes).toBeLessThanOrEqual(16 * 1024);
+    expect(bytes).toBeGreaterThan(24 * 1024);
+    expect(bytes).toBeLessThanOrEqual(48 * 1024);
   });
 });
