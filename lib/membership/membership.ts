@@ -1,7 +1,9 @@
-import { type Answerer, type Electorate, isQuorum, lastSlotOf, majorityOf } from '../paxos/index.js';
+import { type Answerer, type Electorate, isQuorum, lastSlotOf } from '../paxos/index.js';
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
 import { type Claim, Claims } from './claims.js';
-import { type Applicant, assignAgreeing, type Candidate } from './formation.js';
+import { Forming, type FormingSetup } from './forming.js';
+import { Forsaken } from './forsaken.js';
+import type { MembershipInstant } from './instant.js';
 import { isAt, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import {
@@ -39,29 +41,11 @@ export type Directive =
     }
   | { readonly kind: 'warning'; readonly code: string; readonly message: string };
 
-export interface MembershipSetup {
-  readonly process: number;
-  /** `host:pid` */
-  readonly name: string;
-  readonly host: string;
-  readonly clusterSize: number;
-  /** 1..N for that slot, 0 for any, −1 for none. */
-  readonly wish: number;
-  readonly maxClockSkewMs: number;
-  /** Ms after which a bare majority may form the farm. */
-  readonly formationGraceMs: number;
-  /** Whether a bare majority may form it at once. */
-  readonly isBootstrap: boolean;
-  /** By how many ms a process's clock, as heard of late, is ahead of this one's. */
-  readonly clockAheadMs: (process: number) => number;
+export interface MembershipSetup extends FormingSetup {
   /** Where this process's datagrams come from, if it knows. */
   readonly ownAddress: () => PeerAddress | null;
   /** Whether this process's memory outlives it. */
   readonly isDurable: boolean;
-  /** In 0..1. */
-  readonly random: () => number;
-  /** A number in 1..2⁴⁸−1 never drawn before. */
-  readonly drawNumber: () => number;
 }
 
 /** What a process is in a farm. */
@@ -72,22 +56,9 @@ export interface Place {
   readonly voter: number;
 }
 
-export interface MembershipInstant {
-  readonly monotonicMs: number;
-  readonly wallMs: number;
-}
-
 /** How often to say hello, in ms: while seeking company, and later. */
 const SEEKING_INTERVAL_MS = 100;
 const HELLO_INTERVAL_MS = 500;
-/** For how long the candidates must stay the same before a farm is formed of them. */
-const STABLE_MS = 300;
-/** A candidate not heard for that long is none. */
-const CANDIDATE_MS = 1500;
-/** How long a formation may take until its coordinator gives it up. */
-const FORMATION_MS = 1500;
-/** How often it is proposed meanwhile. */
-const FORM_INTERVAL_MS = 200;
 /** Silence after which a failed operation names a process as missing: three hellos. */
 export const SILENCE_MS = 1500;
 /** Time without a quorum after which a voter takes up with another farm, and hands over to it what it holds. */
@@ -103,9 +74,6 @@ const TELL_INTERVAL_MS = 50;
 const MAX_TOLD = 1024;
 /** Ended holders named in a hello at most. */
 const MAX_ENDED = 99;
-/** Farms remembered that this process has left. */
-const MAX_FORSAKEN = 100;
-
 /**
  * Who votes: finds the others, forms the farm once when it starts for the first time, and keeps the view of its slots
  * (docs/protocol.md, "First start"). Pure: what it hears and the time go in, directives come out.
@@ -137,15 +105,8 @@ export class Membership {
   #copied = 0;
   /** By process: when it was last told of holders that it did not know. */
   readonly #told = new Map<number, number>();
-  #bound: { readonly view: View; readonly coordinator: number; readonly sinceMs: number } | null = null;
   #seekingSinceMs: number | null = null;
   #nextHelloMs = Number.NEGATIVE_INFINITY;
-  #nextAttemptMs = Number.NEGATIVE_INFINITY;
-  #nextFormMs = Number.NEGATIVE_INFINITY;
-  #candidates = '';
-  #candidatesSinceMs = 0;
-  /** Whether the next formation that this process tries leaves out whose clock is nearly too far away: every other one. */
-  #isCautious = false;
   /** Whether a vouching voter was ever heard: such a process does not form a farm of its own. */
   #hasSeenVoters = false;
   #voterHeardMs = 0;
@@ -160,8 +121,8 @@ export class Membership {
   #lostSinceMs: number | null = null;
   /** Incarnation of the farm given up last. */
   #lost = 0;
-  /** The places that it had in farms that it left, by incarnation: their memory is gone. */
-  readonly #forsaken = new Map<number, { readonly slot: number; readonly generation: number }>();
+  readonly #forming: Forming;
+  readonly #forsaken: Forsaken;
   #isRetiring = false;
   #isLeaving = false;
   readonly #warned = new Set<string>();
@@ -169,6 +130,8 @@ export class Membership {
   constructor(setup: MembershipSetup, peers: PeerTable) {
     this.#setup = setup;
     this.#peers = peers;
+    this.#forming = new Forming(setup, peers);
+    this.#forsaken = new Forsaken(setup.process);
     this.#claims = new Claims(setup, peers, () => this.#slot);
     this.#resizing = new Resizing({ slot: () => this.votingSlot, copied: () => this.#copied }, peers);
     this.#electorate = new CurrentElectorate(this);
@@ -485,7 +448,7 @@ export class Membership {
     if (hello.view === null) return directives;
     if (hello.view.incarnation === this.#view?.incarnation) {
       directives.push(...this.#merge(hello.view, now));
-    } else if (this.#bound !== null && hello.view.incarnation === this.#bound.view.incarnation) {
+    } else if (hello.view.incarnation === this.#forming.bound) {
       directives.push(...this.#enter(hello.view, now));
     } else if (this.#view !== null && this.#isWorthEntering(hello.view, now)) {
       // A hello may be old, or of a farm that is gone. Only a voter's answer to a question of now proves it alive.
@@ -547,107 +510,23 @@ export class Membership {
 
   #onForm(from: number, { view }: Form, now: MembershipInstant): Directive[] {
     if (this.#isRetiring || this.#hasResigned || this.#view !== null || this.#hasSeenVoters) return [];
-    if (view.holders.length !== this.#setup.clusterSize) return [];
-    if (slotOf(view, this.#setup.process) === 0 || slotOf(view, from) === 0) return [];
-    if (this.#bound !== null && this.#bound.view.incarnation !== view.incarnation) return [];
-    // Voters whose clocks are too far apart hear one another as too old, or not at all: what one of them does not hear
-    // could never set its clock right.
-    if (view.holders.some((holder) => holder !== null && this.#isClockFar(holder.process))) return [];
-    this.#bound ??= { view, coordinator: from, sinceMs: now.monotonicMs };
-    return [this.#hello(from, now.monotonicMs)];
+    return this.#forming.bind(from, view, now.monotonicMs) ? [this.#hello(from, now.monotonicMs)] : [];
   }
 
   #onUnform(from: number, { incarnation }: Unform): Directive[] {
-    if (this.#bound?.view.incarnation === incarnation && this.#bound.coordinator === from) this.#bound = null;
+    this.#forming.unbind(from, incarnation);
     return [];
   }
 
   /** A step towards a first farm: what is bound is pursued, else a formation is tried when the time has come. */
   #form(now: MembershipInstant): Directive[] {
-    if (this.#bound?.coordinator === this.#setup.process)
-      return this.#pursue(this.#bound.view, this.#bound.sinceMs, now);
-    if (this.#bound !== null) {
-      const isSilent = !this.#peers.isHeard(this.#bound.coordinator, now.monotonicMs, SUSPICION_MS);
-      const isOverdue = now.monotonicMs - this.#bound.sinceMs > FORMATION_MS + SUSPICION_MS;
-      if (isSilent || isOverdue) this.#bound = null;
-      return [];
-    }
-    if (this.#setup.wish < 0 || this.#hasSeenVoters || this.#hasResigned || this.#isRetiring) return [];
-    const { process, clusterSize, maxClockSkewMs } = this.#setup;
-    // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
-    const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(now) ? 3 / 4 : 1);
-    const slots = assignAgreeing(this.#listApplicants(now), process, clusterSize, maxClockSkewMs, reachMs);
-    const signature = slots.map((candidate) => candidate?.process ?? 0).join();
-    if (signature !== this.#candidates) {
-      this.#candidates = signature;
-      this.#candidatesSinceMs = now.monotonicMs;
-    }
-    if (!this.#mayForm(slots, now)) return [];
-    const view: View = {
-      incarnation: this.#setup.drawNumber(),
-      formedAtMs: Math.floor(now.wallMs),
-      holders: slots.map((each) => each && { process: each.process, generation: 1, name: each.name }),
-    };
-    this.#bound = { view, coordinator: this.#setup.process, sinceMs: now.monotonicMs };
-    return this.#pursue(view, now.monotonicMs, now);
-  }
-
-  #mayForm(slots: readonly (Candidate | null)[], now: MembershipInstant): boolean {
-    if (now.monotonicMs < this.#nextAttemptMs) return false;
-    const present = slots.filter((candidate) => candidate !== null);
-    const isMember = present.some((candidate) => candidate.process === this.#setup.process);
-    if (!isMember || present.length < majorityOf(slots.length)) return false;
-    const isAll = present.length === slots.length;
-    // The lowest number tries first, the others only if nothing comes of it: two at a time would hinder each other.
-    const isFirst = present.every((candidate) => candidate.process >= this.#setup.process);
-    const stableMs = now.monotonicMs - this.#candidatesSinceMs;
-    const waitMs = isFirst ? 0 : 2 * FORMATION_MS;
-    return (isAll || this.#mayBeFew(now, waitMs)) && stableMs >= STABLE_MS + waitMs;
-  }
-
-  /** Whether a bare majority may form the farm by now, or might have before so many ms. */
-  #mayBeFew(now: MembershipInstant, agoMs = 0): boolean {
-    const seekingMs = now.monotonicMs - (this.#seekingSinceMs ?? now.monotonicMs);
-    return seekingMs >= agoMs + (this.#setup.isBootstrap ? 2 * STABLE_MS : this.#setup.formationGraceMs);
-  }
-
-  /** The coordinator decides as soon as everybody named is bound: none of them can be in another farm then. */
-  #pursue(view: View, sinceMs: number, now: MembershipInstant): Directive[] {
-    const isAgreed = view.holders.every(
-      (holder) =>
-        holder === null ||
-        holder.process === this.#setup.process ||
-        this.#peers.get(holder.process)?.introduction?.bound === view.incarnation,
-    );
-    // In time only: what was said before a pause of this process may no longer hold, and they be in another farm.
-    if (now.monotonicMs - sinceMs < FORMATION_MS) {
-      if (isAgreed) return this.#enter(view, now);
-      if (now.monotonicMs < this.#nextFormMs) return [];
-      // Again for those whom it has not reached.
-      this.#nextFormMs = now.monotonicMs + FORM_INTERVAL_MS;
-      return [{ kind: 'send', to: 0, message: { type: 'form', view } }];
-    }
-    this.#bound = null;
-    this.#isCautious = !this.#isCautious;
-    this.#nextAttemptMs = now.monotonicMs + FORMATION_MS * this.#setup.random();
-    return [{ kind: 'send', to: 0, message: { type: 'unform', incarnation: view.incarnation } }];
-  }
-
-  #listApplicants(now: MembershipInstant): Applicant[] {
-    const { process, wish, name, host, clusterSize } = this.#setup;
-    const applicants: Applicant[] = [{ process, wish, name, host, aheadMs: 0 }];
-    for (const peer of this.#peers) {
-      const said = peer.introduction;
-      if (said === null || said.phase !== 'seeking' || said.wish < 0 || said.bound !== 0) continue;
-      if (said.clusterSize !== clusterSize || now.monotonicMs - peer.lastHeardMs > CANDIDATE_MS) continue;
-      const aheadMs = this.#setup.clockAheadMs(peer.process);
-      applicants.push({ process: peer.process, wish: said.wish, name: said.name, host: said.host, aheadMs });
-    }
-    return applicants;
-  }
-
-  #isClockFar(process: number): boolean {
-    return Math.abs(this.#setup.clockAheadMs(process)) > this.#setup.maxClockSkewMs;
+    const isBound = this.#forming.bound !== 0;
+    if (!isBound && (this.#setup.wish < 0 || this.#hasSeenVoters || this.#hasResigned || this.#isRetiring)) return [];
+    const step = isBound
+      ? this.#forming.pursue(now)
+      : this.#forming.attempt(this.#seekingSinceMs ?? now.monotonicMs, now);
+    if (step === null) return [];
+    return step.kind === 'enter' ? this.#enter(step.view, now) : [{ kind: 'send', to: 0, message: step.message }];
   }
 
   #claim(now: MembershipInstant): Directive[] {
@@ -677,7 +556,7 @@ export class Membership {
   #enter(view: View, now: MembershipInstant): Directive[] {
     const left = this.#view;
     this.#setView(view);
-    this.#bound = null;
+    this.#forming.end();
     this.#hasSeenVoters = true;
     this.#quorumHeardMs = now.monotonicMs;
     this.#voterHeardMs = now.monotonicMs;
@@ -685,12 +564,12 @@ export class Membership {
     // a farm that it has left what it held there: it comes without its place.
     const isNew = left === null && !this.#forsaken.has(view.incarnation);
     if (left !== null) {
-      this.#forsake(left);
+      this.#forsaken.add(left, this.#slot);
       // A place that it was given here without knowing of it is as good as left: so it says, and others may take it.
       const slot = slotOf(view, this.#setup.process);
-      if (slot > 0 && !this.#forsaken.has(view.incarnation)) this.#forsake(view, slot);
+      if (slot > 0 && !this.#forsaken.has(view.incarnation)) this.#forsaken.add(view, slot);
     }
-    this.#slot = isNew && !this.#hasResigned ? this.#placeIn(view) : 0;
+    this.#slot = isNew && !this.#hasResigned ? this.#forsaken.placeIn(view) : 0;
     this.#voter = 0;
     this.#copied = 0;
     // Whoever the farm was formed with has never voted: there is nothing that it could have forgotten.
@@ -713,7 +592,7 @@ export class Membership {
    */
   #abandon(now: MembershipInstant): Directive[] {
     const view = this.#view;
-    if (view === null || this.#bound !== null) return [];
+    if (view === null || this.#forming.bound !== 0) return [];
     const left: number[] = [];
     let slot = 0;
     for (const holder of view.holders) {
@@ -727,7 +606,7 @@ export class Membership {
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
     this.#lost = view.incarnation;
-    this.#forsake(view);
+    this.#forsaken.add(view, this.#slot);
     this.#view = null;
     this.#copied = 0;
     this.#otherHolders = [];
@@ -750,30 +629,10 @@ export class Membership {
     ];
   }
 
-  /** It leaves that farm, and with it the memory of the slot that it has there. */
-  #forsake(view: View, slot: number = this.#slot): void {
-    const before = this.#forsaken.get(view.incarnation);
-    const place = { slot, generation: view.holders[slot - 1]?.generation ?? 0 };
-    this.#forsaken.delete(view.incarnation);
-    this.#forsaken.set(view.incarnation, place.slot === 0 && before !== undefined ? before : place);
-    const [oldest] = this.#forsaken.keys();
-    if (oldest !== undefined && this.#forsaken.size > MAX_FORSAKEN) this.#forsaken.delete(oldest);
-  }
-
   /** The farm whose memory it gave up last; this one, if it has come back to it. */
   get #givenUp(): number {
     const current = this.#view?.incarnation ?? 0;
     return this.#forsaken.has(current) ? current : this.#lost;
-  }
-
-  /** Its slot in that view; 0 if it has none but the one whose memory is gone: only a later claim brings that back. */
-  #placeIn(view: View): number {
-    const forsaken = this.#forsaken.get(view.incarnation);
-    const index = view.holders.findIndex((holder, at) => {
-      const isGone = forsaken?.slot === at + 1 && (holder?.generation ?? 0) <= forsaken.generation;
-      return holder?.process === this.#setup.process && !isGone;
-    });
-    return index + 1;
   }
 
   /** Of one that is not heard nobody knows how far it has come. */
@@ -801,7 +660,7 @@ export class Membership {
     // And the memory of one generation is not that of another, which an earlier process with this one's number may have.
     const ours = merged.holders[before - 1];
     if (ours == null || !this.#isSelf(ours.process) || ours.generation !== left[before - 1]?.generation) {
-      this.#slot = this.#hasResigned ? 0 : this.#placeIn(merged);
+      this.#slot = this.#hasResigned ? 0 : this.#forsaken.placeIn(merged);
       this.#voter = 0;
     }
     const directives: Directive[] = [];
@@ -892,7 +751,7 @@ export class Membership {
       maxClockSkewMs,
       wish: this.#isRetiring || this.#hasResigned ? -1 : wish,
       phase: this.phase,
-      bound: this.#bound?.view.incarnation ?? 0,
+      bound: this.#forming.bound,
       view: this.#view,
       slot: this.#slot,
       voter: this.#voter,

@@ -933,7 +933,7 @@ export const mutants: readonly Mutant[] = [
     name: 'formed-by-few-at-once',
     breaks: 'a farm is formed by all, and by a majority only after the grace',
     conditions: { clusterSize: 3, learners: 1, hasStandbys: true, apartStart: true },
-    edits: [{ file: 'membership/membership', from: '(isAll || this.#mayBeFew(now, waitMs))', to: '(true)' }],
+    edits: [{ file: 'membership/forming', from: '(isAll || this.#mayBeFew(seekingMs - waitMs))', to: '(true)' }],
   },
 
   // ---- change of size
