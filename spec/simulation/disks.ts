@@ -18,12 +18,17 @@ export class Disks {
   readonly #failing = new Set<Process>();
   readonly #writeMs: number;
   readonly #isCalm: () => boolean;
+  readonly #failed: (process: Process) => void;
   #isOver = false;
 
-  /** @param isCalm whether nothing goes wrong in this run */
-  constructor(world: World, isCalm: () => boolean) {
+  /**
+   * @param isCalm whether nothing goes wrong in this run
+   * @param failed that process's write is about to fail
+   */
+  constructor(world: World, isCalm: () => boolean, failed: (process: Process) => void) {
     this.#world = world;
     this.#isCalm = isCalm;
+    this.#failed = failed;
     this.#random = world.random.fork('disks');
     this.#writeMs = this.#random.pick(WRITE_MS) ?? 0;
   }
@@ -59,8 +64,12 @@ export class Disks {
         const ms = this.#random.around(isLong ? STALL_MS : usualMs);
         this.#world.at(process.nowMs + ms, process, () => {
           if (disk.pending?.number !== batch.number) return;
-          if (this.#failing.delete(process)) disk.fail(new Error('no space left on device'), this.#fate());
-          else disk.complete();
+          if (!this.#failing.delete(process)) {
+            disk.complete();
+            return;
+          }
+          this.#failed(process);
+          disk.fail(new Error('no space left on device'), this.#fate());
         });
         return written;
       },

@@ -129,7 +129,7 @@ export class Roster {
     return this.#isDurable(server) || this.mayLose(server);
   }
 
-  /** A process is about to be dead, and its memory is on disk if it ever got there. */
+  /** A process is about to be dead, or to vote no more, and its memory is on disk if it ever got there. */
   slept(server: Server, isStored: boolean): void {
     const { state, slot, incarnation, voters } = server.node.status();
     if (!this.#isDurable(server) || !isStored || state !== 'voter' || incarnation === null) return;

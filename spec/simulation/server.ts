@@ -70,10 +70,7 @@ export class Server {
       world.count(`warning ${code}`);
       world.note(`${process.name} warns: ${code}`);
       // As the warning says.
-      if (code === 'storage-failed') {
-        simulation.roster.slept(this, simulation.disks.holdsAnything(process.host));
-        world.after(5000, () => simulation.end(this, false, 1000));
-      }
+      if (code === 'storage-failed') world.after(5000, () => simulation.end(this, false, 1000));
       if (NEVER.has(code)) simulation.object(`${code}: ${message}`);
     });
     const rules = {

@@ -128,7 +128,11 @@ export class Simulation {
       () => this.#vectors.membership,
       this.plan.hasDisks,
     );
-    this.disks = new Disks(this.world, () => this.isCalm);
+    this.disks = new Disks(
+      this.world,
+      () => this.isCalm,
+      (process) => this.#noteSleep(process),
+    );
     this.roster = new Roster(this.world, this.servers, (server) => this.plan.hasDisks && server.mayVote);
     this.#vectors = new Vectors(this.world, (what) => this.object(what));
     this.#formation = new Formation(this);
@@ -227,7 +231,7 @@ export class Simulation {
   /** Ends a process, at once or with a good-bye; another one is started in its place, of which `restarted` is told. */
   end(server: Server, isKilled: boolean, restartAfterMs: number, restarted: () => void = () => undefined): void {
     if (!server.isLive) return;
-    this.roster.slept(server, this.plan.hasDisks && this.disks.holdsAnything(server.process.host));
+    this.#noteSleep(server.process);
     server.isStopping = true;
     const died = (): void => {
       if (server.process.isDead) return;
@@ -258,6 +262,12 @@ export class Simulation {
       () => void server.store.close().then(() => server.node.close().then(died)),
     );
     this.world.after(8000, died);
+  }
+
+  /** It votes no more; the memory that it voted with is on its disk, for whoever is started there next. */
+  #noteSleep(process: Process): void {
+    const server = this.servers.find((each) => each.process === process);
+    if (server !== undefined) this.roster.slept(server, this.plan.hasDisks && this.disks.holdsAnything(process.host));
   }
 
   /** Ends a process, and what it has stored is lost or damaged. */
