@@ -44,7 +44,7 @@ export type MergeData = (base: Uint8Array, theirs: Uint8Array, mine: Uint8Array)
 
 export interface MergedData {
   readonly data: Uint8Array;
-  /** The fields that both had changed. */
+  /** The fields that both had changed, each to something else. */
   readonly paths: readonly Path[];
 }
 
@@ -113,7 +113,7 @@ function boundsOf({ expiry, calledMs }: Mark): Pick<Change<Outcome>, 'bound' | '
 }
 
 function dataToStore(base: Uint8Array, theirs: Uint8Array, mine: Uint8Array, mergeData: MergeData): MergedData {
-  if (sameBytes(mine, base) || sameBytes(mine, theirs)) return { data: theirs, paths: [] };
+  if (sameBytes(mine, base)) return { data: theirs, paths: [] };
   if (sameBytes(theirs, base)) return { data: mine, paths: [] };
   return mergeData(base, theirs, mine);
 }

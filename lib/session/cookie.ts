@@ -113,7 +113,9 @@ export function isSameCookie(base: StoredCookie, mine: StoredCookie): boolean {
  *
  * - Each attribute is what the request made of it, or, if it left it alone, what is stored now.
  * - Expiry: a request that changed the cookie's life on purpose has it its way. One that did not, and only moved the
- *   expiry on as every request does, never undoes what another one set on purpose; of two such the later expiry stays.
+ *   expiry on as every request does, never undoes what another one set on purpose; of two such the later expiry stays. One
+ *   that left the expiry as it was, as a save amid a request does, leaves the record's end as it is: the expiry stored may
+ *   lag, and have passed.
  */
 export function mergeCookie(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetime {
   const chosen = chooseExpiry(base, theirs, mine);
@@ -130,10 +132,17 @@ export function mergeCookie(base: Lifetime, theirs: Lifetime, mine: Lifetime): L
 }
 
 function chooseExpiry(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetime {
+  if (isUnmoved(base.cookie, mine.cookie)) return theirs;
   const isMovedByOthers = theirs.untilMs !== base.untilMs;
   if (!isMovedByOthers || isDeliberate(base.cookie, mine.cookie)) return mine;
   if (isDeliberate(base.cookie, theirs.cookie)) return theirs;
   return mine.untilMs >= theirs.untilMs ? mine : theirs;
+}
+
+/** Whether a request has left it open when the session ends: its cookie says what it said when the request got it. */
+export function isUnmoved(base: StoredCookie, mine: StoredCookie): boolean {
+  const expiresMs = cookieExpiresMs(mine);
+  return expiresMs !== null && expiresMs === cookieExpiresMs(base) && !isDeliberate(base, mine);
 }
 
 /**

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 /** The fields of a plain object. */
 export type Fields = { [name: string]: unknown };
 
-/** A field that both sides changed, each to something else. `undefined` stands for an absent field. */
+/** A field that both sides changed. `undefined` stands for an absent field. */
 export interface FieldConflict {
   /** Names from the top of the session down to the field. */
   readonly path: readonly string[];
@@ -24,6 +24,14 @@ export interface FieldConflict {
 /** Decides a {@link FieldConflict}; `undefined` removes the field. */
 export type Resolve = (conflict: FieldConflict) => unknown;
 
+export interface MergeOptions {
+  /**
+   * Whether to ask also where both sides made the same of a field: of two that count up, each by one, one would be lost. Not
+   * where both removed it. Default: no.
+   */
+  readonly asksIfAlike?: boolean;
+}
+
 /** The later save wins. */
 export const mineWins: Resolve = (conflict) => conflict.mine;
 
@@ -32,26 +40,41 @@ export const mineWins: Resolve = (conflict) => conflict.mine;
  *
  * - A field that one side changed becomes what that side made of it.
  * - A field removed by one side stays removed, though the other changed something below it.
- * - A field that both changed is merged in turn if both made it a plain object; otherwise `resolve` decides.
+ * - A field that both changed is merged in turn if both made it a plain object; otherwise `resolve` decides, unless both
+ *   made the same of it.
  *
  * None of the arguments is changed; the result may share values with them.
  */
-export function merge(base: unknown, theirs: unknown, mine: unknown, resolve: Resolve): unknown {
-  return mergeValue({ path: [], base, theirs, mine }, resolve);
+export function merge(
+  base: unknown,
+  theirs: unknown,
+  mine: unknown,
+  resolve: Resolve,
+  options: MergeOptions = {},
+): unknown {
+  return mergeValue({ path: [], base, theirs, mine }, resolve, options);
 }
 
-function mergeValue(conflict: FieldConflict, resolve: Resolve): unknown {
+function mergeValue(conflict: FieldConflict, resolve: Resolve, options: MergeOptions): unknown {
   const { base, theirs, mine } = conflict;
   if (isDeepStrictEqual(mine, base)) return theirs;
-  if (isDeepStrictEqual(theirs, base) || isDeepStrictEqual(theirs, mine)) return mine;
-  if (isPlain(theirs) && isPlain(mine)) return mergeFields(conflict.path, base, theirs, mine, resolve);
+  if (isDeepStrictEqual(theirs, base)) return mine;
+  const isAsked = options.asksIfAlike === true && mine !== undefined;
+  if (!isAsked && isDeepStrictEqual(theirs, mine)) return mine;
+  if (isPlain(theirs) && isPlain(mine)) return mergeFields(conflict, theirs, mine, resolve, options);
   const other = mine === undefined ? theirs : theirs === undefined ? mine : undefined;
   // One side removed an object, the other one changed something in it: what it was changed in is gone.
   if (isPlain(base) && isPlain(other)) return undefined;
   return resolve(conflict);
 }
 
-function mergeFields(path: readonly string[], base: unknown, theirs: Fields, mine: Fields, resolve: Resolve): Fields {
+function mergeFields(
+  { path, base }: FieldConflict,
+  theirs: Fields,
+  mine: Fields,
+  resolve: Resolve,
+  options: MergeOptions,
+): Fields {
   // Objects that both sides made where there was none before have nothing in common but their name.
   const common = isPlain(base) ? base : {};
   const merged: Fields = {};
@@ -62,7 +85,7 @@ function mergeFields(path: readonly string[], base: unknown, theirs: Fields, min
       theirs: ownField(theirs, name),
       mine: ownField(mine, name),
     };
-    const value = mergeValue(conflict, resolve);
+    const value = mergeValue(conflict, resolve, options);
     if (value !== undefined) setOwnField(merged, name, value);
   }
   return merged;

@@ -6,7 +6,7 @@ import { encode } from './bytes.js';
 import type { FieldConflict } from './merge.js';
 import type { SessionSerializer } from './serializer.js';
 
-/** A session's field that two requests changed at the same time, for the `merge` option to decide. */
+/** A session's field that two requests changed at the same time, perhaps alike, for the `merge` option to decide. */
 export interface SessionFieldConflict extends FieldConflict {
   readonly sid: string;
 }
@@ -33,9 +33,10 @@ export interface SessionOptions {
    */
   readonly touchAfter?: number | undefined;
   /**
-   * What becomes of a field that two requests changed at the same time, each to something else. By default the later
-   * save wins. A function returns the value the field is to have, `undefined` to remove it; it may be called several
-   * times for one save, so it must be synchronous and do nothing else; what it throws fails the save.
+   * What becomes of a field that two requests changed at the same time. By default the later save wins. A function returns
+   * the value the field is to have, `undefined` to remove it. It is asked also if both made the same of it: two that count up
+   * by one did. It may be called several times for one save, so it must be synchronous and do nothing else; what it throws
+   * fails the save.
    *
    * `false`: no merging at all, a save replaces the whole of the data (never a destroyed session, though).
    */
@@ -61,6 +62,8 @@ export interface SessionRules {
   readonly ttlMs: (session: SessionData) => number;
   readonly touchAfterMs: number;
   readonly merge: false | ((conflict: SessionFieldConflict) => unknown);
+  /** Whether that is a function of the user's. */
+  readonly isMergeGiven: boolean;
   readonly serializer: SessionSerializer;
   readonly consistency: Consistency;
   readonly maxValueSize: number;
@@ -106,6 +109,7 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
     ttlMs: (session) => 1000 * (typeof ttl === 'function' ? checkedTtl(ttl(session)) : ttl),
     touchAfterMs: 1000 * touchAfter,
     merge,
+    isMergeGiven: typeof options.merge === 'function',
     serializer,
     // There are no leases yet; a quorum read promises the same.
     consistency: reads === 'local' ? 'local' : 'quorum',

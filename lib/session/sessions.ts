@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { SessionData } from 'express-session';
 import { ConfigError, OutcomeUnknownError, ValueTooLargeError } from '../errors.js';
 import { isTooLong, isWellFormed, MAX_KEY_SIZE } from '../node/register-key.js';
@@ -24,11 +25,12 @@ import {
   handedOut,
   inFarmTime,
   isSameCookie,
+  isUnmoved,
   withStoredLife,
 } from './cookie.js';
 import { forEachOf } from './for-each.js';
 import { InTurn } from './in-turn.js';
-import { type Fields, merge } from './merge.js';
+import { type Fields, merge, type Resolve } from './merge.js';
 import type { SessionRules } from './options.js';
 import { type Base, Origin, type UnknownWrite } from './origin.js';
 import { dataOf, deserialize, serialize } from './serializer.js';
@@ -62,6 +64,8 @@ export class Sessions {
   readonly #rules: SessionRules;
   readonly #onConflict: (conflict: SessionConflict) => void;
   readonly #origins = new WeakMap<object, Origin>();
+  /** By id: of an object that was saved under others than its own, too. */
+  readonly #copies = new WeakMap<object, Map<string, Origin>>();
   readonly #inTurn = new InTurn();
 
   constructor(registers: Registers, rules: SessionRules, onConflict: (conflict: SessionConflict) => void) {
@@ -94,7 +98,7 @@ export class Sessions {
     const known = this.#originOf(sid, session);
     const mine = this.#snapshot(session, known);
     const origin = known ?? new Origin(sid, null);
-    if (known === null) this.#origins.set(session, origin);
+    if (known === null) this.#remember(session, origin);
     const left = this.#registers.deadline();
     return this.#inTurn.run(sid, origin, () => this.#save(key, origin, mine, left));
   }
@@ -149,7 +153,16 @@ export class Sessions {
     if (result.kind === 'kept') {
       origin.settle({ ...kept(result, state, mine), data: mine.data });
       if (result.paths.length > 0) this.#onConflict({ kind: 'same-field', sid: origin.sid, paths: result.paths });
-    } else this.#settleWithout(origin, result, 'late-save', { ...marked(mine), birth: state.birth, data: mine.data });
+      return;
+    }
+    // A session that is only not to be kept, as the function in option ttl says, may be kept by its next save.
+    const isOver = cookieExpiresMs(mine.cookie) !== null;
+    this.#settleWithout(
+      origin,
+      result,
+      'late-save',
+      isOver ? { ...marked(mine), birth: state.birth, data: mine.data } : null,
+    );
   }
 
   async #touch(key: string, origin: Origin, mine: Mark, left: TimeLeft): Promise<void> {
@@ -218,14 +231,18 @@ export class Sessions {
   }
 
   #mergeData(sid: string, base: Uint8Array, theirs: Uint8Array, mine: Uint8Array): MergedData {
-    const { merge: decide, serializer } = this.#rules;
+    const { merge: decide, isMergeGiven, serializer } = this.#rules;
+    if (!isMergeGiven && sameBytes(mine, theirs)) return { data: theirs, paths: [] };
     if (decide === false) return { data: mine, paths: [] };
     const paths: (readonly string[])[] = [];
     const [before, stored, saved] = [base, theirs, mine].map((bytes) => deserialize(serializer, bytes));
-    const merged = merge(before, stored, saved, (conflict) => {
-      paths.push(conflict.path);
-      return decide({ ...conflict, sid });
-    });
+    const resolve: Resolve = (conflict) => {
+      if (!isDeepStrictEqual(conflict.theirs, conflict.mine)) paths.push(conflict.path);
+      const decided: unknown = decide({ ...conflict, sid });
+      if (!isPromise(decided)) return decided;
+      throw new TypeError('The function in option merge returned a promise; it must be synchronous.');
+    };
+    const merged = merge(before, stored, saved, resolve, { asksIfAlike: isMergeGiven });
     if (typeof merged !== 'object' || merged === null) {
       throw new TypeError(
         `The function in option merge made ${String(merged)} of a session; it must return an object.`,
@@ -256,7 +273,16 @@ export class Sessions {
 
   #originOf(sid: string, session: object): Origin | null {
     const origin = this.#origins.get(session);
-    return origin?.sid === sid ? origin : null;
+    return origin?.sid === sid ? origin : (this.#copies.get(session)?.get(sid) ?? null);
+  }
+
+  #remember(session: object, origin: Origin): void {
+    if (!this.#origins.has(session)) {
+      this.#origins.set(session, origin);
+      return;
+    }
+    const copies = this.#copies.get(session) ?? new Map<string, Origin>();
+    this.#copies.set(session, copies.set(origin.sid, origin));
   }
 
   #key(sid: string): string {
@@ -295,14 +321,18 @@ function isUpToDate(base: Base, { cookie, expiry, calledMs }: Mark): boolean {
   return expiresMs >= storedExpiresMs && isSameCookie(base.cookie, cookie);
 }
 
+function isPromise(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
 type Kept = Extract<Outcome, { kind: 'kept' }>;
 
 /** The version that an operation left behind, but for its data. */
-function kept({ cookie: stored }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
+function kept({ base, cookie: stored }: Kept, state: State, { cookie, expiry }: Mark): Omit<Base, 'data'> {
   return {
     birth: state.birth,
     cookie: withStoredLife(cookie, stored),
-    untilMs: expiry.untilMs,
+    untilMs: base !== null && isUnmoved(base.cookie, cookie) ? base.untilMs : expiry.untilMs,
     stored: { expiresMs: cookieExpiresMs(stored), untilMs: state.until },
   };
 }

@@ -71,6 +71,7 @@ export class PaxosStore extends session.Store {
     this.setMaxListeners(MAX_LISTENERS);
     const rules = checkSessionOptions(options);
     const nodeOptions = nodeOptionsOf(options);
+    checkNode(options.node);
     this.#isOwnNode = options.node === undefined;
     this.#node = options.node ?? makeNode(nodeOptions);
     this.#sessions = new Sessions(this.#node, rules, (conflict) => this.#announce('conflict', conflict));
@@ -211,6 +212,13 @@ export class PaxosStore extends session.Store {
   #announce(event: 'conflict' | 'change' | 'destroy', payload: unknown): void {
     if (this.listenerCount(event) > 0) queueMicrotask(() => this.emit(event, payload));
   }
+}
+
+function checkNode(node: unknown): void {
+  if (node === undefined) return;
+  const { read, change, on } = (node ?? {}) as Partial<Record<'read' | 'change' | 'on', unknown>>;
+  if ([read, change, on].every((method) => typeof method === 'function')) return;
+  throw new ConfigError(`Option node is ${String(node)}; it takes a PaxosNode.`);
 }
 
 /** What of the options is for the node. */

@@ -497,6 +497,31 @@ describe('touch', () => {
     expect(await store.get('s')).toBeNull();
   });
 
+  it('a save amid a request does not end the session at its stored expiry, which lags, nor any earlier', async () => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm);
+    await store.set('s', made({ user: 'ann' }));
+    const untilMs = farm.read('sess/s').until;
+    pass(MINUTE - 1);
+    const clicked = await live(store, 's');
+    clicked.touch();
+    // The browser is told of another minute, and the record has it.
+    await store.touch('s', clicked);
+    pass(HOUR - 2 * MINUTE);
+    const [early, late] = [await live(store, 's'), await live(store, 's')];
+    early.views = 1;
+    await store.set('s', early);
+    expect(farm.read('sess/s').until).toBe(untilMs);
+    pass(MINUTE + 2);
+    late.cart = { apple: 1 };
+    await store.set('s', late);
+    expect(await dataIn(store, 's')).toStrictEqual({ user: 'ann', views: 1, cart: { apple: 1 } });
+    // At the response's end it is moved on as ever.
+    late.touch();
+    await store.touch('s', late);
+    expect(farm.read('sess/s').until).toBe(Date.now() + HOUR + MINUTE);
+  });
+
   it('writes once the expiry lags more than that', async () => {
     const farm = new MemoryFarm();
     const { store } = server(farm);
@@ -700,6 +725,32 @@ describe('two requests', () => {
     expect(await dataIn(store, 's')).toStrictEqual({ views: 13 });
   });
 
+  it('that count up alike: the option merge is asked, and that is no conflict', async () => {
+    const { store, conflicts } = server(new MemoryFarm(), {
+      merge: ({ base, theirs, mine }) => Number(theirs) + Number(mine) - Number(base),
+    });
+    await store.set('s', made({ views: 10 }));
+    const [one, two, three] = [await live(store, 's'), await live(store, 's'), await live(store, 's')];
+    for (const each of [one, two, three]) each.views = 11;
+    three.user = 'ann';
+    for (const each of [one, two]) await store.set('s', each);
+    expect(conflicts).toEqual([]);
+    await store.set('s', three);
+    expect(await dataIn(store, 's')).toStrictEqual({ views: 13, user: 'ann' });
+    expect(conflicts).toEqual([{ kind: 'same-field', sid: 's', paths: [['views']] }]);
+  });
+
+  it('an option merge that returns a promise fails the save', async () => {
+    const { store } = server(new MemoryFarm(), { merge: async ({ theirs }) => theirs });
+    await store.set('s', made({ views: 1 }));
+    const [one, two] = [await live(store, 's'), await live(store, 's')];
+    one.views = 2;
+    two.views = 3;
+    await store.set('s', one);
+    await expect(store.set('s', two)).rejects.toThrow('must be synchronous');
+    expect(await dataIn(store, 's')).toStrictEqual({ views: 2 });
+  });
+
   it('what the option merge throws fails the save, and nothing is written', async () => {
     const { store } = server(new MemoryFarm(), {
       merge: () => {
@@ -806,6 +857,33 @@ describe('two requests', () => {
     await store.set('s', login);
     expect(await store.get('s')).toBeNull();
     expect(conflicts).toEqual([{ kind: 'late-save', sid: 's', reason: 'destroyed-or-expired' }]);
+  });
+
+  it('a session that was not to be kept, by the function in option ttl, is kept once it is', async () => {
+    const { store, conflicts } = server(new MemoryFarm(), { ttl: ({ user }) => (user === undefined ? 0 : 3600) });
+    const session = made({ views: 1 }, null);
+    await store.set('s', session);
+    expect(await store.get('s')).toBeNull();
+    session.user = 'ann';
+    await store.set('s', session);
+    expect(await dataIn(store, 's')).toStrictEqual({ views: 1, user: 'ann' });
+    expect(conflicts).toEqual([]);
+  });
+
+  it('an object that is saved under another id as well stands for its own session still', async () => {
+    const { store, conflicts } = server(new MemoryFarm());
+    await store.set('s', made({ user: 'ann' }));
+    const session = await live(store, 's');
+    await store.set('t', session);
+    await store.destroy('s');
+    session.views = 1;
+    await store.set('s', session);
+    expect(await store.get('s')).toBeNull();
+    expect(conflicts).toEqual([{ kind: 'late-save', sid: 's', reason: 'destroyed-or-expired' }]);
+    // Nor does it bring the other one back.
+    await store.destroy('t');
+    await store.set('t', session);
+    expect(await store.get('t')).toBeNull();
   });
 
   it('what waits for another save of the same object has no more time for that', async () => {
@@ -1236,6 +1314,8 @@ describe('construction', () => {
     ['serializer', { serializer: null }],
     ['reads', { reads: 'fresh' }],
     ['maxValueSize', { maxValueSize: 0.5 }],
+    ['node', { node: null }],
+    ['node', { node: {} }],
     ['cluster', { cluster: 'shop' }],
   ])('refuses a bad %s: %j', (name, options) => {
     const create = (): unknown => new PaxosStore({ node: new MemoryFarm().node(), ...options } as PaxosStoreOptions);
