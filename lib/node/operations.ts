@@ -406,7 +406,9 @@ export class Operations {
   /** @param results one for each call; `null` if there was no quorum, or the outcome is unknown */
   #finish(queue: KeyQueue, batch: Batch, results: readonly MemberResult[] | null): void {
     batch.calls.forEach((call, index) => {
-      const result = results?.[index];
+      // That the others' fate is unknown says nothing of a call that would have changed nothing, whichever attempt it was.
+      const failure = results === null ? (batch.round?.failureOf(index) ?? null) : null;
+      const result: MemberResult | undefined = failure === null ? results?.[index] : { kind: 'threw', ...failure };
       if (result === undefined) {
         this.#reject(
           call,

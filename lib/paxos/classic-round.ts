@@ -111,6 +111,22 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
     return this.#attempts[0]?.ballot ?? null;
   }
 
+  /**
+   * What a change threw in each attempt that may have taken effect: nothing has happened of that change then. `null` if it
+   * did not in one of them, or there was none.
+   *
+   * @param index in `changes`
+   */
+  failureOf(index: number): { readonly error: unknown } | null {
+    let failure: { readonly error: unknown } | null = null;
+    for (const { results } of this.#attempts) {
+      const result = results[index];
+      if (result?.kind !== 'threw') return null;
+      failure = { error: result.error };
+    }
+    return failure;
+  }
+
   /** Number of attempts that met another proposer. */
   get conflicts(): number {
     return this.#conflicts;

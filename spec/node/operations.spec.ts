@@ -1,7 +1,14 @@
 import { expect, it } from '@jest/globals';
 import { NoQuorumError } from '../../lib/errors.js';
 import { Operations } from '../../lib/node/operations.js';
-import { BallotSource, type Electorate } from '../../lib/paxos/index.js';
+import {
+  type AcceptorRequest,
+  BallotSource,
+  type Change,
+  type Electorate,
+  NO_BALLOT,
+  NO_BYTES,
+} from '../../lib/paxos/index.js';
 
 it('calls that ran out without a quorum leave nothing that would have to be gone through once there is one', async () => {
   let monotonicMs = 0;
@@ -33,4 +40,62 @@ it('calls that ran out without a quorum leave nothing that would have to be gone
   looks = 0;
   operations.start();
   expect(looks).toBeLessThan(10);
+});
+
+it('a call that threw in a round of unknown outcome is told what it threw, and only the others that it is unknown', async () => {
+  let monotonicMs = 0;
+  const sent: AcceptorRequest[] = [];
+  const wallMs = 1_700_000_000_000;
+  const operations = new Operations({
+    ballots: new BallotSource(1),
+    maxClockSkewMs: 10_000,
+    lineageKeepMs: 60_000,
+    now: () => ({ monotonicMs, wallMs: wallMs + monotonicMs, isTrusted: true }),
+    electorate: () => ({ sizes: [1], isVoter: () => true }),
+    own: () => undefined,
+    transmit: ({ message }) => sent.push(message),
+    committed: () => undefined,
+    retransmitMs: () => 100,
+    random: () => 0.5,
+    noQuorum: () => new NoQuorumError('No quorum.', [], []),
+    impediment: () => null,
+  });
+  const change = (apply: Change<null>['apply']): Change<null> => ({
+    bound: wallMs + 60_000,
+    mayRemove: false,
+    seals: false,
+    apply,
+  });
+  const write = { value: new Uint8Array(1), attributes: NO_BYTES, until: wallMs + 60_000 };
+  const writes = change(() => ({ write, result: null }));
+  const throws = change(() => {
+    throw new TypeError('no session');
+  });
+  // The first has a round of its own; these two wait for it, and share the next.
+  const first = operations.change('b/k', writes, 1000);
+  const calls = [operations.change('b/k', throws, 1000), operations.change('b/k', writes, 1000)];
+  const [prepare] = sent.splice(0);
+  if (prepare?.type !== 'prepare') throw new Error('it has to prepare');
+  const promise = ({ request, ballot }: typeof prepare): void => {
+    const answer = { type: 'promised', request, ballot, report: null, horizon: 0, floor: NO_BALLOT } as const;
+    operations.receive({ process: 2, slot: 1 }, answer);
+  };
+  promise(prepare);
+  const [accept] = sent.splice(0);
+  if (accept?.type !== 'accept') throw new Error('it has to be accepted');
+  operations.receive(
+    { process: 2, slot: 1 },
+    { type: 'accepted', request: accept.request, ballot: accept.proposal.accepted },
+  );
+  await first;
+  const [next] = sent.splice(0);
+  if (next?.type !== 'prepare') throw new Error('it has to prepare');
+  promise(next);
+  expect(sent.splice(0)).toMatchObject([{ type: 'accept' }]);
+  // Nobody answers that.
+  monotonicMs = 1001;
+  operations.tick();
+  const [threw, wrote] = await Promise.allSettled(calls);
+  expect(threw).toMatchObject({ status: 'rejected', reason: { message: 'no session' } });
+  expect(wrote).toMatchObject({ status: 'rejected', reason: { code: 'ERR_OUTCOME_UNKNOWN' } });
 });
