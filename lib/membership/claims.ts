@@ -1,5 +1,5 @@
 import { isQuorum } from '../paxos/index.js';
-import { type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
 import { configOf, type Holder, type View } from './view.js';
 
 export interface ClaimsSetup {
@@ -112,7 +112,7 @@ export class Claims {
   #voterOf(slot: number, nowMs: number): Peer | undefined {
     const peer = this.#holderOf(slot);
     const said = peer?.introduction;
-    const isVoter = said?.phase === 'voter' && said.incarnation === this.#view?.incarnation;
+    const isVoter = said?.phase === 'voter' && isAt(said, slot, this.#view);
     return isVoter && peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS ? peer : undefined;
   }
 

@@ -4,7 +4,7 @@ import { type Claim, Claims } from './claims.js';
 import { Forming, type FormingSetup } from './forming.js';
 import { Forsaken } from './forsaken.js';
 import type { MembershipInstant } from './instant.js';
-import { isAt, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, isElsewhere, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import {
   type Config,
@@ -236,7 +236,7 @@ export class Membership {
 
   /** The process that held this one's slot in the generation before, if it is heard. */
   predecessorHeard(monotonicMs: number): number | null {
-    const peer = this.#predecessor === 0 ? undefined : this.#peers.get(this.#predecessor);
+    const peer = this.#predecessor === 0 ? undefined : this.#peers.exact(this.#predecessor);
     return peer !== undefined && monotonicMs - peer.lastHeardMs <= SILENCE_MS ? peer.process : null;
   }
 
@@ -597,7 +597,7 @@ export class Membership {
     let slot = 0;
     for (const holder of view.holders) {
       slot += 1;
-      if (holder !== null && this.#mayRemember(holder, now)) left.push(slot);
+      if (holder !== null && this.#mayRemember(holder, slot, now)) left.push(slot);
     }
     if (isQuorum(this.#sizes, left)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
@@ -606,6 +606,7 @@ export class Membership {
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
     this.#lost = view.incarnation;
+    const { number } = this;
     this.#forsaken.add(view, this.#slot);
     this.#view = null;
     this.#copied = 0;
@@ -617,6 +618,8 @@ export class Membership {
     this.#hasSeenVoters = false;
     this.#lostSinceMs = null;
     this.#ended.clear();
+    // Nobody has the memory of that number any more: of this process's own, that it has lost the farm says so.
+    if (number !== this.#setup.process) this.#ended.add(number);
     this.#seekingSinceMs = now.monotonicMs;
     return [
       { kind: 'abandoned' },
@@ -636,11 +639,14 @@ export class Membership {
   }
 
   /** Of one that is not heard nobody knows how far it has come. */
-  #mayRemember({ process }: Holder, { monotonicMs }: MembershipInstant): boolean {
-    if (this.#isSelf(process)) return this.#isRecovered;
+  #mayRemember({ process }: Holder, slot: number, { monotonicMs }: MembershipInstant): boolean {
+    if (this.#isSelf(process)) return this.#isRecovered && slot === this.#slot;
     if (this.#ended.has(process)) return false;
-    const isRecovering = this.#peers.get(process)?.introduction?.phase === 'recovering';
-    return !isRecovering || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS);
+    const said = this.#peers.get(process)?.introduction;
+    if (said == null || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS)) return true;
+    const isWithout = said.phase === 'recovering' || (said.hasResigned && !said.isDurable);
+    // Whoever was named in two slots has the memory of the one that it says it holds.
+    return !isWithout && !isElsewhere(said, slot, this.#view);
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {
@@ -670,7 +676,9 @@ export class Membership {
       if (before > 0) directives.push({ kind: 'fenced', held });
       if (before > 0 && !isDropped) directives.push(this.#fencedWarning(before, merged));
       const isOfOne = (merged.config?.since[this.#slot - 1] ?? 0) <= (config?.version ?? 0);
-      this.#predecessor = isOfOne ? predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]) : 0;
+      const number = isOfOne ? predecessorIn(left[this.#slot - 1], merged.holders[this.#slot - 1]) : 0;
+      // Once it knows that it has lost its slot it has no number but its own.
+      this.#predecessor = this.#peers.get(number)?.process ?? number;
     }
     directives.push({ kind: 'grown' });
     if (this.#slot > 0 && this.#slot !== before) directives.push({ kind: 'recover' });

@@ -349,7 +349,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#handOvers = new HandOvers({
       runtime,
       nowMs: () => this.nowMs(),
-      write: (key, change) => this.change(key, change),
+      write: (key, change) => this.#write(key, change),
       isClosing: () => this.#isClosing,
       lost: (count) => this.#lostInHandOver(count),
       ended: () => this.#checkQuorum(runtime.monotonicMs()),
@@ -427,11 +427,14 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   }
 
   change<R>(key: string, change: Change<R>, { timeoutMs }: OperationOptions = {}): Promise<Changed<R>> {
+    return this.#write(key, limited(change, this.#settings.maxValueSize), timeoutMs);
+  }
+
+  /** Of whatever size: others may write larger values than this process. */
+  #write<R>(key: string, change: Change<R>, timeoutMs?: number): Promise<Changed<R>> {
     const refusal = this.#refusal(timeoutMs) ?? refuseBound(change.bound);
     if (refusal !== null) return Promise.reject(refusal);
-    return this.#track(
-      this.#operations.change(key, limited(change, this.#settings.maxValueSize), timeoutMs ?? this.#settings.timeoutMs),
-    );
+    return this.#track(this.#operations.change(key, change, timeoutMs ?? this.#settings.timeoutMs));
   }
 
   async ids(bucket: string, how: EnumerationOptions = {}): Promise<string[]> {
@@ -707,7 +710,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#readiness.end(closedError());
     // While it is being opened: that may wait for a name server.
     if (this.#link === null) await this.#transport.close();
-    await this.#started;
+    // A disk that does not answer may keep it from ever being open.
+    await within(this.#runtime, LAST_WRITE_MS, this.#started);
     const isWorthWaiting = (): boolean => (this.#isBusy || this.#answering.isBusy) && this.#membership.view !== null;
     await waitWhile(this.#runtime, isWorthWaiting, this.#settings.timeoutMs);
     this.#operations.abort(closedError());
@@ -730,7 +734,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #armHousekeeping(): void {
     this.#cancelHousekeeping = this.#runtime.setTimer(HOUSEKEEPING_MS, false, () => {
       this.#keepHouse();
-      if (this.#closed === null || this.#isBusy || this.#answering.isBusy) this.#armHousekeeping();
+      // What is to be done before it leaves takes its time: it is there meanwhile.
+      if (!this.#isClosing || this.#isBusy || this.#answering.isBusy) this.#armHousekeeping();
     });
   }
 
@@ -866,12 +871,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
-  /** Whatever it held for a slot, or keeps for another's next holder, it holds no more. @returns what it held */
+  /** Whatever it held for a slot, or keeps for another's next holder, it holds no more. @returns all of that */
   #giveUpMemory(): Records {
     this.#repairer.abort();
     this.#recoverer.abort();
-    this.#voter.dropLegacy();
-    return this.#voter.reset();
+    return [...this.#voter.dropLegacy(), ...this.#voter.reset()];
   }
 
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */

@@ -1,4 +1,11 @@
-import type { Config, Membership, Peer, PeerTable, View } from '../membership/index.js';
+import {
+  type Config,
+  isElsewhere,
+  type Membership,
+  type Peer,
+  type PeerTable,
+  type View,
+} from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
@@ -99,12 +106,17 @@ export function voterStatus(membership: Membership, peers: PeerTable, monotonicM
       process: holder === null ? null : holder.process.toString(36),
       generation: holder?.generation ?? 0,
       isSelf: index + 1 === membership.slot,
-      isUp: heard.has(index + 1),
+      isUp: heard.has(index + 1) && !isInAnother(peer, index + 1, membership.view),
       isRecovering: index + 1 === membership.slot ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
     };
   });
+}
+
+/** It was named in two slots, and has the other one. */
+function isInAnother(peer: Peer | undefined, slot: number, view: View | null): boolean {
+  return peer?.introduction != null && isElsewhere(peer.introduction, slot, view);
 }
 
 function isRecovering(peer: Peer | undefined): boolean {

@@ -52,6 +52,7 @@ interface Legacy {
   readonly slot: number;
   readonly generation: number;
   readonly acceptor: Acceptor;
+  readonly records: readonly (readonly [string, RegisterRecord])[];
   /** Whether it is durable that the slot is lost. */
   isFree: boolean;
 }
@@ -269,8 +270,9 @@ export class Voter {
   retire(slot: number, generation: number): void {
     const { floor } = this.#acceptor;
     const table = new MemoryTable();
-    for (const [key, record] of this.reset()) table.set(key, record);
-    const legacy: Legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor), isFree: false };
+    const records = this.reset();
+    for (const [key, record] of records) table.set(key, record);
+    const legacy: Legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor), records, isFree: false };
     this.#legacy = legacy;
     // Whoever gets it votes with it. A process that were started in place of this one, and found itself in that slot by what
     // is stored, would do so too.
@@ -293,9 +295,11 @@ export class Voter {
     return this.#legacy?.isFree === true ? this.#legacy.acceptor.receive(request, now) : null;
   }
 
-  /** The next holder has what it needs. */
-  dropLegacy(): void {
+  /** The next holder has what it needs, or will never ask. @returns what was kept for it */
+  dropLegacy(): readonly (readonly [string, RegisterRecord])[] {
+    const records = this.#legacy?.records ?? [];
     this.#legacy = null;
+    return records;
   }
 
   /**

@@ -205,6 +205,13 @@ export class Acceptor {
     return isCopy !== true && (committed || compareBallots(accepted, this.#floorOfOthers) >= 0);
   }
 
+  /** Whether that counts as a vote, though something higher is promised. */
+  #isOvertakenVote(record: RegisterRecord): boolean {
+    const { proposal, promised, committed } = record;
+    if (proposal === null || committed) return false;
+    return this.#isVote(record, proposal) && compareBallots(promised, proposal.accepted) > 0;
+  }
+
   #reportOf(record: RegisterRecord, held: HeldName | null): Report | null {
     const { proposal, committed } = record;
     if (proposal === null) return null;
@@ -421,9 +428,11 @@ export class Acceptor {
     const order = compareBallots(accepted, own?.accepted ?? NO_BALLOT);
     const isHeld = own !== null && isSameProposal(own, accepted, operation);
     if (order > 0 || (order === 0 && own !== null && !isHeld)) return false;
-    // So it is with nearly all: whoever touched it there has left the same traces here.
+    // So it is with nearly all: whoever touched it there has left the same traces here. But a vote that something higher was
+    // promised against, there and here, is to be one no more: of a majority of both that promise may be all that is left.
     const isKnown = (isHeld || own === null) && (!committed || record?.committed === true);
-    if (isKnown && record?.horizon === horizon && compareBallots(record.promised, promised) === 0) return true;
+    const isSame = record?.horizon === horizon && compareBallots(record.promised, promised) === 0;
+    if (record !== undefined && isKnown && isSame && !this.#isOvertakenVote(record)) return true;
     this.absorb({ key, promised, proposal: isHeld ? own : null, committed: isHeld && committed, horizon }, now);
     return true;
   }

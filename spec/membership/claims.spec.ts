@@ -66,6 +66,15 @@ describe('claims', () => {
     expect(next()).toBeNull();
   });
 
+  it('counts nobody for two slots, who was named in both', () => {
+    const { claims, pass } = claimant(viewOf(holder(1), holder(1, 2), holder(3)), [1, 3]);
+    pass(1000);
+    expect(claims.isSpare(1000)).toBe(false);
+    const all = claimant(viewOf(holder(1), holder(2), holder(3)), [1, 2, 3]);
+    all.pass(1000);
+    expect(all.claims.isSpare(1000)).toBe(true);
+  });
+
   it('nothing after a pause of this process, in which it has heard nobody', () => {
     const { claims, pass } = claimant(viewOf(holder(1), holder(2), holder(3)), [1, 2, 3]);
     pass(5000);

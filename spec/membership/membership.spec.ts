@@ -4,7 +4,7 @@ import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
 import { PeerTable } from '../../lib/membership/index.js';
 import { Membership } from '../../lib/membership/membership.js';
 import { mergeViews, type View, vectorOf } from '../../lib/membership/view.js';
-import type { MembershipMessage } from '../../lib/wire/index.js';
+import type { Hello, MembershipMessage } from '../../lib/wire/index.js';
 import { Company, type Member } from './company.js';
 import { helloOf } from './hello.js';
 
@@ -869,6 +869,83 @@ describe('a process that has given its farm up', () => {
     expect(membership.hasQuorum(one.ms)).toBe(false);
     one.hear(2, helloOf('2', formedView, { slot: 2 }));
     expect(membership.hasQuorum(one.ms)).toBe(true);
+  });
+
+  /** Whether it gives its farm up within some seconds in which it hears these as they say. */
+  const givesUp = (one: Alone, heard: readonly (readonly [number, Partial<Hello>, View])[]): boolean => {
+    for (const endMs = one.ms + 6000; one.ms < endMs && one.membership.view !== null; one.ms += 50) {
+      if (one.ms % 500 === 0)
+        for (const [process, said, view] of heard) one.hear(process, helloOf(`${process}`, view, said));
+      one.tick();
+    }
+    return one.membership.view === null;
+  };
+  /** Process 2 has got slot 3 as well, by a claim that it did not know of. */
+  const doubled: View = { ...formedView, holders: [...formedView.holders.slice(0, 2), holderOf(2, 2)] };
+
+  it('does so where those that are left are fewer than the slots that they are named in', () => {
+    const one = new Alone();
+    one.form();
+    one.ms = 10_000;
+    one.hear(2, helloOf('2', doubled, { slot: 2 }));
+    // It has the memory of slot 2, and that is a majority with this one's.
+    expect(givesUp(one, [[2, { slot: 2 }, doubled]])).toBe(false);
+    // By its word it has slot 3's: the one named in slot 2 has ended then, or is the same.
+    const own: View = { ...formedView, holders: [holderOf(1), holderOf(1, 2), holderOf(3)] };
+    const two = new Alone();
+    two.form();
+    two.ms = 10_000;
+    two.hear(3, helloOf('3', own, { slot: 3 }));
+    expect(two.membership.slot).toBe(1);
+    expect(givesUp(two, [[3, { slot: 3 }, own]])).toBe(false);
+    two.hear(3, helloOf('3', own, { phase: 'leaving', slot: 3 }));
+    expect(givesUp(two, [])).toBe(true);
+  });
+
+  it('does so where one has stopped voting for good, and kept nothing', () => {
+    for (const isDurable of [true, false]) {
+      const one = new Alone();
+      one.form();
+      one.hear(3, helloOf('3', formedView, { slot: 3 }));
+      one.hear(3, helloOf('3', formedView, { phase: 'leaving', slot: 3 }));
+      one.ms = 10_000;
+      const resigned = { phase: 'learner', hasResigned: true, isDurable } as const;
+      expect(givesUp(one, [[2, resigned, formedView]])).toBe(!isDurable);
+    }
+  });
+
+  it('says that nobody has the memory any more that it went on with', () => {
+    const named: View = { ...formedView, holders: [holderOf(51), holderOf(2), holderOf(3)] };
+    const one = new Alone();
+    one.membership.start(1, one.now, { view: named, slot: 1, voter: 51 });
+    for (const process of [2, 3]) {
+      one.hear(process, helloOf(`${process}`, named, { slot: process }));
+      one.hear(process, helloOf(`${process}`, named, { phase: 'leaving', slot: process }));
+    }
+    expect(givesUp(one, [])).toBe(true);
+    const ended: number[][] = [];
+    one.ms += 1000;
+    for (const directive of one.membership.tick(one.now))
+      if (directive.kind === 'send' && directive.message.type === 'hello') ended.push([...directive.message.ended]);
+    expect(ended).toEqual([[51]]);
+  });
+
+  it('finds the process that held its slot before by its own number, though it had voted under another', () => {
+    const one = new Alone();
+    const { membership } = one;
+    const named: View = { ...formedView, holders: [holderOf(51), holderOf(2), holderOf(3)] };
+    membership.start(1, one.now);
+    one.hear(2, helloOf('2', named, { slot: 2 }));
+    let asked: number | null = null;
+    for (; asked === null; one.ms += 50) asked = one.tick();
+    one.hear(2, { type: 'vouch', request: asked, view: named, isServing: true });
+    expect(membership.phase).toBe('learner');
+    one.hear(9, helloOf('9', named, { slot: 1, voter: 51 }));
+    membership.claimed({ slot: 1, since: 0, holder: holderOf(1, 2) }, one.now);
+    expect(membership.phase).toBe('recovering');
+    // It knows by now that it has lost its slot.
+    one.hear(9, helloOf('9', membership.view, { phase: 'learner' }));
+    expect(membership.predecessorHeard(one.ms)).toBe(9);
   });
 
   it('votes no more once another process votes with its memory', () => {

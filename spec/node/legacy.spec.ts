@@ -136,3 +136,15 @@ it('the memory is given away when it is durable that the slot is lost, and not b
   const found = await openMemory(storage, { cluster: 'c' });
   expect(found.kind === 'loaded' && placeOf(found.identity)).toBeFalsy();
 });
+
+it('a memory that no holder will ask for any more is handed on with the rest', () => {
+  let slot = 1;
+  const voter = voterOf(() => slot);
+  const ballot = { round: NOW.wallMs * 1024, proposer: 5 };
+  voter.ask({ type: 'prepare', request: 1, key: 'b/k', ballot, bound: 0, held: null }, NOW, () => undefined);
+  slot = 0;
+  voter.retire(1, 1);
+  expect(voter.dropLegacy().map(([key]) => key)).toEqual(['b/k']);
+  expect(voter.legacy).toBeNull();
+  expect(voter.dropLegacy()).toEqual([]);
+});

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ClosedError, ConfigError, NoQuorumError, ValueTooLargeError } from '../../lib/errors.js';
 import { GuardedClock } from '../../lib/membership/index.js';
-import { systemRuntime } from '../../lib/node/runtime.js';
-import { Acceptor, InvariantError } from '../../lib/paxos/index.js';
+import { type Runtime, systemRuntime } from '../../lib/node/runtime.js';
+import { Acceptor, InvariantError, type State } from '../../lib/paxos/index.js';
 import { type Envelope, encodeMessage, makeKeyring, Outbox, Sealer } from '../../lib/wire/index.js';
 import { Farm, increment, remove, setText, textOf, until } from './farm.js';
 
@@ -479,6 +479,22 @@ describe('trouble', () => {
     expect(farm.warnings.filter(({ code }) => code === 'farms-met').length).toBeGreaterThanOrEqual(1);
   });
 
+  it('two farms that meet: larger values are handed over than a process may write of its own', async () => {
+    let isCut = true;
+    const side = (port: number): boolean => port <= 3;
+    farm.hub.fate = ({ from, to }) => (isCut && side(from) !== side(to) ? { delaysMs: [] } : { delaysMs: [0] });
+    const [older] = await farm.start(3);
+    const writer = farm.add();
+    const others = [farm.add({ maxValueSize: 10 }), farm.add({ maxValueSize: 10 })];
+    await Promise.all([writer, ...others].map((node) => node.ready()));
+    await writer.change('b/large', setText('more than ten bytes', inAnHour()));
+    farm.kill(writer);
+    isCut = false;
+    await until(() => others.every((node) => node.status().state === 'learner'));
+    await Promise.all(others.map((node) => node.ready()));
+    expect(textOf((await older?.read('b/large')) as State)).toBe('more than ten bytes');
+  });
+
   it('an acceptor that breaks a rule of the protocol stops voting, and the others go on', async () => {
     const [a, b] = await farm.start(3);
     if (a === undefined || b === undefined) throw new Error('three nodes were started');
@@ -508,6 +524,28 @@ describe('close', () => {
     await expect(a?.read('b/k')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     await expect(a?.ready()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     expect(a?.status().state).toBe('closed');
+  });
+
+  it('does not wait for ever for a storage that is never open', async () => {
+    const pending = new Promise<never>(() => undefined);
+    let isAsked = false;
+    const storage = {
+      open: () => {
+        isAsked = true;
+        return pending;
+      },
+      write: () => pending,
+      setAside: () => pending,
+      close: async () => undefined,
+    };
+    // A hundred times as fast.
+    const runtime: Runtime = {
+      ...systemRuntime,
+      setTimer: (delayMs, isHolding, callback) => systemRuntime.setTimer(delayMs / 100, isHolding, callback),
+    };
+    const node = farm.add({ storage }, runtime);
+    await until(() => isAsked);
+    await node.close();
   });
 
   it('leaves no listing without an answer', async () => {

@@ -135,6 +135,22 @@ describe('an acceptor that takes over what others are bound to', () => {
     expect(answerOf(to, read)).not.toHaveProperty('report.isCopy');
   });
 
+  it('votes no more for what both had promised against, though the other tells nothing else', () => {
+    // A voter that reads others while it votes, as for a change of size. A majority of both may have lost that promise.
+    const [one, to] = [acceptor(), acceptor()];
+    for (const each of [one, to]) {
+      answerOf(each, prepare('k', ballot(3)));
+      answerOf(each, accept('k', proposal(ballot(3), 'low')));
+      answerOf(each, prepare('k', ballot(5)));
+    }
+    const read = { type: 'read', request: 1, key: 'k', held: null } as const;
+    expect(answerOf(to, read)).not.toHaveProperty('report.isCopy');
+    const page = answerOf(one, { type: 'transfer', request: 1, shard: shardOf('k'), after: '', isByName: true });
+    if (page.type !== 'named') throw new Error(page.type);
+    expect(page.names.map((name) => to.absorbName(name, NOW))).toEqual([true]);
+    expect(answerOf(to, read)).toMatchObject({ report: { isCopy: true } });
+  });
+
   it('forgets in the end what it has taken over', () => {
     const to = acceptor();
     to.absorb(

@@ -858,8 +858,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'if (isKnown && record?.horizon === horizon && compareBallots(record.promised, promised) === 0)',
-        to: 'if (isKnown)',
+        from: 'const isSame = record?.horizon === horizon && compareBallots(record.promised, promised) === 0;',
+        to: 'const isSame = true;',
       },
     ],
   },
