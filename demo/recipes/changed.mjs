@@ -15,7 +15,8 @@ export async function changed(kv, key, version, signal) {
   const watch = kv.watch(key, { signal });
   try {
     await watch.ready();
-    const entry = await kv.find(key);
+    // Not from this process's memory, which may be older than what was seen.
+    const entry = await kv.find(key, { consistency: 'quorum' });
     if (entry?.version === version) await watch.next();
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -80,7 +80,8 @@ export class Lock {
     try {
       return await work(held);
     } finally {
-      await held.release();
+      // Whether the work was done does not depend on it: where it can't be told, the lease ends by itself.
+      await held.release().catch(() => undefined);
     }
   }
 

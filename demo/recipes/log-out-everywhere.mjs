@@ -97,7 +97,7 @@ export class LogOutEverywhere {
 
   /** Another one after each log-out, and never again one that was: the version of a key is so. @param {string} user */
   async #markOf(user) {
-    return (await this.#kv.find(['logged out', user]))?.version ?? NEVER;
+    return (await this.#kv.find(['logged out', user], { consistency: 'quorum' }))?.version ?? NEVER;
   }
 }
 

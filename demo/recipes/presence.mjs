@@ -3,7 +3,7 @@
  * Who is online, on whichever server; each server has the whole list, and hears of each change.
  *
  *   const presence = new Presence(kv);
- *   app.get('/online', onlineEvents(presence, { userOf: (request) => request.session.user }));
+ *   app.get('/online', onlineEvents(presence, { userOf: (request) => request.session.user }));  // 401 without a user
  *
  * Each connection is a key, `['online', user, connection]`, so a user with three tabs is online until the last one closes.
  * All keys of a server live by one lease, which the server renews: where it dies its connections are gone some seconds later
@@ -15,12 +15,14 @@
  */
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PaxosKV } from 'connect-paxos';
+import { PaxosError, PaxosKV } from 'connect-paxos';
 import express from 'express';
 import { isStarted, startFarm } from './farm.mjs';
 
 /** Before what has failed is tried again, in ms. Meanwhile there are too few servers, mostly. */
 const RETRY_MS = 300;
+/** What may go better the next time. */
+const PASSING = ['ERR_NO_QUORUM', 'ERR_OUTCOME_UNKNOWN', 'ERR_OVERLOADED', 'ERR_LIFETIME_OVER'];
 
 /** @typedef {{ readonly key: string[], isOpen: boolean, isBusy: boolean }} Connection */
 
@@ -50,7 +52,12 @@ export class Presence extends EventEmitter {
     return [...this.#online.keys()].sort();
   }
 
-  /** A user has opened a connection to this server. @param {string} user @returns {() => void} to be called when it closes */
+  /**
+   * A user has opened a connection to this server.
+   *
+   * @param {string} user as long as a part of a key may be: with one that is too long, or no string, nobody is online
+   * @returns {() => void} to be called when it closes
+   */
   join(user) {
     const id = `${this.#kv.status().process}.${this.#count++}`;
     const connection = { key: ['online', user, id], isOpen: true, isBusy: false };
@@ -81,7 +88,10 @@ export class Presence extends EventEmitter {
         // Nothing has changed meanwhile. Without a lease, the next one brings it here again.
         if (connection.isOpen === isOpen && this.#lease === lease) break;
       } catch (error) {
-        if (error.code === 'ERR_CLOSED') break;
+        if (!isPassing(error)) {
+          this.#own.delete(connection);
+          break;
+        }
         await sleep(RETRY_MS, null, { ref: false });
       }
     }
@@ -135,16 +145,25 @@ export class Presence extends EventEmitter {
   }
 }
 
+/** @param {unknown} error */
+function isPassing(error) {
+  return error instanceof PaxosError && PASSING.includes(error.code);
+}
+
 /**
  * Express handler: an `EventSource` on it is online, and told who else is.
  *
  * @param {Presence} presence
- * @param {{ userOf: (request: express.Request) => string }} options
+ * @param {{ userOf: (request: express.Request) => string | undefined }} options `undefined`: nobody has logged in
  * @returns {express.RequestHandler}
  */
 export function onlineEvents(presence, { userOf }) {
   return (request, response) => {
-    const leave = presence.join(userOf(request));
+    const user = userOf(request);
+    if (user === undefined) return void response.sendStatus(401);
+    // While the session was being loaded: its `close` has been.
+    if (response.closed) return;
+    const leave = presence.join(user);
     const tell = () => response.write(`data: ${JSON.stringify(presence.users)}\n\n`);
     presence.on('change', tell);
     response.on('close', () => {

@@ -2,12 +2,13 @@
 /**
  * So many requests in so much time, whichever server they come to.
  *
- *   const limiter = new RateLimiter(kv, { limit: 100, windowMs: 60_000 });
+ *   const limiter = new RateLimiter(kv, { name: 'api', limit: 100, windowMs: 60_000 });
  *   app.use('/api', rateLimit(limiter, { keyOf: (request) => request.ip }));
  *
  * Each client has a bucket of `limit` tokens in the farm. A request takes one, and they grow back evenly, all of them in
  * `windowMs`. The taking is one `update` of one key, so no two servers take the same token. A bucket that nobody takes from
- * is full again after `windowMs`, and a full one is as good as none: so the key ends then, and its memory returns.
+ * is full again after `windowMs`, and a full one is as good as none: so the key ends some seconds later, and its memory
+ * returns. Not at once: by a clock that is ahead that would be too early.
  *
  * Each request costs a write, agreed on by a majority: of the order of a millisecond in one network. Requests that are
  * refused cost nothing once this server knows that the bucket is empty, and until when: others can only take from it, so it
@@ -21,20 +22,30 @@ import { isStarted, listen, startFarm } from './farm.mjs';
 
 /** Clients that are known to have no token, on one server, at most. */
 const MAX_KNOWN = 10_000;
+/** How far the servers' clocks may be apart, in ms: the option `maxClockSkewMs`. */
+const MAX_SKEW_MS = 10_000;
+
+/** Of all limiters in this process: no two takes have the same number. */
+let takes = 0;
 
 /** @typedef {{ tokens: number, atMs: number, taker: string }} Bucket `atMs`: when it had so many tokens */
 
 export class RateLimiter {
   #kv;
+  #name;
   #limit;
   #windowMs;
   /** Until when there is no token for that client. @type {Map<string, number>} */
   #emptyUntilMs = new Map();
-  #takes = 0;
 
-  /** @param {PaxosKV} kv @param {{ limit: number, windowMs: number }} options the same on all servers */
-  constructor(kv, { limit, windowMs }) {
+  /**
+   * @param {PaxosKV} kv
+   * @param {{ name: string, limit: number, windowMs: number }} options the same on all servers; limiters with different
+   *   names have nothing to do with each other
+   */
+  constructor(kv, { name, limit, windowMs }) {
     this.#kv = kv;
+    this.#name = name;
     this.#limit = limit;
     this.#windowMs = windowMs;
   }
@@ -55,12 +66,13 @@ export class RateLimiter {
 
     // The function may be run several times before one of its results is agreed on, so it can't say by a variable whether
     // it has taken a token: what was agreed on says it, by who took last.
-    const taker = `${this.#kv.status().process} ${this.#takes++}`;
+    const taker = `${this.#kv.status().process} ${takes++}`;
     const take = (/** @type {Bucket | undefined} */ held) => {
       const { tokens, atMs } = this.#refilled(held, nowMs);
       return tokens < 1 ? KEEP : { tokens: tokens - 1, atMs, taker };
     };
-    const entry = await this.#kv.update(['limit', client], take, { ttlMs: this.#windowMs });
+    const ttlMs = this.#windowMs + MAX_SKEW_MS;
+    const entry = await this.#kv.update(['limit', this.#name, client], take, { ttlMs });
     const { tokens } = this.#refilled(entry?.value, nowMs);
     const retryAfterMs = tokens < 1 ? ((1 - tokens) * this.#windowMs) / this.#limit : 0;
     if (retryAfterMs > 0) this.#remember(client, nowMs + retryAfterMs);
@@ -109,7 +121,7 @@ if (isStarted(import.meta.url)) {
   const { urls, close } = await listen(
     nodes.map((node) => {
       const app = express();
-      app.use(rateLimit(new RateLimiter(new PaxosKV({ node }), { limit: 10, windowMs: 60_000 })));
+      app.use(rateLimit(new RateLimiter(new PaxosKV({ node }), { name: 'all', limit: 10, windowMs: 60_000 })));
       return app.get('/', (_request, response) => void response.send('hello'));
     }),
   );

@@ -117,12 +117,15 @@ interface Line {
   readonly base64?: string;
   readonly version: string;
   readonly revision: string;
+  /** Seconds; left out if the key has no end. */
+  readonly ttl?: number;
 }
 
-function changeOf({ kind, key, type, value, base64, version, revision }: Line): ItemChange {
+function changeOf({ kind, key, type, value, base64, version, revision, ttl }: Line): ItemChange {
   if (kind === 'removed') return { kind, key, found: null };
   const body = base64 === undefined ? Buffer.from(value ?? '') : Buffer.from(base64, 'base64');
-  return { kind, key, found: { key, item: { type, body }, version, revision: BigInt(revision), ttlMs: null } };
+  const ttlMs = ttl === undefined ? null : 1000 * ttl;
+  return { kind, key, found: { key, item: { type, body }, version, revision: BigInt(revision), ttlMs } };
 }
 
 function pathOf(key: string): string {

@@ -51,8 +51,7 @@ export class NodeLives {
     const isGroup = process === 'all' || process === 'voters';
     if (process !== true && (typeof process !== 'string' || process === '' || isGroup))
       throw refuse('node', process, 'true for this process, or what Member.process says of another');
-    if (process === true || process === this.#node.status().process)
-      return (await this.#within(left, this.#lease())).life;
+    if (process === true || this.#isOwn(process)) return (await this.#within(left, this.#lease())).life;
     const { timeoutMs } = left;
     const [answer] = await this.#node.ask<{ round: number; proposer: number }>(TOPIC, undefined, {
       to: process,
@@ -64,7 +63,14 @@ export class NodeLives {
         `The key was not written: process ${process}, by which it was to live, is not there or has no key-value store (${why}).`,
       );
     }
-    return { key: registerKey(NODES, process), birth: answer.value };
+    // By its own number, which is not the one asked for if it votes under that of a process before it.
+    return { key: registerKey(NODES, answer.member.process), birth: answer.value };
+  }
+
+  /** Under its own number, or the one that it votes under. */
+  #isOwn(process: string): boolean {
+    const { process: own, voters } = this.#node.status();
+    return process === own || voters.some((voter) => voter.isSelf && voter.process === process);
   }
 
   /** The lease is begun for all who need it, and so goes on being begun when the time of one of them is up. */

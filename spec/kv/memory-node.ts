@@ -53,6 +53,8 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
   readonly stale = new Map<string, State>();
   /** Waited for before each operation; to be set by a test. */
   gate: (operation: Asked) => unknown = () => undefined;
+  /** Number of a process before it, whose memory it votes with; `null` if it does not. */
+  votesAs: string | null = null;
   readonly #kvFarm: KvFarm;
   readonly #handlers = new Map<string, AnswerHandler>();
   readonly #lastSteps = new Set<() => Promise<void>>();
@@ -67,7 +69,8 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
   }
 
   override status(): NodeStatus {
-    return { process: this.process, name: `node-${this.number}` } as unknown as NodeStatus;
+    const voters = this.votesAs === null ? [] : [{ isSelf: true, process: this.votesAs }];
+    return { process: this.process, name: `node-${this.number}`, voters } as unknown as NodeStatus;
   }
 
   override deadline(timeoutMs: number = TIMEOUT_MS): TimeLeft {
@@ -122,7 +125,9 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
   }
 
   async ask<T = unknown>(topic: string, payload?: unknown, { to }: AskOptions = {}): Promise<Answer<T>[]> {
-    const asked = this.#kvFarm.nodes.find((node) => node.process === to && !node.isClosed);
+    const asked = this.#kvFarm.nodes.find(
+      (node) => [node.process, node.votesAs].includes(String(to)) && !node.isClosed,
+    );
     if (asked === undefined) return [];
     const member = { process: asked.process } as unknown as Member;
     return [(await asked.#answer(topic, payload, member)) as Answer<T>];

@@ -55,6 +55,16 @@ describe("A process's life", () => {
     expect(await kv.lifetime('a')).toMatchObject({ nodes: [node.process] });
   });
 
+  it('is the same under the number that it votes under, of a process before it', async () => {
+    node.votesAs = 'p77';
+    await other.set('a', 1, { node: 'p77' });
+    await kv.set('b', 1, { node: 'p77' });
+    expect(await other.get('a')).toBe(1);
+    for (const key of ['a', 'b']) expect(await other.lifetime(key)).toMatchObject({ nodes: [node.process] });
+    await node.close();
+    expect(await other.keys()).toEqual([]);
+  });
+
   it('is one for all its buckets and stores', async () => {
     const second = new PaxosKV({ node });
     await Promise.all([kv, second, kv.bucket('jobs')].map((each) => each.set('a', 1, { node: true })));

@@ -20,6 +20,7 @@ const STATUS: Readonly<Record<string, number>> = {
   // The key or the life that was asked for; the node's own options were checked before.
   ERR_CONFIG: 400,
   ERR_LIFETIME_OVER: 400,
+  ERR_TOO_MANY_LIVES: 500,
   ERR_UNREADABLE: 500,
 };
 

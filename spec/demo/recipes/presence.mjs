@@ -1,4 +1,5 @@
 // @ts-check
+import { once } from 'node:events';
 import { PaxosKV } from 'connect-paxos';
 import express from 'express';
 import { listen } from '../../../demo/recipes/farm.mjs';
@@ -9,11 +10,26 @@ export async function start(node) {
   const kv = new PaxosKV({ node });
   const presence = new Presence(kv, { ttlMs: 1500 });
   const app = express();
-  app.get('/online', onlineEvents(presence, { userOf: (request) => String(request.query.user) }));
+  const userOf = (/** @type {express.Request} */ { query: { user } }) => (user === undefined ? user : String(user));
+  let gone = 0;
+  app.get(
+    '/online',
+    // As a session that is being loaded when the tab is closed.
+    async (request, response, next) => {
+      if (request.query.isGone !== undefined) {
+        request.socket.destroy();
+        await once(response, 'close');
+        gone += 1;
+      }
+      next();
+    },
+    onlineEvents(presence, { userOf }),
+  );
   const { urls } = await listen([app]);
 
   return {
     url: () => urls[0],
+    gone: () => gone,
     users: () => presence.users,
     keys: () => kv.keys({ prefix: ['online'] }),
     close: () => presence.close(),

@@ -50,6 +50,17 @@ async function untilAllShow(tabs: readonly Tab[], users: readonly string[]): Pro
 }
 
 describe('the presence', () => {
+  it('shows nobody who has not logged in, or has gone before it could be told', async () => {
+    const [first] = await startServers('presence');
+    const url = await first.do<string>('url');
+    expect((await fetch(`${url}/online`)).status).toBe(401);
+    await expect(fetch(`${url}/online?user=ada&isGone`)).rejects.toThrow();
+    await until('that tab is gone', async () => (await first.do<number>('gone')) === 1);
+    const grace = new Tab(first, 'grace');
+    await untilAllShow([grace], ['grace']);
+    expect(await first.do<string[]>('keys')).toHaveLength(1);
+  });
+
   it('shows on every server who is online on any, until the last tab is closed', async () => {
     const [first, second, third] = await startServers('presence');
     const ada = new Tab(first, 'ada');

@@ -7,8 +7,8 @@ import { RateLimiter, rateLimit } from '../../../demo/recipes/rate-limiter.mjs';
 /** @param {import('connect-paxos').PaxosNode} node */
 export async function start(node) {
   const kv = new PaxosKV({ node });
-  const limiter = new RateLimiter(kv, { limit: 50, windowMs: 3_600_000 });
-  const short = new RateLimiter(kv, { limit: 2, windowMs: 2000 });
+  const limiter = new RateLimiter(kv, { name: 'long', limit: 50, windowMs: 3_600_000 });
+  const short = new RateLimiter(kv, { name: 'short', limit: 2, windowMs: 2000 });
   const keyOf = (/** @type {express.Request} */ request) => String(request.query.client);
   const app = express();
   app.get('/', rateLimit(limiter, { keyOf }), (_request, response) => void response.send('hello'));

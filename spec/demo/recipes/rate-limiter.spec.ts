@@ -60,7 +60,11 @@ describe('the rate limiter', () => {
     await until('one is refused', async () => !(await second.do<Taken>('take', 'a')).isAllowed);
     const refused = await third.do<Taken>('take', 'b');
     expect(refused.isAllowed).toBe(true);
-    expect((await first.do<string[][]>('keys')).map(([, client]) => client).sort()).toEqual(['a', 'b']);
+    const keys = await first.do<string[][]>('keys');
+    expect(keys.map(([, name, client]) => [name, client]).sort()).toEqual([
+      ['short', 'a'],
+      ['short', 'b'],
+    ]);
     await until('one passes again', async () => (await second.do<Taken>('take', 'a')).isAllowed);
     await until('nothing is left', async () => (await third.do<string[][]>('keys')).length === 0);
     expect(await third.do<Taken>('take', 'a')).toEqual({ isAllowed: true, remaining: 1, retryAfterMs: 0 });
