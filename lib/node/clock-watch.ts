@@ -85,13 +85,14 @@ export class ClockWatch {
   }
 
   /**
-   * What has waited until this clock was set right may have an end that was reckoned by it when it was wrong: it would be
-   * written by the right one now, and outlive its time by as much as that was wrong, or end before it.
+   * What was called before this clock was set may have an end that was reckoned by it when it was wrong: it would be written
+   * by the right one now, and outlive its time by as much as that was wrong, or end before it. And after a machine was
+   * suspended, by which its monotonic clock stands still, an operation may be older than any may be.
    */
   #endCallsByWrongClock(): void {
     const { clock, operations, diagnosis } = this.#setup;
     if (clock.leaps === this.#leapsSeen) return;
     this.#leapsSeen = clock.leaps;
-    operations.abortWaiting(diagnosis.clockSet());
+    operations.abort(diagnosis.clockSet());
   }
 }

@@ -1,6 +1,6 @@
 import debugging from 'debug';
 import { type Config, stageOf } from '../membership/index.js';
-import type { Instant, Tombstone } from '../paxos/index.js';
+import { type Instant, MAX_COPY_AGE_MS, type Tombstone } from '../paxos/index.js';
 import type { Operations } from './operations.js';
 import type { Voter } from './voter.js';
 
@@ -8,6 +8,8 @@ const debug = debugging('connect-paxos:node');
 
 /** Half-done registers settled at a time. */
 const MAX_SETTLING = 64;
+/** Tombstones remembered that all voters were past once. */
+const MAX_REMEMBERED = 10_000;
 
 export interface CollectorSetup {
   readonly voter: Voter;
@@ -17,6 +19,8 @@ export interface CollectorSetup {
   now(): Instant;
   /** `null` while there is no view. */
   config(): Config | null;
+  /** Whether all voters are heard. */
+  isComplete(): boolean;
   /** Has the operation driven until it is over. @returns it */
   track<T>(operation: Promise<T>): Promise<T>;
 }
@@ -28,6 +32,8 @@ export interface CollectorSetup {
 export class Collector {
   readonly #setup: CollectorSetup;
   #settling = 0;
+  /** By tombstone: monotonic ms at which all voters were first past it. */
+  readonly #pastSinceMs = new Map<string, number>();
 
   constructor(setup: CollectorSetup) {
     this.#setup = setup;
@@ -39,8 +45,8 @@ export class Collector {
     for (const key of unsettled.filter(isOfUsers)) this.#settle(key, () => operations.settle(key, timeoutMs));
     for (const key of overtaken.filter(isOfUsers)) this.#settle(key, () => operations.seal(key, timeoutMs));
     const config = this.#setup.config();
-    // While the farm changes its size it is not certain who all voters are.
-    if (config === null || stageOf(config) !== 'stable') return;
+    // While the farm changes its size it is not certain who all voters are. And who is not heard would be asked in vain.
+    if (config === null || stageOf(config) !== 'stable' || !this.#setup.isComplete()) return;
     for (const tombstone of endless) this.#settle(tombstone.key, () => this.#release(tombstone));
   }
 
@@ -56,9 +62,30 @@ export class Collector {
       });
   }
 
+  /**
+   * When all voters have said so twice. A voter that holds nothing says so too; but it may just be copying the older value
+   * from another one, which it would hold then as one that is chosen.
+   */
   async #release(tombstone: Tombstone): Promise<void> {
     const { voter, operations, timeoutMs } = this.#setup;
-    if (await operations.arePast(tombstone.key, tombstone, timeoutMs)) voter.release(tombstone, this.#setup.now());
+    const name = `${tombstone.operation} ${tombstone.key}`;
+    if (!(await operations.arePast(tombstone.key, tombstone, timeoutMs))) {
+      this.#pastSinceMs.delete(name);
+      return;
+    }
+    const now = this.#setup.now();
+    const sinceMs = this.#pastSinceMs.get(name);
+    if (sinceMs === undefined) this.#remember(name, now.monotonicMs);
+    else if (now.monotonicMs - sinceMs > MAX_COPY_AGE_MS) {
+      this.#pastSinceMs.delete(name);
+      voter.release(tombstone, now);
+    }
+  }
+
+  #remember(name: string, nowMs: number): void {
+    const [oldest] = this.#pastSinceMs.keys();
+    if (oldest !== undefined && this.#pastSinceMs.size >= MAX_REMEMBERED) this.#pastSinceMs.delete(oldest);
+    this.#pastSinceMs.set(name, nowMs);
   }
 }
 

@@ -17,6 +17,7 @@ import {
   type Change,
   type Changed,
   type Instant,
+  lastSlotOf,
   lineageAgeMs,
   majorityOf,
   type State,
@@ -344,6 +345,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       timeoutMs,
       now: () => this.#now(),
       config: () => this.#membership.config,
+      isComplete: () => this.#membership.votersHeard(runtime.monotonicMs()).length >= lastSlotOf(this.#sizes),
       track: (operation) => this.#track(operation),
     });
     this.#handOvers = new HandOvers({

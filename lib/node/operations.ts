@@ -441,14 +441,6 @@ export class Operations {
     this.#ready.delete(queue);
   }
 
-  /** Ends the calls of which nothing has been sent yet: nothing has happened. */
-  abortWaiting(error: PaxosError): void {
-    for (const queue of [...this.#queues.values()]) {
-      for (const call of queue.waiting.splice(0)) this.#reject(call, error);
-      if (queue.batch === null) this.#drop(queue);
-    }
-  }
-
   #expireBatch(batch: Batch, nowMs: number): void {
     const late = batch.calls.filter((call) => !call.isSettled && call.deadlineMs <= nowMs);
     if (late.length === 0 || late.length === batch.calls.length) return;

@@ -58,7 +58,10 @@ export class Repairer {
   #exchange: Comparison | null = null;
   #slot = 0;
   #beganMs = 0;
-  #firstShard = 0;
+  /** By slot: where the next comparison with it begins. */
+  readonly #firstShards = new Map<number, number>();
+  /** Whether the voter compared with last has more to give. */
+  #hasMore = false;
   #nextMs: number | null = null;
 
   constructor(setup: RepairerSetup) {
@@ -106,7 +109,7 @@ export class Repairer {
       retransmitMs: this.#setup.retransmitMs(),
       slot,
       digests: voter.digests,
-      firstShard: this.#firstShard,
+      firstShard: this.#firstShards.get(slot) ?? 0,
       lacks: (entry, at) => (isYoung(entry, at) ? 'nothing' : voter.lacks(entry, at)),
     });
     this.#slot = slot;
@@ -115,11 +118,10 @@ export class Repairer {
     this.#follow(exchange, exchange.start(now));
   }
 
-  /** The same again while there is more to fetch from it, else one after the other. */
+  /** The same again while it has more to give, else one after the other. */
   #nextSlot(): number | null {
     const slots = [...this.#setup.votersHeard()].sort((a, b) => a - b);
-    if (this.#firstShard > 0 && slots.includes(this.#slot)) return this.#slot;
-    this.#firstShard = 0;
+    if (this.#hasMore && slots.includes(this.#slot)) return this.#slot;
     return slots.find((slot) => slot > this.#slot) ?? slots[0] ?? null;
   }
 
@@ -138,9 +140,10 @@ export class Repairer {
     const isFresh = now.monotonicMs - this.#beganMs < MAX_COPY_AGE_MS;
     if (isFresh) for (const copy of copies) this.#install(copy, now);
     for (const word of words) this.#commit(word);
-    this.#firstShard = nextShard ?? 0;
-    const isMore = nextShard !== null && copies.length + words.length > 0;
-    this.#nextMs = now.monotonicMs + (isMore ? MORE_MS : INTERVAL_MS) * (0.8 + 0.4 * this.#setup.random());
+    this.#firstShards.set(this.#slot, nextShard ?? 0);
+    // What differs may do so for good: values that are half done have no copies.
+    this.#hasMore = nextShard !== null && copies.length + words.length > 0;
+    this.#nextMs = now.monotonicMs + (this.#hasMore ? MORE_MS : INTERVAL_MS) * (0.8 + 0.4 * this.#setup.random());
   }
 
   #install(copy: Copy, now: Instant): void {

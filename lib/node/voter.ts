@@ -144,8 +144,12 @@ export class Voter {
    *   already
    */
   ask(request: AcceptorRequest, now: Instant, deliver: (answer: AcceptorAnswer) => void): void {
-    // So much waits for the storage that this is as if it had been lost on its way.
-    if (!this.isVoting || this.#memory.isFull || this.#waiting >= MAX_HELD) return;
+    if (!this.isVoting || this.#waiting >= MAX_HELD) return;
+    if (this.#memory.isFull) {
+      // So much waits for the storage that this is as if it had been lost on its way. Perhaps nobody has had it written yet.
+      this.settle().catch(() => undefined);
+      return;
+    }
     const answer = this.#guarded(() => this.#acceptor.receive(request, now));
     if (answer === null) return;
     if (this.#held.length === 0 && this.#memory.isSettled) {

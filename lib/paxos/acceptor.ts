@@ -591,12 +591,13 @@ export class Acceptor {
   }
 
   /**
-   * The highest round taken: S ahead of this clock, or what was promised here before the clock went back. Nothing is
-   * added to the latter, or a wrong clock could climb step by step.
+   * The highest round taken: S ahead of this clock, or the one behind what was promised here before the clock went back.
+   * No more than one is added to the latter, or a wrong clock could climb step by step: of single rounds time has a thousand
+   * in each ms. Without it a voter that decides alone, and follows its machine, would refuse all its own rounds.
    */
   #ceiling(now: Instant): Ballot {
     const round = (Math.floor(now.wallMs) + this.#skewMs) * ROUNDS_PER_MS;
-    return { round: Math.max(round, this.#highestRound), proposer: 0 };
+    return { round: Math.max(round, this.#highestRound + 1), proposer: 0 };
   }
 }
 

@@ -352,8 +352,8 @@ function isInDoubt(found: Proposal | null, now: Instant): boolean {
 }
 
 /** Who removes what is not found has written all the same: what is older must not come over that. */
-function sealed({ state, removes, isWrite }: Evaluation, ballot: Ballot): State {
-  return removes && !isWrite && state.value === null ? { ...state, dataBallot: ballot } : state;
+function sealed({ state, removes }: Evaluation, ballot: Ballot): State {
+  return removes && state.value === null ? { ...state, dataBallot: ballot } : state;
 }
 
 function effectOf(found: Proposal | null, { state, isWrite }: Evaluation): Effect {

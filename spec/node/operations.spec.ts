@@ -42,6 +42,44 @@ it('calls that ran out without a quorum leave nothing that would have to be gone
   expect(looks).toBeLessThan(10);
 });
 
+it('a destroy of what has expired is later than all that was written before it', () => {
+  const wallMs = 1_700_000_000_000;
+  const sent: AcceptorRequest[] = [];
+  const operations = new Operations({
+    ballots: new BallotSource(1),
+    maxClockSkewMs: 10_000,
+    lineageKeepMs: 60_000,
+    now: () => ({ monotonicMs: 0, wallMs, isTrusted: true }),
+    electorate: () => ({ sizes: [1], isVoter: () => true }),
+    own: () => undefined,
+    transmit: ({ message }) => sent.push(message),
+    committed: () => undefined,
+    retransmitMs: () => 100,
+    random: () => 0.5,
+    noQuorum: () => new NoQuorumError('No quorum.', [], []),
+    impediment: () => null,
+  });
+  const destroy: Change<null> = {
+    bound: 0,
+    mayRemove: true,
+    seals: true,
+    apply: () => ({ write: { value: null, attributes: NO_BYTES, until: 0 }, result: null }),
+  };
+  void operations.change('b/k', destroy, 1000);
+  const [prepare] = sent.splice(0);
+  if (prepare?.type !== 'prepare') throw new Error('it has to prepare');
+  const accepted = { round: (wallMs - 60_000) * 1024, proposer: 2 };
+  const rest = { attributes: NO_BYTES, birth: accepted, dataBallot: accepted, lineage: [], lineageFrom: NO_BALLOT };
+  const proposal = { value: new Uint8Array(1), until: wallMs - 1000, accepted, operation: '2.1', ...rest };
+  const report = { proposal, committed: true, isHeld: false };
+  const { request, ballot } = prepare;
+  operations.receive(
+    { process: 2, slot: 1 },
+    { type: 'promised', request, ballot, report, horizon: proposal.until, floor: NO_BALLOT },
+  );
+  expect(sent).toMatchObject([{ type: 'accept', proposal: { value: null, birth: accepted, dataBallot: ballot } }]);
+});
+
 it('a call that threw in a round of unknown outcome is told what it threw, and only the others that it is unknown', async () => {
   let monotonicMs = 0;
   const sent: AcceptorRequest[] = [];

@@ -9,12 +9,16 @@ const EPOCH = 1_700_000_000_000;
 /** A voter that holds nothing, and repairs itself by one that holds so many keys. */
 class Repair {
   readonly installed: string[] = [];
+  /** Slots that were compared with. */
+  readonly compared: number[] = [];
   readonly other = new Acceptor(new MemoryTable(), { maxClockSkewMs: 10_000 });
   ms = 0;
   #asked: AcceptorRequest | null = null;
+  #slot = 0;
   readonly #it: Repairer;
 
-  constructor(keys: number) {
+  /** @param differs whether what differs is half done here, so that there is nothing to be had of it */
+  constructor(keys: number, { differs = false, voters = [2] } = {}) {
     for (let index = 0; index < keys; index += 1) {
       const accepted = { round: (EPOCH - 60_000) * 1024 + index, proposer: 1 };
       const operation = `1.${index}`;
@@ -28,7 +32,7 @@ class Repair {
     const voter: Pick<Voter, 'isVoting' | 'digests' | 'lacks' | 'install'> = {
       isVoting: true,
       digests: empty.digests,
-      lacks: (entry, now) => empty.lacks(entry, now),
+      lacks: (entry, now) => (differs ? 'nothing' : empty.lacks(entry, now)),
       install: ({ key }) => {
         this.installed.push(key);
         return true;
@@ -37,12 +41,14 @@ class Repair {
     this.#it = new Repairer({
       voter: voter as Voter,
       now: () => this.now,
-      electorate: () => ({ sizes: [2], isVoter: () => true }),
-      votersHeard: () => [2],
+      electorate: () => ({ sizes: [3], isVoter: () => true }),
+      votersHeard: () => voters,
       nextRequest: () => 1,
       retransmitMs: () => 1000,
-      transmit: ({ message }) => {
+      transmit: ({ message, slots }) => {
         this.#asked = message as AcceptorRequest;
+        this.#slot = slots?.[0] ?? 0;
+        if (message.type === 'compare') this.compared.push(this.#slot);
       },
       learned: () => undefined,
       random: () => 0,
@@ -63,7 +69,7 @@ class Repair {
     this.#asked = null;
     if (asked === null) return null;
     const answer = this.other.receive(asked, this.now);
-    if (answer !== null) this.#it.receive({ process: 2, slot: 2 }, answer);
+    if (answer !== null) this.#it.receive({ process: this.#slot, slot: this.#slot }, answer);
     return asked.type;
   }
 }
@@ -87,4 +93,14 @@ it('what was read before a long pause of this process is not: what has replaced 
   repair.tick();
   while (repair.answer() !== null) repair.ms += 1;
   expect(repair.installed.length).toBeGreaterThan(10);
+});
+
+it('goes from one voter to the next, though much differs for good', () => {
+  const repair = new Repair(100, { differs: true, voters: [2, 3] });
+  for (let round = 0; round < 4; round += 1) {
+    repair.tick();
+    while (repair.answer() !== null) repair.ms += 1;
+    repair.ms += 6500;
+  }
+  expect(repair.compared).toEqual([2, 3, 2, 3]);
 });

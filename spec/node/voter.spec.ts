@@ -58,3 +58,37 @@ it('answers no more than it can hold while its storage does not answer, and then
   expect(voter.isVoting).toBe(false);
   await voter.close();
 });
+
+it('has what has gathered written where it is so much that nothing is answered for it', async () => {
+  const { table } = await openMemory(new SimulatedDisk(true).storage(), { cluster: IDENTITY.cluster });
+  let isFull = true;
+  const memory = new Proxy(table, {
+    get(target, name) {
+      if (name === 'isFull') return isFull;
+      if (name === 'flush') isFull = false;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const voter = new Voter({
+    maxClockSkewMs: 10_000,
+    slot: () => 1,
+    defer: setImmediate,
+    halted: (reason) => {
+      throw new Error(reason);
+    },
+    failed: (error) => {
+      throw error;
+    },
+  });
+  voter.restore(memory, NOW);
+  const answers: unknown[] = [];
+  const ask = (): void =>
+    voter.ask({ type: 'read', request: 1, key: 'b/k', held: null }, NOW, (answer) => answers.push(answer));
+  ask();
+  expect(answers).toEqual([]);
+  ask();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(answers).toMatchObject([{ type: 'held' }]);
+  await voter.close();
+});
