@@ -31,7 +31,7 @@ export class HttpItems implements Items {
       key,
       item: { type, body },
       ...stampOf(response),
-      ttlMs: ttl === undefined ? null : Number(ttl) * 1000,
+      ttlMs: ttlMsOf(ttl),
     };
   }
 
@@ -124,8 +124,12 @@ interface Line {
 function changeOf({ kind, key, type, value, base64, version, revision, ttl }: Line): ItemChange {
   if (kind === 'removed') return { kind, key, found: null };
   const body = base64 === undefined ? Buffer.from(value ?? '') : Buffer.from(base64, 'base64');
-  const ttlMs = ttl === undefined ? null : 1000 * ttl;
-  return { kind, key, found: { key, item: { type, body }, version, revision: BigInt(revision), ttlMs } };
+  return { kind, key, found: { key, item: { type, body }, version, revision: BigInt(revision), ttlMs: ttlMsOf(ttl) } };
+}
+
+/** @param ttl in seconds; left out if the key has no end */
+function ttlMsOf(ttl: unknown): number | null {
+  return ttl === undefined ? null : Number(ttl) * 1000;
 }
 
 function pathOf(key: string): string {

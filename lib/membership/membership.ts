@@ -4,7 +4,7 @@ import { type Claim, Claims } from './claims.js';
 import { Forming, type FormingSetup } from './forming.js';
 import { Forsaken } from './forsaken.js';
 import type { MembershipInstant } from './instant.js';
-import { isAt, isElsewhere, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, isAtAnother, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import {
   type Config,
@@ -646,7 +646,7 @@ export class Membership {
     if (said == null || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS)) return true;
     const isWithout = said.phase === 'recovering' || (said.hasResigned && !said.isDurable);
     // Whoever was named in two slots has the memory of the one that it says it holds.
-    return !isWithout && !isElsewhere(said, slot, this.#view);
+    return !isWithout && !isAtAnother(said, slot, this.#view);
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {

@@ -36,9 +36,13 @@ export function isAt(said: Introduction, slot: number, farm: { readonly incarnat
   return said.slot === slot && said.incarnation === farm?.incarnation;
 }
 
-/** Whether it says of itself that it has another slot of that farm. */
-export function isElsewhere(said: Introduction, slot: number, farm: { readonly incarnation: number } | null): boolean {
-  return said.slot !== 0 && said.slot !== slot && said.incarnation === farm?.incarnation;
+/** Whether it says of itself that it has another slot of that farm: it was named in both. */
+export function isAtAnother(
+  said: Introduction | null | undefined,
+  slot: number,
+  farm: { readonly incarnation: number } | null,
+): boolean {
+  return said != null && said.slot !== 0 && said.slot !== slot && said.incarnation === farm?.incarnation;
 }
 
 /** Another process of the farm, as this one knows it. */

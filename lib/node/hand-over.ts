@@ -1,11 +1,5 @@
-import {
-  type Change,
-  compareBallots,
-  NO_BALLOT,
-  type Proposal,
-  type RegisterRecord,
-  sameBallot,
-} from '../paxos/index.js';
+import { type Change, compareBallots, NO_BALLOT, type Proposal, sameBallot } from '../paxos/index.js';
+import type { Records } from './voter.js';
 
 /**
  * Writes what a register held in the farm given up, if nothing was ever written here; or if what is here was handed over
@@ -46,10 +40,7 @@ export interface HandOverSetup {
  *
  * @returns how many could not be written
  */
-export async function handOver(
-  orphans: readonly (readonly [string, RegisterRecord])[],
-  { nowMs, write, again }: HandOverSetup,
-): Promise<number> {
+export async function handOver(orphans: Records, { nowMs, write, again }: HandOverSetup): Promise<number> {
   let lost = 0;
   for (const [key, { proposal, horizon }] of orphans) {
     // Keys without a bucket are the farm's own: its slots.

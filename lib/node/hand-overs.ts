@@ -1,13 +1,11 @@
-import type { Change, RegisterRecord } from '../paxos/index.js';
+import type { Change } from '../paxos/index.js';
 import { handOver } from './hand-over.js';
 import type { Runtime } from './runtime.js';
+import type { Records } from './voter.js';
 import { pause } from './waits.js';
 
 /** Until what could not be handed over is tried again. */
 const PAUSE_MS = 1000;
-
-/** What an acceptor held: each key, and its record. */
-export type Records = readonly (readonly [string, RegisterRecord])[];
 
 export interface HandOversSetup {
   readonly runtime: Runtime;

@@ -3,10 +3,7 @@ import { type EnumerationOutcome, formatBallot, type State } from '../paxos/inde
 import type { Operations } from './operations.js';
 import type { EnumerationOptions, Head, OperationOptions, TimeLeft } from './registers.js';
 import type { Runtime } from './runtime.js';
-import { pause } from './waits.js';
-
-/** How often it is looked whether there is a farm yet, in ms. */
-const LOOK_MS = 10;
+import { waitWhile } from './waits.js';
 
 export interface ListingsSetup {
   readonly runtime: Runtime;
@@ -74,11 +71,7 @@ export class Listings {
 
   async #foundWithin(timeoutMs: number): Promise<void> {
     const { runtime, isFound, refusal, noQuorum } = this.#setup;
-    const deadlineMs = runtime.monotonicMs() + timeoutMs;
-    while (!isFound()) {
-      const reason = refusal() ?? (runtime.monotonicMs() >= deadlineMs ? noQuorum() : null);
-      if (reason !== null) throw reason;
-      await pause(runtime, LOOK_MS);
-    }
+    await waitWhile(runtime, () => !isFound() && refusal() === null, timeoutMs);
+    if (!isFound()) throw refusal() ?? noQuorum();
   }
 }

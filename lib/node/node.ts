@@ -32,7 +32,7 @@ import { ClockWatch } from './clock-watch.js';
 import { Collector } from './collector.js';
 import { Deadline } from './deadline.js';
 import { Diagnosis } from './diagnosis.js';
-import { HandOvers, type Records } from './hand-overs.js';
+import { HandOvers } from './hand-overs.js';
 import { identityOf, placeOf } from './identity.js';
 import { limited } from './limit.js';
 import { Link } from './link.js';
@@ -67,7 +67,7 @@ import { FIRST_RETRANSMIT_MS, retransmitMs, retransmitMsOf } from './retransmiss
 import { drawNumber, type Runtime, randomFraction, systemRuntime } from './runtime.js';
 import { learnerStatus, type NodeStatus, voterStatus } from './status.js';
 import { Traffic } from './traffic.js';
-import { Voter } from './voter.js';
+import { type Records, Voter } from './voter.js';
 import { waitWhile, within } from './waits.js';
 import { type NodeWarning, Warnings } from './warnings.js';
 import { Watchers } from './watchers.js';
@@ -86,7 +86,7 @@ const TIDY_MS = 1000;
 const ALONE_MS = 5000;
 /** How long a hand-over may keep a process that is to leave. */
 const LAST_HAND_OVER_MS = 5000;
-/** How long the storage may take to write and close when a process leaves. */
+/** How long the storage may take to open, and to write and close, when a process leaves. */
 const LAST_WRITE_MS = 10_000;
 
 /** How long {@link PaxosNode.resize} waits. */
@@ -877,7 +877,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   #giveUpMemory(): Records {
     this.#repairer.abort();
     this.#recoverer.abort();
-    return [...this.#voter.dropLegacy(), ...this.#voter.reset()];
+    return [...this.#voter.takeLegacy(), ...this.#voter.reset()];
   }
 
   /** Two farms have met, and this process's was the younger: it starts anew in the older one. */

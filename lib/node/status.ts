@@ -1,6 +1,6 @@
 import {
   type Config,
-  isElsewhere,
+  isAtAnother,
   type Membership,
   type Peer,
   type PeerTable,
@@ -106,17 +106,12 @@ export function voterStatus(membership: Membership, peers: PeerTable, monotonicM
       process: holder === null ? null : holder.process.toString(36),
       generation: holder?.generation ?? 0,
       isSelf: index + 1 === membership.slot,
-      isUp: heard.has(index + 1) && !isInAnother(peer, index + 1, membership.view),
+      isUp: heard.has(index + 1) && !isAtAnother(peer?.introduction, index + 1, membership.view),
       isRecovering: index + 1 === membership.slot ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
     };
   });
-}
-
-/** It was named in two slots, and has the other one. */
-function isInAnother(peer: Peer | undefined, slot: number, view: View | null): boolean {
-  return peer?.introduction != null && isElsewhere(peer.introduction, slot, view);
 }
 
 function isRecovering(peer: Peer | undefined): boolean {

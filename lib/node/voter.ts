@@ -20,7 +20,10 @@ import {
   type Uncollected,
   visible,
 } from '../paxos/index.js';
-import { type AcceptorMemory, type Identity, MemoryTable, VolatileTable } from '../storage/index.js';
+import { type AcceptorMemory, type Identity, MemoryTable, recordsOf, VolatileTable } from '../storage/index.js';
+
+/** What an acceptor held: each key, and its record. */
+export type Records = readonly (readonly [string, RegisterRecord])[];
 
 /** Registers looked at for forgetting at a time. */
 const COLLECT_LIMIT = 1000;
@@ -52,7 +55,7 @@ interface Legacy {
   readonly slot: number;
   readonly generation: number;
   readonly acceptor: Acceptor;
-  readonly records: readonly (readonly [string, RegisterRecord])[];
+  readonly table: RecordTable;
   /** Whether it is durable that the slot is lost. */
   isFree: boolean;
 }
@@ -147,6 +150,7 @@ export class Voter {
     if (!this.isVoting || this.#waiting >= MAX_HELD) return;
     if (this.#memory.isFull) {
       // So much waits for the storage that this is as if it had been lost on its way. Perhaps nobody has had it written yet.
+      // Where that fails it has been told of already.
       this.settle().catch(() => undefined);
       return;
     }
@@ -274,9 +278,8 @@ export class Voter {
   retire(slot: number, generation: number): void {
     const { floor } = this.#acceptor;
     const table = new MemoryTable();
-    const records = this.reset();
-    for (const [key, record] of records) table.set(key, record);
-    const legacy: Legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor), records, isFree: false };
+    for (const [key, record] of this.reset()) table.set(key, record);
+    const legacy: Legacy = { slot, generation, acceptor: this.#makeAcceptor(table, floor), table, isFree: false };
     this.#legacy = legacy;
     // Whoever gets it votes with it. A process that were started in place of this one, and found itself in that slot by what
     // is stored, would do so too.
@@ -299,10 +302,15 @@ export class Voter {
     return this.#legacy?.isFree === true ? this.#legacy.acceptor.receive(request, now) : null;
   }
 
-  /** The next holder has what it needs, or will never ask. @returns what was kept for it */
-  dropLegacy(): readonly (readonly [string, RegisterRecord])[] {
-    const records = this.#legacy?.records ?? [];
+  /** The next holder has what it needs. */
+  dropLegacy(): void {
     this.#legacy = null;
+  }
+
+  /** The next holder will never ask. @returns what was kept for it */
+  takeLegacy(): Records {
+    const records = this.#legacy === null ? [] : recordsOf(this.#legacy.table);
+    this.dropLegacy();
     return records;
   }
 
@@ -311,7 +319,7 @@ export class Voter {
    *
    * @returns what was held
    */
-  reset(): (readonly [string, RegisterRecord])[] {
+  reset(): Records {
     const records = this.#memory.reset();
     const { identity } = this.#memory;
     // Who finds it empty must not take it for the slot's.

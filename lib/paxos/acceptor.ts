@@ -628,7 +628,6 @@ function keptOf(key: string, { promised, proposal, committed, horizon }: Registe
   return { key, promised, proposal, committed, horizon };
 }
 
-/** A record as an answer tells it, without the bytes that the asker says it holds. */
 /** Only where it is one, which is rarely. */
 function copied(isCopy: boolean): { readonly isCopy?: true } {
   return isCopy ? { isCopy } : {};

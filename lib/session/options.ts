@@ -3,7 +3,7 @@ import { ConfigError } from '../errors.js';
 import { isWellFormed } from '../node/register-key.js';
 import type { Consistency } from '../node/registers.js';
 import { encode } from './bytes.js';
-import type { FieldConflict } from './merge.js';
+import { type FieldConflict, mineWins } from './merge.js';
 import type { SessionSerializer } from './serializer.js';
 
 /** A session's field that two requests changed at the same time, perhaps alike, for the `merge` option to decide. */
@@ -62,8 +62,6 @@ export interface SessionRules {
   readonly ttlMs: (session: SessionData) => number;
   readonly touchAfterMs: number;
   readonly merge: false | ((conflict: SessionFieldConflict) => unknown);
-  /** Whether that is a function of the user's. */
-  readonly isMergeGiven: boolean;
   readonly serializer: SessionSerializer;
   readonly consistency: Consistency;
   readonly maxValueSize: number;
@@ -83,7 +81,7 @@ export const SESSION_OPTION_NAMES = [
 
 /** @throws ConfigError that names the option, what it got and what it takes */
 export function checkSessionOptions(options: SessionOptions): SessionRules {
-  const { prefix = 'sess', ttl = DAY_S, touchAfter = 60, merge = ({ mine }) => mine, serializer = JSON } = options;
+  const { prefix = 'sess', ttl = DAY_S, touchAfter = 60, merge = mineWins, serializer = JSON } = options;
   const { reads = 'quorum', maxValueSize = 2 ** 20 } = options;
 
   check(
@@ -109,7 +107,6 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
     ttlMs: (session) => 1000 * (typeof ttl === 'function' ? checkedTtl(ttl(session)) : ttl),
     touchAfterMs: 1000 * touchAfter,
     merge,
-    isMergeGiven: typeof options.merge === 'function',
     serializer,
     // There are no leases yet; a quorum read promises the same.
     consistency: reads === 'local' ? 'local' : 'quorum',
@@ -117,7 +114,8 @@ export function checkSessionOptions(options: SessionOptions): SessionRules {
   };
 }
 
-function check(name: string, got: unknown, isGood: boolean, takes: string): void {
+/** @throws ConfigError unless it is good */
+export function check(name: string, got: unknown, isGood: boolean, takes: string): void {
   if (!isGood) throw new ConfigError(`Option ${name} is ${shown(got)}; it takes ${takes}.`);
 }
 

@@ -30,7 +30,7 @@ import {
 } from './cookie.js';
 import { forEachOf } from './for-each.js';
 import { InTurn } from './in-turn.js';
-import { type Fields, merge, type Resolve } from './merge.js';
+import { type Fields, merge, mineWins, type Resolve } from './merge.js';
 import type { SessionRules } from './options.js';
 import { type Base, Origin, type UnknownWrite } from './origin.js';
 import { dataOf, deserialize, serialize } from './serializer.js';
@@ -231,8 +231,9 @@ export class Sessions {
   }
 
   #mergeData(sid: string, base: Uint8Array, theirs: Uint8Array, mine: Uint8Array): MergedData {
-    const { merge: decide, isMergeGiven, serializer } = this.#rules;
-    if (!isMergeGiven && sameBytes(mine, theirs)) return { data: theirs, paths: [] };
+    const { merge: decide, serializer } = this.#rules;
+    const isAsked = decide !== false && decide !== mineWins;
+    if (!isAsked && sameBytes(mine, theirs)) return { data: theirs, paths: [] };
     if (decide === false) return { data: mine, paths: [] };
     const paths: (readonly string[])[] = [];
     const [before, stored, saved] = [base, theirs, mine].map((bytes) => deserialize(serializer, bytes));
@@ -242,7 +243,7 @@ export class Sessions {
       if (!isPromise(decided)) return decided;
       throw new TypeError('The function in option merge returned a promise; it must be synchronous.');
     };
-    const merged = merge(before, stored, saved, resolve, { asksIfAlike: isMergeGiven });
+    const merged = merge(before, stored, saved, resolve, { asksIfAlike: isAsked });
     if (typeof merged !== 'object' || merged === null) {
       throw new TypeError(
         `The function in option merge made ${String(merged)} of a session; it must return an object.`,

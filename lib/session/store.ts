@@ -10,7 +10,7 @@ import {
   type ResizeProgress,
   type SessionNode,
 } from './node.js';
-import { checkSessionOptions, SESSION_OPTION_NAMES, type SessionOptions } from './options.js';
+import { check, checkSessionOptions, SESSION_OPTION_NAMES, type SessionOptions } from './options.js';
 import { Sessions } from './sessions.js';
 
 type GetCallback = Parameters<session.Store['get']>[1];
@@ -71,7 +71,7 @@ export class PaxosStore extends session.Store {
     this.setMaxListeners(MAX_LISTENERS);
     const rules = checkSessionOptions(options);
     const nodeOptions = nodeOptionsOf(options);
-    checkNode(options.node);
+    check('node', options.node, options.node === undefined || isNode(options.node), 'a PaxosNode');
     this.#isOwnNode = options.node === undefined;
     this.#node = options.node ?? makeNode(nodeOptions);
     this.#sessions = new Sessions(this.#node, rules, (conflict) => this.#announce('conflict', conflict));
@@ -214,11 +214,9 @@ export class PaxosStore extends session.Store {
   }
 }
 
-function checkNode(node: unknown): void {
-  if (node === undefined) return;
+function isNode(node: unknown): boolean {
   const { read, change, on } = (node ?? {}) as Partial<Record<'read' | 'change' | 'on', unknown>>;
-  if ([read, change, on].every((method) => typeof method === 'function')) return;
-  throw new ConfigError(`Option node is ${String(node)}; it takes a PaxosNode.`);
+  return [read, change, on].every((method) => typeof method === 'function');
 }
 
 /** What of the options is for the node. */

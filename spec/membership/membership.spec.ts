@@ -890,7 +890,7 @@ describe('a process that has given its farm up', () => {
     one.hear(2, helloOf('2', doubled, { slot: 2 }));
     // It has the memory of slot 2, and that is a majority with this one's.
     expect(givesUp(one, [[2, { slot: 2 }, doubled]])).toBe(false);
-    // By its word it has slot 3's: the one named in slot 2 has ended then, or is the same.
+    // This process has got slot 2 as well: with slot 3 it is a majority, alone it is none.
     const own: View = { ...formedView, holders: [holderOf(1), holderOf(1, 2), holderOf(3)] };
     const two = new Alone();
     two.form();

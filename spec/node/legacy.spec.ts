@@ -144,7 +144,7 @@ it('a memory that no holder will ask for any more is handed on with the rest', (
   voter.ask({ type: 'prepare', request: 1, key: 'b/k', ballot, bound: 0, held: null }, NOW, () => undefined);
   slot = 0;
   voter.retire(1, 1);
-  expect(voter.dropLegacy().map(([key]) => key)).toEqual(['b/k']);
+  expect(voter.takeLegacy().map(([key]) => key)).toEqual(['b/k']);
   expect(voter.legacy).toBeNull();
-  expect(voter.dropLegacy()).toEqual([]);
+  expect(voter.takeLegacy()).toEqual([]);
 });

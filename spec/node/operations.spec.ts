@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { NoQuorumError } from '../../lib/errors.js';
-import { Operations } from '../../lib/node/operations.js';
+import { Operations, type OperationsContext } from '../../lib/node/operations.js';
 import {
   type AcceptorRequest,
   BallotSource,
@@ -10,26 +10,34 @@ import {
   NO_BYTES,
 } from '../../lib/paxos/index.js';
 
-it('calls that ran out without a quorum leave nothing that would have to be gone through once there is one', async () => {
-  let monotonicMs = 0;
-  let looks = 0;
-  let electorate: Electorate | null = null;
-  const operations = new Operations({
+const WALL_MS = 1_700_000_000_000;
+
+function operationsWith(context: Pick<OperationsContext, 'now' | 'electorate' | 'transmit'>): Operations {
+  return new Operations({
     ballots: new BallotSource(1),
     maxClockSkewMs: 10_000,
     lineageKeepMs: 60_000,
-    now: () => ({ monotonicMs, wallMs: 1_700_000_000_000 + monotonicMs, isTrusted: true }),
-    electorate: () => {
-      looks += 1;
-      return electorate;
-    },
     own: () => undefined,
-    transmit: () => undefined,
     committed: () => undefined,
     retransmitMs: () => 100,
     random: () => 0.5,
     noQuorum: () => new NoQuorumError('No quorum.', [], []),
     impediment: () => null,
+    ...context,
+  });
+}
+
+it('calls that ran out without a quorum leave nothing that would have to be gone through once there is one', async () => {
+  let monotonicMs = 0;
+  let looks = 0;
+  let electorate: Electorate | null = null;
+  const operations = operationsWith({
+    now: () => ({ monotonicMs, wallMs: WALL_MS + monotonicMs, isTrusted: true }),
+    electorate: () => {
+      looks += 1;
+      return electorate;
+    },
+    transmit: () => undefined,
   });
   const calls = Array.from({ length: 5000 }, (_, index) => operations.read(`b/${index}`, 50));
   monotonicMs = 60;
@@ -43,21 +51,11 @@ it('calls that ran out without a quorum leave nothing that would have to be gone
 });
 
 it('a destroy of what has expired is later than all that was written before it', () => {
-  const wallMs = 1_700_000_000_000;
   const sent: AcceptorRequest[] = [];
-  const operations = new Operations({
-    ballots: new BallotSource(1),
-    maxClockSkewMs: 10_000,
-    lineageKeepMs: 60_000,
-    now: () => ({ monotonicMs: 0, wallMs, isTrusted: true }),
+  const operations = operationsWith({
+    now: () => ({ monotonicMs: 0, wallMs: WALL_MS, isTrusted: true }),
     electorate: () => ({ sizes: [1], isVoter: () => true }),
-    own: () => undefined,
     transmit: ({ message }) => sent.push(message),
-    committed: () => undefined,
-    retransmitMs: () => 100,
-    random: () => 0.5,
-    noQuorum: () => new NoQuorumError('No quorum.', [], []),
-    impediment: () => null,
   });
   const destroy: Change<null> = {
     bound: 0,
@@ -68,9 +66,9 @@ it('a destroy of what has expired is later than all that was written before it',
   void operations.change('b/k', destroy, 1000);
   const [prepare] = sent.splice(0);
   if (prepare?.type !== 'prepare') throw new Error('it has to prepare');
-  const accepted = { round: (wallMs - 60_000) * 1024, proposer: 2 };
+  const accepted = { round: (WALL_MS - 60_000) * 1024, proposer: 2 };
   const rest = { attributes: NO_BYTES, birth: accepted, dataBallot: accepted, lineage: [], lineageFrom: NO_BALLOT };
-  const proposal = { value: new Uint8Array(1), until: wallMs - 1000, accepted, operation: '2.1', ...rest };
+  const proposal = { value: new Uint8Array(1), until: WALL_MS - 1000, accepted, operation: '2.1', ...rest };
   const report = { proposal, committed: true, isHeld: false };
   const { request, ballot } = prepare;
   operations.receive(
@@ -83,28 +81,18 @@ it('a destroy of what has expired is later than all that was written before it',
 it('a call that threw in a round of unknown outcome is told what it threw, and only the others that it is unknown', async () => {
   let monotonicMs = 0;
   const sent: AcceptorRequest[] = [];
-  const wallMs = 1_700_000_000_000;
-  const operations = new Operations({
-    ballots: new BallotSource(1),
-    maxClockSkewMs: 10_000,
-    lineageKeepMs: 60_000,
-    now: () => ({ monotonicMs, wallMs: wallMs + monotonicMs, isTrusted: true }),
+  const operations = operationsWith({
+    now: () => ({ monotonicMs, wallMs: WALL_MS + monotonicMs, isTrusted: true }),
     electorate: () => ({ sizes: [1], isVoter: () => true }),
-    own: () => undefined,
     transmit: ({ message }) => sent.push(message),
-    committed: () => undefined,
-    retransmitMs: () => 100,
-    random: () => 0.5,
-    noQuorum: () => new NoQuorumError('No quorum.', [], []),
-    impediment: () => null,
   });
   const change = (apply: Change<null>['apply']): Change<null> => ({
-    bound: wallMs + 60_000,
+    bound: WALL_MS + 60_000,
     mayRemove: false,
     seals: false,
     apply,
   });
-  const write = { value: new Uint8Array(1), attributes: NO_BYTES, until: wallMs + 60_000 };
+  const write = { value: new Uint8Array(1), attributes: NO_BYTES, until: WALL_MS + 60_000 };
   const writes = change(() => ({ write, result: null }));
   const throws = change(() => {
     throw new TypeError('no session');
