@@ -19,12 +19,14 @@ const AT_FULL_SPEED = { name: 'as fast as it is answered', outstanding: 1 };
 
 const HELP = `npm run bench:recovery -- [options]
 
-Twice: while another server is asked for sessions now and then, by ${CALLERS} callers who wait ${PAUSE_MS} ms in the mean after each
-answer, and while it is asked as fast as it answers, which takes half of two cores by itself.
+While another server is asked for sessions now and then, by ${CALLERS} callers who wait ${PAUSE_MS} ms in the mean after each
+answer; then while it is asked as fast as it answers, which takes half of two cores by itself. Each as often as --rounds
+says, and at last the medians.
 
   --sessions N     sessions in the farm; default 100000
   --size BYTES     of each; default 600
   --seconds S      length of the measurement of reads before; default 10
+  --rounds N       servers that are replaced, one after the other, for each of the two; default 3
   --apart          the server that is killed, and the one that starts, on one core, the others on another: on machines of
                    their own they don't share one either (Linux: taskset)
   --help
@@ -36,6 +38,7 @@ async function main() {
       sessions: { type: 'string', default: '100000' },
       size: { type: 'string', default: '600' },
       seconds: { type: 'string', default: '10' },
+      rounds: { type: 'string', default: '3' },
       apart: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -44,7 +47,7 @@ async function main() {
     process.stdout.write(HELP);
     return;
   }
-  const [sessions, size, seconds] = [values.sessions, values.size, values.seconds].map(Number);
+  const [sessions, size, seconds, rounds] = [values.sessions, values.size, values.seconds, values.rounds].map(Number);
   const options = farmOptions({ isSealed: true });
   const open = async () => {
     const worker = new Worker('./store-process.js');
@@ -70,12 +73,27 @@ async function main() {
     ),
   );
   tell(`${sessions} sessions of ${size} bytes written in ${((performance.now() - filledMs) / 1000).toFixed(1)} s`);
-  const second = await replace(first, reader, options, seconds, NOW_AND_THEN, pin);
-  const third = await replace(second, reader, options, seconds, AT_FULL_SPEED, pin);
-  await Promise.all([reader, other, third].map((worker) => worker.end()));
+  let last = first;
+  for (const load of [NOW_AND_THEN, AT_FULL_SPEED]) {
+    const measured = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const { fresh, ...figures } = await replace(last, reader, options, seconds, load, pin);
+      measured.push(figures);
+      last = fresh;
+    }
+    const [took, times] = ['tookSeconds', 'times'].map((figure) => median(measured.map((each) => each[figure])));
+    tell(
+      `medians of ${rounds}, asked ${load.name}: ready after ${took.toFixed(1)} s, p99 of get ${times.toFixed(1)} times its usual value`,
+    );
+  }
+  await Promise.all([reader, other, last].map((worker) => worker.end()));
 }
 
-/** Kills a server and starts another, and tells what that does to the reads on a third. @returns the new one */
+/**
+ * Kills a server and starts another, and tells what that does to the reads on a third.
+ *
+ * @returns the new one, how long it took, and how many times its usual value the p99 was
+ */
 async function replace(victim, reader, options, seconds, { name, ...how }, pin) {
   const read = (length) => reader.ask('load', { operation: 'get', seconds: length, from: 0, ...how });
   /** Reads slice by slice for as long as that holds, once at least. @returns the slices, and the p99 in the middle of theirs */
@@ -117,7 +135,7 @@ async function replace(victim, reader, options, seconds, { name, ...how }, pin) 
   tell(
     `  get meanwhile, slices of ${SLICE_SECONDS} s: p99 ${middle.toFixed(0)} µs in the middle (${(middle / before.p99).toFixed(1)} times), ${worst.toFixed(0)} µs at worst (${(worst / before.p99).toFixed(1)} times), ${errors} errors`,
   );
-  return fresh;
+  return { fresh, tookSeconds, times: middle / before.p99 };
 }
 
 function tell(text) {

@@ -96,8 +96,8 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
     jobs: options.jobs ?? availableParallelism(),
     runnerOf: (mutant) =>
       threadOf(mutant.edits === undefined ? built : copyOf(built, mutant), mutant, {
-        ...mutant.conditions,
-        ...options.conditions,
+        conditions: { ...mutant.conditions, ...options.conditions },
+        endsAtFirst: true,
       }),
     onDone: (words) => write(`${words}\n`),
   });
@@ -121,8 +121,8 @@ async function runControls(options: Options, { built, write }: Place): Promise<n
   }
 }
 
-function threadOf(built: string, mutant: Mutant | null, conditions: Conditions): Runner {
-  return new ThreadRunner(join(built, 'spec', 'simulation', 'worker.js'), mutant?.name ?? null, conditions);
+function threadOf(built: string, mutant: Mutant | null, choice: Choice): Runner {
+  return new ThreadRunner(join(built, 'spec', 'simulation', 'worker.js'), mutant?.name ?? null, choice);
 }
 
 /** One run, or many, and what comes of them. */
@@ -169,8 +169,8 @@ class Command {
       maxMs: minutes * 60_000,
       runners:
         jobs === 1
-          ? [new LocalRunner(conditions)]
-          : Array.from({ length: jobs }, () => threadOf(built, mutant, conditions)),
+          ? [new LocalRunner({ conditions })]
+          : Array.from({ length: jobs }, () => threadOf(built, mutant, { conditions })),
       isPersistent,
       onFailure: ({ seed: failing, violations }) => {
         failures.push(failing);

@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Conditions } from './conditions.js';
-import { Simulation } from './simulation.js';
+import { type Choice, Simulation } from './simulation.js';
 import { type Result, resultOf } from './totals.js';
 
 /** Runs one seed at a time. */
@@ -10,11 +9,11 @@ export interface Runner {
 }
 
 /** A run that throws is one that fails. */
-export async function runSeed(seed: number, conditions: Conditions): Promise<Result> {
+export async function runSeed(seed: number, choice: Choice): Promise<Result> {
   // A run is one chain of ticks: signals get through between two of them only.
   await new Promise((resolve) => setImmediate(resolve));
   try {
-    return resultOf(await new Simulation(seed, { conditions }).run());
+    return resultOf(await new Simulation(seed, choice).run());
   } catch (error) {
     return thrown(seed, error);
   }
@@ -28,15 +27,15 @@ function thrown(seed: number, error: unknown): Result {
 
 /** In this very thread. */
 export class LocalRunner implements Runner {
-  readonly #conditions: Conditions;
+  readonly #choice: Choice;
   #isStopped = false;
 
-  constructor(conditions: Conditions) {
-    this.#conditions = conditions;
+  constructor(choice: Choice) {
+    this.#choice = choice;
   }
 
   run(seed: number): Promise<Result> {
-    return this.#isStopped ? new Promise(() => undefined) : runSeed(seed, this.#conditions);
+    return this.#isStopped ? new Promise(() => undefined) : runSeed(seed, this.#choice);
   }
 
   async stop(): Promise<void> {
@@ -53,9 +52,9 @@ export class ThreadRunner implements Runner {
    * @param script `worker.js` of the simulation, or of a copy of it in which a rule is left out
    * @param mutant put in for all its runs
    */
-  constructor(script: string, mutant: string | null, conditions: Conditions) {
+  constructor(script: string, mutant: string | null, choice: Choice) {
     this.#worker = new Worker(script, {
-      workerData: { mutant, conditions },
+      workerData: { mutant, choice },
       // Most of what a run makes is garbage at once: with room for it an eighth of the time is saved.
       resourceLimits: { maxYoungGenerationSizeMb: 64 },
     });

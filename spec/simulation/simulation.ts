@@ -54,6 +54,8 @@ export interface Choice {
   readonly conditions?: Conditions;
   /** The only steps and faults that happen. The run then ends with them, or at the first violation. */
   readonly kept?: readonly Happening[];
+  /** Whether it ends at the first violation, whatever is kept. */
+  readonly endsAtFirst?: boolean;
   /** Whether what comes after the clients' work is looked at too; only of use beside `kept`. */
   readonly isHealed?: boolean;
   /** The network's luck is another one for each number. */
@@ -90,6 +92,7 @@ export class Simulation {
   readonly kept: Kept | null;
   readonly conditions: Conditions;
   readonly #isHealed: boolean;
+  readonly #endsAtFirst: boolean;
   readonly #chronicle: Chronicle | null;
   readonly #happened: Happening[] = [];
   readonly #registers: RegisterClients;
@@ -118,6 +121,7 @@ export class Simulation {
     this.kept = choice.kept === undefined ? null : new Kept(choice.kept);
     this.conditions = choice.conditions ?? {};
     this.#isHealed = choice.isHealed ?? true;
+    this.#endsAtFirst = this.kept !== null || choice.endsAtFirst === true;
     this.world = new World(seed, choice.isTraced ?? false);
     this.#chronicle = choice.isChronicled === true ? new Chronicle(this) : null;
     this.plan = planUnder(this.conditions, planOf(this.world.random.fork('plan'), this.conditions.topic));
@@ -205,7 +209,7 @@ export class Simulation {
     this.#violations.push(what);
     this.world.note(`VIOLATION ${what}`);
     // Whoever keeps a part of a run looks for what breaks first.
-    if (this.kept !== null) this.world.halt();
+    if (this.#endsAtFirst) this.world.halt();
   }
 
   /** Ms by which a clock that is right may be off: two of them are within S/2 of each other, heard late and drifting. */
@@ -292,7 +296,7 @@ export class Simulation {
     } finally {
       uninstall();
     }
-    const undecided = this.kept !== null && this.#violations.length > 0 ? 0 : this.#judge();
+    const undecided = this.#endsAtFirst && this.#violations.length > 0 ? 0 : this.#judge();
     return {
       seed: this.#seed,
       hash: this.world.trace.digest(),
@@ -367,13 +371,13 @@ export class Simulation {
     const tooLongMs = world.nowMs + 4 * plan.workMs + 100_000;
     const lookMs = this.kept === null ? plan.workMs / 50 : LOOK_MS;
     while (!this.#isDone && world.nowMs < tooLongMs) await world.runUntil(world.nowMs + lookMs);
-    if (this.kept !== null && !world.isHalted) this.#judge();
+    if (this.#endsAtFirst && !world.isHalted) this.#judge();
     if (world.isHalted || !this.#isHealed) return;
 
     calm();
     // Where the faults let little happen, the rest is done in peace.
     if (this.#operations < OPERATIONS) this.happens(`${PEACE} 1`);
-    while (this.kept === null && this.#operations < OPERATIONS && world.nowMs < 2 * tooLongMs)
+    while (this.kept === null && this.#operations < OPERATIONS && !world.isHalted && world.nowMs < 2 * tooLongMs)
       await world.runUntil(world.nowMs + 200);
     this.#isWorking = false;
     await world.runUntil(world.nowMs + HEALING_MS);
