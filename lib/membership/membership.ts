@@ -418,12 +418,26 @@ export class Membership {
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
     if (peer.leftMs !== null) return [];
-    const { name, host, streamPort, clusterSize, wish, phase, bound, slot, voter, isDurable, hasResigned, open } =
-      hello;
+    const {
+      name,
+      host,
+      streamPort,
+      clusterSize,
+      wish,
+      phase,
+      bound,
+      slot,
+      voter,
+      isDurable,
+      hasResigned,
+      open,
+      ended,
+    } = hello;
     const incarnation = hello.view?.incarnation ?? 0;
-    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open };
-    this.#peers.introduce(peer, { name, host, streamPort, ...places, copied: hello.copied, lost: hello.lost });
-    for (const process of hello.ended) this.#noteEnd(process);
+    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open, ended };
+    const introduction = { name, host, streamPort, ...places, copied: hello.copied, lost: hello.lost };
+    this.#peers.introduce(peer, introduction, now.monotonicMs);
+    for (const process of ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.
       const isOurs = hello.view !== null && hello.view.incarnation === this.#view?.incarnation;
@@ -638,15 +652,20 @@ export class Membership {
     return this.#forsaken.has(current) ? current : this.#lost;
   }
 
-  /** Of one that is not heard nobody knows how far it has come. */
+  /** Of one that has not said of late how far it has come nobody knows that. */
   #mayRemember({ process }: Holder, slot: number, { monotonicMs }: MembershipInstant): boolean {
     if (this.#isSelf(process)) return this.#isRecovered && slot === this.#slot;
     if (this.#ended.has(process)) return false;
-    const said = this.#peers.get(process)?.introduction;
-    if (said == null || !this.#peers.isHeard(process, monotonicMs, SILENCE_MS)) return true;
-    const isWithout = said.phase === 'recovering' || (said.hasResigned && !said.isDurable);
+    const peer = this.#peers.get(process);
+    const said = peer?.introduction;
+    if (peer === undefined || said == null) return true;
+    if (said.hasResigned && !said.isDurable) return false;
+    if (monotonicMs - peer.introducedMs > SILENCE_MS) return true;
+    // What it said before it knew who has ended may be of long ago, and it have read their memory since.
+    const isOfThisFarm = said.incarnation === this.#view?.incarnation;
+    if (isOfThisFarm && [...this.#ended].some((number) => !said.ended.includes(number))) return true;
     // Whoever was named in two slots has the memory of the one that it says it holds.
-    return !isWithout && !isAtAnother(said, slot, this.#view);
+    return said.phase !== 'recovering' && !isAtAnother(said, slot, this.#view);
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {

@@ -25,6 +25,8 @@ export interface Introduction {
   readonly hasResigned: boolean;
   /** Slots whose holders it finds gone. */
   readonly open: readonly number[];
+  /** Holders that it knows to have ended. */
+  readonly ended: readonly number[];
   /** See `Hello.copied`. */
   readonly copied: number;
   /** The farm that it has given up; 0 if none. */
@@ -50,6 +52,8 @@ export interface Peer {
   readonly process: number;
   address: PeerAddress;
   introduction: Introduction | null;
+  /** When that came, in monotonic ms. */
+  introducedMs: number;
   /** Monotonic ms; −∞ once it has said good-bye. */
   lastHeardMs: number;
   /** Monotonic ms of its good-bye. */
@@ -129,9 +133,10 @@ export class PeerTable {
   }
 
   /** A process has introduced itself. */
-  introduce(peer: Peer, introduction: Introduction): void {
+  introduce(peer: Peer, introduction: Introduction, nowMs: number): void {
     this.#stopActing(peer);
     peer.introduction = introduction;
+    peer.introducedMs = nowMs;
     if (introduction.voter !== 0) this.#acting.set(introduction.voter, peer.process);
   }
 
@@ -164,6 +169,7 @@ export class PeerTable {
         process,
         address,
         introduction: null,
+        introducedMs: Number.NEGATIVE_INFINITY,
         lastHeardMs: nowMs,
         leftMs: null,
         roundTrip: new RoundTrip(),

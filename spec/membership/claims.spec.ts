@@ -32,6 +32,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           copied: 0,
           lost: 0,
           open: [],
+          ended: [],
         };
       }
       claims.look(nowMs);

@@ -526,6 +526,40 @@ describe('a slot that changes hands', () => {
     expect([third, learner].map(({ abandoned }) => abandoned)).toEqual([0, 0]);
   });
 
+  it.each([
+    ['is not heard', false],
+    ['comes late', true],
+  ])('of which one has its memory by now, though what it says of itself %s: nobody begins anew', (_, isLate) => {
+    const company = new Company();
+    const members = Array.from({ length: 5 }, () => company.add({ clusterSize: 5 }));
+    const [first, second, third, fourth, fifth] = members as [Member, Member, Member, Member, Member];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    company.pass(1000);
+    company.recoveryMs = 3000;
+    company.leave(fifth);
+    const next = company.add({ clusterSize: 5 });
+    company.until(() => first.membership.view?.holders[4]?.process === next.process, 10_000);
+    let early: MembershipMessage | null = null;
+    company.delayMs = ({ from, to, message }) => {
+      if (from !== next.process || to !== first.process || message.type !== 'hello') return 1;
+      if (message.phase === 'recovering') early ??= message;
+      return early === null ? 1 : null;
+    };
+    company.until(() => next.membership.votingSlot === 5);
+    company.pass(2000);
+    for (const member of [third, fourth]) company.leave(member);
+    for (let count = 0; count < 30; count += 1) {
+      company.pass(200);
+      if (isLate && early !== null) company.deliver({ from: next.process, to: first.process, message: early });
+      else first.peers.hear(next.process, { host: '10.0.0.1', port: next.process }, company.nowMs);
+    }
+    expect([first, second, next].map(({ abandoned, membership }) => [abandoned, membership.votingSlot])).toEqual([
+      [0, 1],
+      [0, 2],
+      [0, 5],
+    ]);
+  });
+
   it('goes to another if its holder had got a second one without knowing, and keeps the first', () => {
     const company = new Company();
     const members = Array.from({ length: 4 }, () => company.add({ clusterSize: 5, formationGraceMs: 1000 }));
@@ -806,8 +840,8 @@ describe('a process that has given its farm up', () => {
     one.hear(13, helloOf('13', later, { phase: 'recovering', slot: 3 }));
     one.ms = 11_000;
     one.hear(2, helloOf('2', later, { phase: 'leaving', slot: 2 }));
-    for (; membership.phase !== 'seeking'; one.ms += 50) {
-      if (one.ms % 500 === 0) one.hear(13);
+    for (const endMs = one.ms + 10_000; membership.phase !== 'seeking' && one.ms < endMs; one.ms += 50) {
+      if (one.ms % 500 === 0) one.hear(13, helloOf('13', later, { phase: 'recovering', slot: 3, ended: [2] }));
       one.tick();
     }
     expect(one.told).toContain('abandoned');

@@ -18,6 +18,7 @@ const introduction: Introduction = {
   isDurable: false,
   hasResigned: false,
   open: [],
+  ended: [],
   copied: 0,
   lost: 0,
 };
@@ -53,9 +54,9 @@ test('whoever acted for another, and does no more, is not taken for it', () => {
   const { peers } = table();
   const peer = peers.hear(2, at(2), 100);
   const said = { ...introduction, voter: 1 };
-  peers.introduce(peer, said);
+  peers.introduce(peer, said, 100);
   expect(peers.get(1)).toBe(peer);
-  peers.introduce(peer, { ...said, voter: 0 });
+  peers.introduce(peer, { ...said, voter: 0 }, 100);
   expect(peers.get(1)).toBeUndefined();
   expect(peers.get(2)).toBe(peer);
 });

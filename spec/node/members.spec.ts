@@ -18,6 +18,7 @@ const INTRODUCTION: Introduction = {
   isDurable: false,
   hasResigned: false,
   open: [],
+  ended: [],
   copied: 0,
   lost: 0,
 };
@@ -68,7 +69,7 @@ class Bench {
   hello(process: number, said: Partial<Introduction> = {}): void {
     const peer = this.peers.hear(process, { host: '10.0.0.1', port: process }, this.nowMs);
     this.members.heard(process, this.nowMs);
-    if (peer.leftMs === null) this.peers.introduce(peer, { ...INTRODUCTION, ...said });
+    if (peer.leftMs === null) this.peers.introduce(peer, { ...INTRODUCTION, ...said }, this.nowMs);
     if (said.phase === 'leaving') this.peers.leave(peer, this.nowMs);
     this.members.introduced(process, this.nowMs);
   }
