@@ -115,7 +115,8 @@ export function isSameCookie(base: StoredCookie, mine: StoredCookie): boolean {
  * - Expiry: a request that changed the cookie's life on purpose has it its way. One that did not, and only moved the
  *   expiry on as every request does, never undoes what another one set on purpose; of two such the later expiry stays. One
  *   that left the expiry as it was, as a save amid a request does, leaves the record's end as it is: the expiry stored may
- *   lag, and have passed.
+ *   lag, and have passed. So does one that moved it on to less than the record has: express-session moves it once, when the
+ *   head of the response leaves, and a stream ends long after; other requests' touches may rest on that end meanwhile.
  */
 export function mergeCookie(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetime {
   const chosen = chooseExpiry(base, theirs, mine);
@@ -133,6 +134,7 @@ export function mergeCookie(base: Lifetime, theirs: Lifetime, mine: Lifetime): L
 
 function chooseExpiry(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetime {
   if (isUnmoved(base.cookie, mine.cookie)) return theirs;
+  if (mine.untilMs < theirs.untilMs && isMovedOn(base.cookie, mine.cookie)) return theirs;
   const isMovedByOthers = theirs.untilMs !== base.untilMs;
   if (!isMovedByOthers || isDeliberate(base.cookie, mine.cookie)) return mine;
   if (isDeliberate(base.cookie, theirs.cookie)) return theirs;
@@ -143,6 +145,12 @@ function chooseExpiry(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetim
 export function isUnmoved(base: StoredCookie, mine: StoredCookie): boolean {
   const expiresMs = cookieExpiresMs(mine);
   return expiresMs !== null && expiresMs === cookieExpiresMs(base) && !isDeliberate(base, mine);
+}
+
+/** Whether a request has moved the expiry on as every request does. */
+function isMovedOn(base: StoredCookie, mine: StoredCookie): boolean {
+  const [before, after] = [cookieExpiresMs(base), cookieExpiresMs(mine)];
+  return before !== null && after !== null && after > before && !isDeliberate(base, mine);
 }
 
 /**

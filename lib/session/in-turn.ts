@@ -20,6 +20,11 @@ export class InTurn {
     return result;
   }
 
+  /** Settles when all that waits now has been handed to the registers. Never rejects. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#handedOver.values());
+  }
+
   #wait<T>(sid: string, earlier: readonly unknown[], operation: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const handedOver = Promise.all(earlier).then(() => {

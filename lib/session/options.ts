@@ -45,8 +45,10 @@ export interface SessionOptions {
   readonly serializer?: SessionSerializer | undefined;
   /**
    * How fresh a session is when it is loaded. `'quorum'`: linearizable, one round trip. `'lease'`: linearizable, without
-   * the network where it can; the same as `'quorum'` for now. `'local'`: from this process's own memory; it may be
-   * stale, so that a login made elsewhere a moment ago is not found yet. Default `'quorum'`.
+   * the network where it can; the same as `'quorum'` for now. `'local'`: from this process's own memory where
+   * that has the session, else as `'quorum'`. So a new login is found, but a change or a logout made elsewhere a moment ago
+   * may not be seen yet. What has expired is never given, nor anything while this process's clock is known to be wrong.
+   * Default `'quorum'`.
    */
   readonly reads?: 'lease' | 'quorum' | 'local' | undefined;
   /**

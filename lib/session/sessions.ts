@@ -55,6 +55,12 @@ export type SessionConflict =
       readonly paths: readonly (readonly string[])[];
     };
 
+/**
+ * Ids beside its own under which an object is remembered: no request needs as many, and an object that is saved under ever
+ * new ones must not take ever more memory.
+ */
+const MAX_COPIES = 16;
+
 /** Operations that `all` and `clear` have under way at a time: enough to fill datagrams, too few to crowd others out. */
 const CONCURRENCY = 32;
 
@@ -64,7 +70,10 @@ export class Sessions {
   readonly #rules: SessionRules;
   readonly #onConflict: (conflict: SessionConflict) => void;
   readonly #origins = new WeakMap<object, Origin>();
-  /** By id: of an object that was saved under others than its own, too. */
+  /**
+   * By id: of an object that was saved under others than its own, too. Of more than {@link MAX_COPIES} the eldest goes: under
+   * that id it is an object from elsewhere again.
+   */
   readonly #copies = new WeakMap<object, Map<string, Origin>>();
   readonly #inTurn = new InTurn();
 
@@ -137,6 +146,11 @@ export class Sessions {
   async clear(): Promise<void> {
     const sids = await this.#registers.ids(this.#rules.prefix, { includesJustEnded: true });
     await forEachOf(sids, CONCURRENCY, (sid) => this.destroy(sid));
+  }
+
+  /** Settles when the registers have all operations called so far, those that had to wait for others included. */
+  idle(): Promise<void> {
+    return this.#inTurn.idle();
   }
 
   async #save(key: string, origin: Origin, mine: Snapshot, left: TimeLeft): Promise<void> {
@@ -284,6 +298,8 @@ export class Sessions {
     }
     const copies = this.#copies.get(session) ?? new Map<string, Origin>();
     this.#copies.set(session, copies.set(origin.sid, origin));
+    const [eldest] = copies.keys();
+    if (copies.size > MAX_COPIES && eldest !== undefined) copies.delete(eldest);
   }
 
   #key(sid: string): string {

@@ -38,7 +38,7 @@ const MAX_LISTENERS = 1000;
  * a touch never writes data. For that the store remembers which version each object from `get`, and each session that
  * express-session makes of one, stands for. Objects of other origin (from code that copies the fields into an object of
  * its own, as @fastify/session does) are stored as they are, over whatever is there; from then on such an object stands
- * for what it was stored as, like any other.
+ * for what it was stored as, like any other. One that is saved under many ids does so under its first and the 16 latest.
  *
  * Each method takes a callback or, without one, returns a promise. Errors are those of `PaxosError`, or what the
  * serializer or the `merge` function threw. A promise that nobody waits for fails silently.
@@ -87,7 +87,8 @@ export class PaxosStore extends session.Store {
 
   /**
    * Saves the session as it is at the call. A save whose session has ended since it was loaded succeeds, and does
-   * nothing but emit `conflict`. One whose expiry has passed leaves nothing.
+   * nothing but emit `conflict`. One whose expiry was set on purpose to a time that has passed, or an object from elsewhere
+   * with such an expiry, leaves nothing.
    */
   override set(sid: string, session: session.SessionData): Promise<void>;
   override set(sid: string, session: session.SessionData, callback: DoneCallback | undefined): void;
@@ -163,15 +164,20 @@ export class PaxosStore extends session.Store {
   }
 
   /**
-   * Lets go of the node, and closes it if the store made it. Operations called from now on fail with `ClosedError`.
-   * Further calls return the same promise.
+   * Lets go of the node, and closes it if the store made it. Operations called before still run, those that wait for
+   * another one of the same object too (of `all` and `clear`, what has begun); operations called from now on fail with
+   * `ClosedError`. Further calls return the same promise.
    */
   close(): Promise<void> {
-    if (this.#closed === null) {
-      this.#release();
-      this.#closed = this.#isOwnNode ? this.#node.close() : Promise.resolve();
-    }
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#release();
+    // A node that closes lets what it has come to its end, and takes nothing more.
+    await this.#sessions.idle();
+    if (this.#isOwnNode) await this.#node.close();
   }
 
   #run<T>(operation: () => Promise<T>, callback: Callback<T> | undefined): Promise<T> | undefined {

@@ -1,10 +1,14 @@
 /** The store by itself: what it promises to whoever calls it, point by point of what express-session asks of a store. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import session, { type SessionData } from 'express-session';
-import { OutcomeUnknownError, type PaxosError, ValueTooLargeError } from '../../lib/errors.js';
+import { ClosedError, OutcomeUnknownError, type PaxosError, ValueTooLargeError } from '../../lib/errors.js';
+import type { OperationOptions } from '../../lib/node/registers.js';
+import type { Change, Changed } from '../../lib/paxos/index.js';
 import type { SessionConflict } from '../../lib/session/index.js';
 import { PaxosStore, type PaxosStoreOptions } from '../../lib/session/index.js';
-import { MemoryFarm, type MemoryNode, TIMEOUT_MS } from './memory-registers.js';
+import { MemoryFarm, MemoryNode, TIMEOUT_MS } from './memory-registers.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -522,6 +526,31 @@ describe('touch', () => {
     expect(farm.read('sess/s').until).toBe(Date.now() + HOUR + MINUTE);
   });
 
+  it.each<[string, number, (store: PaxosStore, stream: SessionData) => Promise<void>]>([
+    ['touch, after its cookie has expired', 605, (store, stream) => store.touch('s', stream)],
+    ['save, while less than that is left of its cookie', 400, (store, stream) => store.set('s', stream)],
+  ])("a stream's %s, does not end the session before what others were told", async (title, endS, end) => {
+    const farm = new MemoryFarm();
+    const { store } = server(farm);
+    await store.set('s', made({ user: 'ann' }, 10 * MINUTE));
+    const untilMs = farm.read('sess/s').until;
+    pass(1000);
+    const stream = await live(store, 's');
+    if (title.startsWith('save')) stream.views = 1;
+    // Once, when the head of the response leaves.
+    stream.touch();
+    pass(49_000);
+    const tab = await live(store, 's');
+    tab.touch();
+    farm.performed.length = 0;
+    await store.touch('s', tab);
+    expect(farm.performed).toEqual([]);
+    pass(endS * 1000 - 50_000);
+    await end(store, stream);
+    expect(farm.read('sess/s').until).toBe(untilMs);
+    expect(await dataIn(store, 's')).toStrictEqual({ user: 'ann', ...(title.startsWith('save') && { views: 1 }) });
+  });
+
   it('writes once the expiry lags more than that', async () => {
     const farm = new MemoryFarm();
     const { store } = server(farm);
@@ -740,6 +769,19 @@ describe('two requests', () => {
     expect(conflicts).toEqual([{ kind: 'same-field', sid: 's', paths: [['views']] }]);
   });
 
+  it("that count up first, with the README's option merge: both count, and other fields are the later save's", async () => {
+    const readme = readFileSync(join(__dirname, '..', '..', 'README.md'), 'utf8');
+    const [, text] = /A counter[^:|]*: `([^`]+)`/.exec(readme) ?? [];
+    const { store } = server(new MemoryFarm(), { merge: new Function(`return ${text}`)() });
+    await store.set('s', made({}));
+    const [one, two] = [await live(store, 's'), await live(store, 's')];
+    Object.assign(one, { views: 1, user: 'ann', a: 'x' });
+    Object.assign(two, { views: 1, user: 'ann', a: 'y' });
+    await store.set('s', one);
+    await store.set('s', two);
+    expect(await dataIn(store, 's')).toStrictEqual({ views: 2, user: 'ann', a: 'y' });
+  });
+
   it('an option merge that returns a promise fails the save', async () => {
     const { store } = server(new MemoryFarm(), { merge: async ({ theirs }) => theirs });
     await store.set('s', made({ views: 1 }));
@@ -884,6 +926,19 @@ describe('two requests', () => {
     await store.destroy('t');
     await store.set('t', session);
     expect(await store.get('t')).toBeNull();
+  });
+
+  it('an object that is saved under ever new ids is remembered under its own and the 16 latest', async () => {
+    const { store, conflicts } = server(new MemoryFarm());
+    await store.set('s', made({ user: 'ann' }));
+    const session = await live(store, 's');
+    for (let i = 1; i <= 17; i += 1) await store.set(`t${i}`, session);
+    for (const sid of ['s', 't1', 't2', 't17']) await store.destroy(sid);
+    session.views = 1;
+    for (const sid of ['s', 't2', 't17', 't1']) await store.set(sid, session);
+    for (const sid of ['s', 't2', 't17']) expect(await store.get(sid)).toBeNull();
+    expect(await dataIn(store, 't1')).toStrictEqual({ user: 'ann', views: 1 });
+    expect(conflicts.map(({ sid }) => sid)).toEqual(['s', 't2', 't17']);
   });
 
   it('what waits for another save of the same object has no more time for that', async () => {
@@ -1282,6 +1337,33 @@ describe('events', () => {
     const { store } = server(new MemoryFarm());
     for (let i = 0; i < 100; i += 1) session({ store, secret: 'cat', resave: false, saveUninitialized: false });
     expect(store.listenerCount('connect')).toBeLessThanOrEqual(store.getMaxListeners());
+  });
+});
+
+describe('close', () => {
+  /** Takes nothing more once it closes, as a real one. */
+  class ClosingNode extends MemoryNode {
+    override change<R>(key: string, change: Change<R>, options?: OperationOptions): Promise<Changed<R>> {
+      if (this.isClosed) return Promise.reject(new ClosedError('The node was closed.'));
+      return super.change(key, change, options);
+    }
+  }
+
+  it('lets what was called before it take effect, also what waits for a save of the same object', async () => {
+    const farm = new MemoryFarm();
+    const node = new ClosingNode(farm, 1);
+    const store = new PaxosStore({}, () => node);
+    const release = node.hold();
+    const session = made({ views: 1 });
+    const first = store.set('s', session);
+    session.views = 2;
+    const second = store.set('s', session);
+    const closed = store.close();
+    await expect(store.set('t', made({}))).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    release();
+    await Promise.all([first, second, closed]);
+    expect(node.isClosed).toBe(true);
+    expect(await dataIn(server(farm).store, 's')).toStrictEqual({ views: 2 });
   });
 });
 
