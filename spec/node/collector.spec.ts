@@ -58,3 +58,49 @@ it('asks about tombstones of values without an end while all voters are heard, a
   await later(1);
   expect(released).toEqual([tombstone]);
 });
+
+it.each([
+  ['more than are asked about at a time', 2000, 3],
+  ['more than are in hand at a time', 25_000, 9],
+])('releases all of them that come up together, though there are %s', async (_, count, cycles) => {
+  const tombstones = Array.from(
+    { length: count },
+    (_each, index): Tombstone => ({ key: `b/${index}`, accepted: { round: 1, proposer: 1 }, operation: `1.${index}` }),
+  );
+  const left = new Set(tombstones);
+  let monotonicMs = 0;
+  let due: Tombstone[] = [];
+  let mostAsked = 0;
+  let asked = 0;
+  const voter: Pick<Voter, 'collect' | 'release'> = {
+    collect: () => ({ unsettled: [], endless: due.splice(0, 1000), overtaken: [] }),
+    release: (tombstone) => void left.delete(tombstone),
+  };
+  const operations: Pick<Operations, 'arePast'> = {
+    arePast: async () => {
+      asked += 1;
+      return true;
+    },
+  };
+  const collector = new Collector({
+    voter: voter as Voter,
+    operations: operations as Operations,
+    timeoutMs: 1000,
+    now: () => ({ monotonicMs, wallMs: 0, isTrusted: true }),
+    config: () => ({ version: 1, slots: 3, sizes: [3], since: [0, 0, 0] }),
+    isComplete: () => true,
+    track: (operation) => operation,
+  });
+  for (let cycle = 0; cycle < cycles; cycle += 1) {
+    due = [...left];
+    for (let ticks = 0; ticks < 220; ticks += 1) {
+      asked = 0;
+      collector.tick();
+      await new Promise((resolve) => setImmediate(resolve));
+      mostAsked = Math.max(mostAsked, asked);
+      monotonicMs += 50;
+    }
+  }
+  expect(left.size).toBe(0);
+  expect(mostAsked).toBe(64);
+});
