@@ -65,7 +65,8 @@ async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> 
 }
 
 export function hasQuorum({ voters, quorum, config }: NodeStatus): boolean {
-  const isUp = (size: number): number => voters.filter(({ slot, isUp }) => isUp && slot <= size).length;
+  const voting = voters.filter(({ isUp, isRecovering }) => isUp && !isRecovering);
+  const isUp = (size: number): number => voting.filter(({ slot }) => slot <= size).length;
   // While the farm changes its size, a majority of both.
   const sizes = config?.sizes;
   if (sizes === undefined) return voters.length > 0 && isUp(voters.length) >= quorum;

@@ -158,6 +158,7 @@ export class Asking {
       }
       question.targets = this.#targetsOf(question);
       question.left = question.targets.length;
+      if (question.left === 0) this.#finish(question);
     }
     for (const target of question.targets) {
       if (target.answer !== null) continue;
@@ -193,7 +194,8 @@ export class Asking {
   #send({ request, topic, payload }: Question, target: Target, nowMs: number): void {
     const { retransmission } = target;
     if (target.isSent && nowMs < retransmission.wakeAtMs) return;
-    const process = this.#context.locate(target.process);
+    // Once sent it is asked of that process only: of one that goes on with its memory nobody knows whether it was answered.
+    const process = target.isSent ? target.process : this.#context.locate(target.process);
     // It has yet to be heard for the first time.
     if (process === null) return;
     target.process = process;
@@ -221,7 +223,11 @@ export class Asking {
   #settle(question: Question, target: Target, answer: Answer): void {
     target.answer = answer;
     question.left -= 1;
-    if (question.left > 0 || !this.#questions.delete(question.request)) return;
+    if (question.left === 0) this.#finish(question);
+  }
+
+  #finish(question: Question): void {
+    if (!this.#questions.delete(question.request)) return;
     question.resolve((question.targets ?? []).flatMap((each) => each.answer ?? []));
   }
 }

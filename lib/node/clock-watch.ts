@@ -15,6 +15,8 @@ export interface ClockWatchSetup {
   readonly warnings: Warnings;
   /** Of the farm, as far as it is known. */
   sizes(): readonly number[];
+  /** The clock was set. */
+  leapt(): void;
 }
 
 /** Looks whether this process's clock is right, and who vouches for it (docs/protocol.md, "Guarded clock"). */
@@ -90,9 +92,10 @@ export class ClockWatch {
    * suspended, by which its monotonic clock stands still, an operation may be older than any may be.
    */
   #endCallsByWrongClock(): void {
-    const { clock, operations, diagnosis } = this.#setup;
+    const { clock, operations, diagnosis, leapt } = this.#setup;
     if (clock.leaps === this.#leapsSeen) return;
     this.#leapsSeen = clock.leaps;
     operations.abort(diagnosis.clockSet());
+    leapt();
   }
 }

@@ -128,7 +128,7 @@ export class Diagnosis {
       const count = Math.max(0, settings.clusterSize - seen.length);
       return [seen, Array.from({ length: count }, () => ({ slot: 0, name: 'a voter never heard of' }))];
     }
-    const heard = new Set(membership.slotsHeard(this.#setup.monotonicMs(), SILENCE_MS));
+    const heard = new Set(membership.votersHeard(this.#setup.monotonicMs(), SILENCE_MS));
     const names = membership.view.holders.map((holder, index) => ({ slot: index + 1, name: holder?.name ?? null }));
     return [names.filter(({ slot }) => heard.has(slot)), names.filter(({ slot }) => !heard.has(slot))];
   }

@@ -24,6 +24,29 @@ function adopt({ value, attributes, until, birth, dataBallot }: Proposal, horizo
   };
 }
 
+/** What somebody may ask for. */
+export interface Orphan {
+  readonly proposal: Proposal;
+  readonly horizon: number;
+}
+
+/**
+ * The eldest first: what keys live by was there before they were given it, which mostly is at their birth. Until it is there
+ * again whoever reads them would find them over, and bury them.
+ */
+export function orphansOf(records: Records): (readonly [string, Orphan])[] {
+  const orphans = records.flatMap(([key, { proposal, horizon }]): (readonly [string, Orphan])[] =>
+    // Keys without a bucket are the farm's own: its slots.
+    proposal === null || key.startsWith('/') ? [] : [[key, { proposal, horizon }]],
+  );
+  return orphans.sort(([, a], [, b]) => compareBallots(a.proposal.birth, b.proposal.birth));
+}
+
+/** Wall-clock ms until which it is of use to anybody. */
+export function endOf({ proposal, horizon }: Orphan): number {
+  return proposal.value === null ? horizon : proposal.until;
+}
+
 /** What a hand-over is done with. */
 export interface HandOverSetup {
   nowMs(): number;
@@ -42,12 +65,9 @@ export interface HandOverSetup {
  */
 export async function handOver(orphans: Records, { nowMs, write, again }: HandOverSetup): Promise<number> {
   let lost = 0;
-  for (const [key, { proposal, horizon }] of orphans) {
-    // Keys without a bucket are the farm's own: its slots.
-    if (proposal === null || key.startsWith('/')) continue;
-    const change = adopt(proposal, horizon);
-    const endMs = proposal.value === null ? horizon : proposal.until;
-    while (endMs > nowMs()) {
+  for (const [key, record] of orphansOf(orphans)) {
+    const change = adopt(record.proposal, record.horizon);
+    while (endOf(record) > nowMs()) {
       const isWritten = await write(key, change).then(
         () => true,
         () => false,

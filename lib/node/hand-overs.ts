@@ -1,5 +1,5 @@
 import type { Change } from '../paxos/index.js';
-import { handOver } from './hand-over.js';
+import { endOf, handOver, orphansOf } from './hand-over.js';
 import type { Runtime } from './runtime.js';
 import type { Records } from './voter.js';
 import { pause } from './waits.js';
@@ -36,6 +36,11 @@ export class HandOvers {
     return this.#underWay > 0;
   }
 
+  /** Whether there is something for the farm that comes next. */
+  get isKept(): boolean {
+    return this.#kept.length > 0;
+  }
+
   /** For the farm that is found, or formed, next. */
   keep(records: Records): void {
     this.#kept = records;
@@ -50,6 +55,14 @@ export class HandOvers {
 
   begin(records: Records): void {
     void this.#run(records);
+  }
+
+  /** No farm will be found any more. */
+  end(): void {
+    const nowMs = this.#setup.nowMs();
+    const count = orphansOf(this.#kept).filter(([, record]) => endOf(record) > nowMs).length;
+    this.#kept = [];
+    if (count > 0) this.#setup.lost(count);
   }
 
   async #run(records: Records): Promise<void> {

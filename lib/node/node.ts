@@ -305,6 +305,8 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       diagnosis: this.#diagnosis,
       warnings: this.#warnings,
       sizes: () => this.#sizes,
+      // The monotonic clock of a machine that was suspended knows nothing of it: what was read before may be forgotten.
+      leapt: () => this.#repairer.abort(),
     });
     this.#traffic = new Traffic({
       process: this.#process,
@@ -362,7 +364,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       diagnosis: this.#diagnosis,
       name,
       clusterSize,
-      change: (key, change) => this.change(key, change),
+      change: (key, change) => this.#write(key, change),
       refusal: () => this.#refusal(),
       isConnected: () => this.#isConnected,
       agreed: (config) => {
@@ -421,7 +423,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   ): Promise<State> {
     const refusal = this.#refusal(timeoutMs);
     if (refusal !== null) return Promise.reject(refusal);
-    if (consistency === 'local' && !this.#operations.isUnderWay(key)) {
+    if (consistency === 'local' && this.#impediment() === null && !this.#operations.isUnderWay(key)) {
       const local = this.#voter.localState(key, this.#now());
       if (local !== null) return Promise.resolve(local);
     }
@@ -699,7 +701,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
       this.#lastSteps.clear();
       await Promise.allSettled(steps.map((step) => step()));
     }
-    const isHandingOver = (): boolean => this.#handOvers.isUnderWay && this.#isConnected;
+    const isHandingOver = (): boolean => this.#handOvers.isKept || (this.#handOvers.isUnderWay && this.#isConnected);
     // Else it is closing at once, before the caller goes on.
     if (isHandingOver()) await waitWhile(this.#runtime, isHandingOver, LAST_HAND_OVER_MS);
     await this.#close();
@@ -721,6 +723,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     this.#cancelHousekeeping();
     this.#repairer.abort();
     this.#recoverer.abort();
+    this.#handOvers.end();
     if (this.#link !== null) {
       this.#obey(this.#membership.leave());
       this.#link.flush();
@@ -900,7 +903,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #claim(claim: Claim): void {
     const { slot } = claim;
-    this.change(slotKey(slot), claimChange(claim)).then(
+    this.#write(slotKey(slot), claimChange(claim)).then(
       ({ result }) => {
         this.#link?.flushQueued();
         this.#obey(this.#membership.claimed({ slot, ...result }, this.#now()));

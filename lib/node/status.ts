@@ -1,11 +1,4 @@
-import {
-  type Config,
-  isAtAnother,
-  type Membership,
-  type Peer,
-  type PeerTable,
-  type View,
-} from '../membership/index.js';
+import { type Config, isAt, type Membership, type Peer, type PeerTable, type View } from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
@@ -22,7 +15,7 @@ export interface VoterStatus {
   readonly process: string | null;
   readonly generation: number;
   readonly isSelf: boolean;
-  /** Whether it was heard within the suspicion time. */
+  /** Whether it was heard within the suspicion time, and has the slot by its own account. */
   readonly isUp: boolean;
   /** Whether it holds the slot and does not vote yet. */
   readonly isRecovering: boolean;
@@ -106,12 +99,18 @@ export function voterStatus(membership: Membership, peers: PeerTable, monotonicM
       process: holder === null ? null : holder.process.toString(36),
       generation: holder?.generation ?? 0,
       isSelf: index + 1 === membership.slot,
-      isUp: heard.has(index + 1) && !isAtAnother(peer?.introduction, index + 1, membership.view),
+      isUp: heard.has(index + 1) && (index + 1 === membership.slot || mayHold(peer, index + 1, membership.view)),
       isRecovering: index + 1 === membership.slot ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
     };
   });
+}
+
+/** By its own account; that it seeks says nothing, for such a hello may be an old one. */
+function mayHold(peer: Peer | undefined, slot: number, view: View | null): boolean {
+  const said = peer?.introduction;
+  return said == null || said.phase === 'seeking' || isAt(said, slot, view);
 }
 
 function isRecovering(peer: Peer | undefined): boolean {

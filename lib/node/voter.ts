@@ -220,10 +220,10 @@ export class Voter {
     return this.isVoting && this.#guarded(() => this.#acceptor.install(copy, now)) === true;
   }
 
-  /** What this process's memory alone can answer: a value known to be chosen and not expired. */
+  /** What this process's memory alone can answer: a value known to be chosen and not expired, by whatever clock there is. */
   localState(key: string, now: Instant): State | null {
     const record = this.record(key);
-    if (record?.proposal == null || !record.committed) return null;
+    if (record?.proposal == null || !record.committed || record.proposal.until <= now.wallMs) return null;
     const state = visible(record.proposal, now);
     return state.value === null ? null : state;
   }

@@ -160,7 +160,7 @@ export class DurableTable implements AcceptorMemory {
     if (this.#hasUrgent()) return this.#schedule();
     // Taken before the lazy ones below may begin another write: it holds all that this call has to wait for.
     const promise = this.#writing?.isUrgent === true ? this.#writing.promise : DONE;
-    if (this.#changed.size >= LAZY_LIMIT) void this.#schedule();
+    if (this.#changed.size >= LAZY_LIMIT || this.isFull) void this.#schedule();
     return promise;
   }
 

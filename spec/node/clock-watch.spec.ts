@@ -11,6 +11,7 @@ it('ends all operations, those under way too, when the clock by which their ends
   let machineMs = 1_700_000_000_000;
   let monotonicMs = 0;
   const ended: unknown[] = [];
+  let leaps = 0;
   const failure = new NoQuorumError('The clock was set.', [], []);
   const operations: Pick<Operations, 'abort' | 'inFlight'> = { abort: (error) => void ended.push(error), inFlight: 0 };
   const watch = new ClockWatch({
@@ -25,6 +26,9 @@ it('ends all operations, those under way too, when the clock by which their ends
       () => undefined,
     ),
     sizes: () => [3],
+    leapt: () => {
+      leaps += 1;
+    },
   });
   monotonicMs += 50;
   machineMs += 50;
@@ -37,5 +41,6 @@ it('ends all operations, those under way too, when the clock by which their ends
   expect(ended).toEqual([failure]);
   watch.follow();
   expect(ended).toHaveLength(1);
+  expect(leaps).toBe(1);
   expect(watch.nowMs()).toBe(machineMs);
 });

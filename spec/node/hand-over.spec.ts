@@ -1,5 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { type HandOverSetup, handOver } from '../../lib/node/hand-over.js';
+import { HandOvers } from '../../lib/node/hand-overs.js';
+import { systemRuntime } from '../../lib/node/runtime.js';
 import {
   ABSENT,
   type Ballot,
@@ -155,4 +157,37 @@ it('keeps the later end of two that differ in nothing else', async () => {
     await meet(joined, ...order);
     expect(joined.until('sess/s')).toBe(LATER_MS);
   }
+});
+
+it('begins with the eldest: what others live by was there before them', async () => {
+  const written: string[] = [];
+  const write = async (key: string): Promise<void> => void written.push(key);
+  const born = (round: number): RegisterRecord => held('x', 9, { birth: ballot(round) });
+  const records = [3, 1, 2].map((round) => [`kv/${round}`, born(round)] as const);
+  await handOver(records, setup(write));
+  expect(written).toEqual(['kv/1', 'kv/2', 'kv/3']);
+});
+
+it('says what it had kept for a farm that never came', () => {
+  const lost: number[] = [];
+  const handOvers = new HandOvers({
+    runtime: systemRuntime,
+    nowMs: () => NOW_MS,
+    write: () => Promise.reject(new Error('there is no farm')),
+    isClosing: () => true,
+    lost: (count) => void lost.push(count),
+    ended: () => undefined,
+  });
+  const over = held('over', 2, { until: NOW_MS });
+  handOvers.keep([
+    ['sess/a', held('alive', 2)],
+    ['sess/b', held(null, 3)],
+    ['sess/c', over],
+    ['/slot/1', held('y', 5)],
+  ]);
+  expect(handOvers.isKept).toBe(true);
+  handOvers.end();
+  expect([handOvers.isKept, lost]).toEqual([false, [2]]);
+  handOvers.end();
+  expect(lost).toEqual([2]);
 });

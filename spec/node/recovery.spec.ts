@@ -50,6 +50,17 @@ describe('a voter that is gone', () => {
     expect(there.map((value) => textOf(value)?.replaceAll('.', ''))).toEqual(keys.slice(0, 100));
   }, 60_000);
 
+  it('is replaced where processes may write hardly anything: that limit is for callers', async () => {
+    const [first, second, third] = (await farm.start(3, { maxValueSize: 16 })) as [PaxosNode, PaxosNode, PaxosNode];
+    const { slot } = third.status();
+    farm.kill(third);
+    const fourth = farm.add({ maxValueSize: 16 });
+    await fourth.ready();
+    expect(holds(fourth, slot)).toBe(true);
+    await second.resize(1);
+    expect(first.status().config?.sizes).toEqual([1]);
+  }, 60_000);
+
   it('is replaced by a process that may not write what it has to read', async () => {
     const transport = drawMulticast();
     const add = (options: NodeOptions): PaxosNode => farm.add({ ...options, transport });
@@ -175,6 +186,17 @@ describe('a farm whose voters end faster than others have their memory', () => {
       return values.every((value, index) => textOf(value)?.replaceAll('.', '') === kept[index]);
     });
     expect(textOf(await reader.read('sess/k7'))).toBeNull();
+  }, 60_000);
+
+  it('says what is lost, when who is left ends too before there is another', async () => {
+    const [first, second, third] = (await farm.start(3)) as [PaxosNode, PaxosNode, PaxosNode];
+    await fill(first, 20);
+    await until(() => third.status().records >= 20);
+    await Promise.all([first.close(), second.close()]);
+    await until(() => farm.warnings.some(({ code, node }) => code === 'memory-lost' && node === 'node-3'));
+    await third.close();
+    const said = farm.warnings.find(({ code, node }) => code === 'hand-over' && node === 'node-3');
+    expect(said?.message).toContain('20 records');
   }, 60_000);
 });
 

@@ -92,3 +92,16 @@ it('has what has gathered written where it is so much that nothing is answered f
   expect(answers).toMatchObject([{ type: 'held' }]);
   await voter.close();
 });
+
+it('does not answer by its memory alone what is over by the clock that there is, though nobody vouches for that', async () => {
+  const { voter } = await withStorage(new SimulatedDisk(true).storage());
+  const accepted = { round: NOW.wallMs * 1024, proposer: 1 };
+  const state = { value: new Uint8Array(1), attributes: new Uint8Array(), until: NOW.wallMs + 1000 };
+  const age = { birth: accepted, dataBallot: accepted, lineage: [], lineageFrom: accepted };
+  const proposal = { accepted, operation: '1.1', ...state, ...age };
+  voter.install({ key: 'b/k', proposal, horizon: state.until }, NOW);
+  const at = (ms: number): Instant => ({ ...NOW, wallMs: NOW.wallMs + ms, isTrusted: false });
+  expect(voter.localState('b/k', at(999))).toMatchObject(state);
+  expect(voter.localState('b/k', at(1000))).toBeNull();
+  await voter.close();
+});

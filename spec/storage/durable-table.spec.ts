@@ -436,6 +436,19 @@ describe('bounds', () => {
     }
   });
 
+  test('what is too large to wait for more is written, though nobody waits for it', async () => {
+    const held = Array.from({ length: 3 }, (_, index) => [`k${index}`, holding(1, 6 << 20)] as const);
+    for (const [key, record] of held) table.set(key, record);
+    const flushed = table.flush();
+    disk.complete();
+    await flushed;
+    for (const [key, record] of held) table.set(key, { ...record, committed: true });
+    expect(table.isFull).toBe(true);
+    await table.flush();
+    expect(table.isFull).toBe(false);
+    disk.complete();
+  });
+
   test('much that nobody waits for is written all the same', async () => {
     const held = Array.from({ length: 2000 }, (_, index) => [`k${index}`, holding(1)] as const);
     for (const [key, record] of held) table.set(key, record);
