@@ -28,6 +28,8 @@ const CROWDED_GRACE_MS = 3000;
 const NEWCOMER_MS = 10_000;
 /** So long a slot is kept for a holder that has ended and whose memory has not. */
 const RETURN_MS = 30_000;
+/** And so long one that does not count for every size, while one that does has no voter: it may be open soon. */
+const UNCOUNTED_MS = RETURN_MS + 10_000;
 /** Between two claims, about. */
 const CLAIM_INTERVAL_MS = 500;
 /** What a voter says of open slots counts for so long: three hellos. */
@@ -151,7 +153,11 @@ export class Claims {
   next(nowMs: number): Claim | null {
     const view = this.#view;
     if (view === null || this.#isUnderWay || nowMs < this.#nextMs) return null;
-    const slots = this.#wanted.filter((slot) => this.#isDue(slot, nowMs));
+    const slots = this.#mostNeeded(
+      this.#wanted.filter((slot) => this.#isDue(slot, nowMs)),
+      view,
+      nowMs,
+    );
     const slot = slots[Math.floor(this.#setup.random() * slots.length)];
     if (slot === undefined || !this.#isQuorumHeard(slot, nowMs)) return null;
     this.#isUnderWay = true;
@@ -163,6 +169,19 @@ export class Claims {
     const formed = since > 0 ? 1 : 0;
     const generation = (view.holders[slot - 1]?.generation ?? formed) + 1;
     return { slot, since, holder: { process, generation, name } };
+  }
+
+  /**
+   * While the farm changes its size a vacant slot that decides is one failure the less that it survives; one that does not,
+   * or not alone, only delays the change.
+   */
+  #mostNeeded(due: readonly number[], view: View, nowMs: number): readonly number[] {
+    const counting = Math.min(...configOf(view).sizes);
+    const first = due.filter((slot) => slot <= counting);
+    if (first.length > 0 || this.#setup.wish > 0) return first.length > 0 ? first : due;
+    const slots = Array.from({ length: counting }, (_, index) => index + 1);
+    if (slots.every((slot) => this.#voterOf(slot, nowMs) !== undefined)) return due;
+    return due.filter((slot) => nowMs - (this.#openSinceMs.get(slot) ?? nowMs) >= UNCOUNTED_MS);
   }
 
   /** The claim under way has come to its end, or nobody knows to which. */

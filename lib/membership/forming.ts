@@ -51,8 +51,10 @@ export class Forming {
   #nextFormMs = Number.NEGATIVE_INFINITY;
   #candidates = '';
   #candidatesSinceMs = 0;
-  /** Whether the next formation that this process tries leaves out whose clock is nearly too far away: every other one. */
+  /** Whether the next formation that this process tries leaves out who may refuse it: every other one. */
   #isCautious = false;
+  /** Those who were bound to none when it gave up its last one: they may hear nobody, or find a clock too far away. */
+  #unbound: ReadonlySet<number> = new Set();
 
   constructor(setup: FormingSetup, peers: PeerTable) {
     this.#setup = setup;
@@ -100,11 +102,9 @@ export class Forming {
 
   /** A formation is tried, if the time has come. @param seekingSinceMs since when this process is without a farm */
   attempt(seekingSinceMs: number, now: MembershipInstant): FormingStep | null {
-    const { process, clusterSize, maxClockSkewMs } = this.#setup;
+    const { process } = this.#setup;
     const seekingMs = now.monotonicMs - seekingSinceMs;
-    // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
-    const reachMs = maxClockSkewMs * (this.#isCautious && this.#mayBeFew(seekingMs) ? 3 / 4 : 1);
-    const slots = assignAgreeing(this.#listApplicants(now), process, clusterSize, maxClockSkewMs, reachMs);
+    const slots = this.#assign(this.#listApplicants(now), this.#mayBeFew(seekingMs));
     const signature = slots.map((candidate) => candidate?.process ?? 0).join();
     if (signature !== this.#candidates) {
       this.#candidates = signature;
@@ -118,6 +118,17 @@ export class Forming {
     };
     this.#bound = { view, coordinator: process, sinceMs: now.monotonicMs };
     return this.#pursueOwn(view, now.monotonicMs, now);
+  }
+
+  #assign(applicants: readonly Applicant[], mayBeFew: boolean): (Candidate | null)[] {
+    const { process, clusterSize, maxClockSkewMs } = this.#setup;
+    // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
+    const reachMs = maxClockSkewMs * (this.#isCautious && mayBeFew ? 3 / 4 : 1);
+    const assigned = (some: readonly Applicant[]): (Candidate | null)[] =>
+      assignAgreeing(some, process, clusterSize, maxClockSkewMs, reachMs);
+    if (!this.#isCautious) return assigned(applicants);
+    const slots = assigned(applicants.filter((applicant) => !this.#unbound.has(applicant.process)));
+    return mayBeFew || !slots.includes(null) ? slots : assigned(applicants);
   }
 
   #mayForm(slots: readonly (Candidate | null)[], seekingMs: number, now: MembershipInstant): boolean {
@@ -140,15 +151,13 @@ export class Forming {
 
   /** The coordinator decides as soon as everybody named is bound: none of them can be in another farm then. */
   #pursueOwn(view: View, sinceMs: number, now: MembershipInstant): FormingStep | null {
-    const isAgreed = view.holders.every(
-      (holder) =>
-        holder === null ||
-        holder.process === this.#setup.process ||
-        this.#peers.get(holder.process)?.introduction?.bound === view.incarnation,
+    const others = view.holders.flatMap((holder) =>
+      holder === null || holder.process === this.#setup.process ? [] : holder.process,
     );
+    const boundTo = (process: number): number => this.#peers.get(process)?.introduction?.bound ?? 0;
     // In time only: what was said before a pause of this process may no longer hold, and they be in another farm.
     if (now.monotonicMs - sinceMs < FORMATION_MS) {
-      if (isAgreed) return { kind: 'enter', view };
+      if (others.every((process) => boundTo(process) === view.incarnation)) return { kind: 'enter', view };
       if (now.monotonicMs < this.#nextFormMs) return null;
       // Again for those whom it has not reached.
       this.#nextFormMs = now.monotonicMs + FORM_INTERVAL_MS;
@@ -156,6 +165,7 @@ export class Forming {
     }
     this.#bound = null;
     this.#isCautious = !this.#isCautious;
+    this.#unbound = new Set(others.filter((process) => boundTo(process) === 0));
     this.#nextAttemptMs = now.monotonicMs + FORMATION_MS * this.#setup.random();
     return { kind: 'tell', message: { type: 'unform', incarnation: view.incarnation } };
   }

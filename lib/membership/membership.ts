@@ -458,9 +458,10 @@ export class Membership {
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
     if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
-    if (this.#view !== null && this.#slotOfPeer(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
     if (hello.view === null) return directives;
     if (hello.view.incarnation === this.#view?.incarnation) {
+      // One that has left for another farm keeps nobody in this one.
+      if (this.#slotOfPeer(this.#view, from) > 0) this.#voterHeardMs = now.monotonicMs;
       directives.push(...this.#merge(hello.view, now));
     } else if (hello.view.incarnation === this.#forming.bound) {
       directives.push(...this.#enter(hello.view, now));

@@ -8,9 +8,9 @@ const holder = (process: number, generation = 1): Holder => ({ process, generati
 const viewOf = (...holders: (Holder | null)[]): View => ({ incarnation: 1, formedAtMs: 1, holders });
 
 /** A process in a view of which it hears some. */
-function claimant(view: View, heard: readonly number[], wish = 0) {
+function claimant(view: View, heard: readonly number[], wish = 0, random = 0, elsewhere: readonly number[] = []) {
   const peers = new PeerTable();
-  const claims = new Claims({ process: OWN, name: 'host-9', host: 'host-9', wish, random: () => 0 }, peers);
+  const claims = new Claims({ process: OWN, name: 'host-9', host: 'host-9', wish, random: () => random }, peers);
   let nowMs = 0;
   const pass = (ms: number): void => {
     for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 100) {
@@ -24,7 +24,7 @@ function claimant(view: View, heard: readonly number[], wish = 0) {
           wish: 0,
           phase: 'voter',
           bound: 0,
-          incarnation: 1,
+          incarnation: elsewhere.includes(process) ? 2 : 1,
           slot: process,
           voter: 0,
           isDurable: false,
@@ -82,5 +82,29 @@ describe('claims', () => {
     claims.look(60_000);
     expect(claims.open(60_000)).toEqual([]);
     expect(claims.isOpen(3, 65_000)).toBe(false);
+  });
+});
+
+describe('while the farm changes its size', () => {
+  const gathering = { version: 2, sizes: [3], slots: 5, since: [0, 0, 0, 2, 2] } as const;
+
+  it('a slot that decides comes before those that do not yet, and is waited for', () => {
+    const view = { ...viewOf(holder(1), holder(2), holder(3), null, null), config: gathering };
+    const { pass, next } = claimant(view, [1, 3], 0, 0.99);
+    pass(2500);
+    // Slot 2 is not heard, and not open yet.
+    expect(next()).toBeNull();
+    pass(3000);
+    expect(next()).toMatchObject({ slot: 2 });
+  });
+
+  it('is not waited for without an end', () => {
+    const view = { ...viewOf(holder(1), holder(2), holder(3), null, null), config: gathering };
+    // Heard, but no voter of this farm.
+    const { pass, next } = claimant(view, [1, 2, 3], 0, 0.99, [2]);
+    pass(30_000);
+    expect(next()).toBeNull();
+    pass(20_000);
+    expect(next()).toMatchObject({ slot: 5 });
   });
 });

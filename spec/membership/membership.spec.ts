@@ -174,6 +174,18 @@ describe('the first start', () => {
     company.until(() => members.every(({ membership }) => membership.slot > 0), 2000);
   });
 
+  it.each([
+    ['where others are enough', 3, 30_000, 10_000],
+    ['where they are few, after the grace', 2, 5000, 15_000],
+  ])('does not wait for a process that is heard and hears nobody: %s', (_, others, formationGraceMs, ms) => {
+    const company = new Company();
+    const deaf = company.add({ formationGraceMs });
+    company.delayMs = ({ to }) => (to === deaf.process ? null : 1);
+    const members = Array.from({ length: others }, () => company.add({ formationGraceMs }));
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0), ms);
+    expect(incarnations(members).size).toBe(1);
+  });
+
   it('never makes a farm of less than a majority', () => {
     const company = new Company();
     const alone = company.add({ formationGraceMs: 1000, isBootstrap: true });
@@ -698,6 +710,20 @@ describe('a voter that is left of a farm', () => {
     company.until(() => incarnations([left, ...members]).size === 1, 40_000);
     expect(left.entered.length).toBe(2);
     expect(left.membership.phase).toBe('learner');
+  });
+
+  it('keeps no learner in its old farm once it has left that itself', () => {
+    const company = new Company();
+    const left = alone(company);
+    const learner = company.add();
+    company.until(() => learner.membership.phase === 'learner');
+    let isCut = true;
+    const here = [left.process, learner.process];
+    company.delayMs = ({ from, to }) => (isCut && here.includes(from) !== here.includes(to) ? null : 1);
+    const members = [company.add(), company.add(), company.add()];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    isCut = false;
+    company.until(() => incarnations([left, learner, ...members]).size === 1, 60_000);
   });
 });
 
