@@ -1,5 +1,5 @@
 import { isQuorum } from '../paxos/index.js';
-import { isAt, type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, isDeaf, type Peer, type PeerTable, SUSPICION_MS } from './peers.js';
 import { configOf, type Holder, type View } from './view.js';
 
 export interface ClaimsSetup {
@@ -50,6 +50,8 @@ export class Claims {
   #heldSinceMs: number[] = [];
   /** Since when each open slot is seen to be. */
   readonly #openSinceMs = new Map<number, number>();
+  /** Since when each holder that votes says that it hears too few others. */
+  readonly #deafSinceMs = new Map<number, number>();
   #enteredMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #listeningSinceMs = 0;
@@ -73,6 +75,7 @@ export class Claims {
     if (isNew) {
       this.#enteredMs = nowMs;
       this.#openSinceMs.clear();
+      this.#deafSinceMs.clear();
     }
   }
 
@@ -80,10 +83,22 @@ export class Claims {
   look(nowMs: number): void {
     if (nowMs - this.#lookedMs > PAUSE_MS) this.#listeningSinceMs = nowMs;
     this.#lookedMs = nowMs;
+    this.#lookForDeaf(nowMs);
     const open = this.open(nowMs);
     if (open.length === 0 && this.#openSinceMs.size === 0) return;
     for (const slot of [...this.#openSinceMs.keys()]) if (!open.includes(slot)) this.#openSinceMs.delete(slot);
     for (const slot of open) if (!this.#openSinceMs.has(slot)) this.#openSinceMs.set(slot, nowMs);
+  }
+
+  #lookForDeaf(nowMs: number): void {
+    const view = this.#view;
+    if (view === null) return;
+    const { sizes } = configOf(view);
+    for (let slot = 1; slot <= view.holders.length; slot += 1) {
+      const said = slot === this.#ownSlot() ? null : this.#holderOf(slot)?.introduction;
+      if (said == null || !isAt(said, slot, view) || !isDeaf(said, sizes)) this.#deafSinceMs.delete(slot);
+      else if (!this.#deafSinceMs.has(slot)) this.#deafSinceMs.set(slot, nowMs);
+    }
   }
 
   /** Slots that nobody has held, or whose holders this process finds gone. */
@@ -99,9 +114,10 @@ export class Claims {
     if (slot === this.#ownSlot()) return false;
     const peer = this.#holderOf(slot);
     if (peer?.leftMs != null) return nowMs - peer.leftMs >= (peer.introduction?.isDurable === true ? RETURN_MS : 0);
-    return (
-      this.#isElsewhere(slot, peer) || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
-    );
+    const patienceMs = peer?.patience.ms(nowMs) ?? SUSPICION_MS;
+    // What was said before a pause of this process may no longer hold.
+    const deafMs = nowMs - Math.max(this.#deafSinceMs.get(slot) ?? nowMs, this.#listeningSinceMs);
+    return this.#isElsewhere(slot, peer) || Math.max(this.#silenceMs(slot, peer, nowMs), deafMs) > patienceMs;
   }
 
   /** The slot's holder, as far as it was heard of. */
@@ -110,11 +126,11 @@ export class Claims {
     return holder == null ? undefined : this.#peers.get(holder.process);
   }
 
-  /** The slot's holder, if it votes and was heard of late. */
+  /** The slot's holder, if it votes, was heard of late, and hears others. */
   #voterOf(slot: number, nowMs: number): Peer | undefined {
     const peer = this.#holderOf(slot);
     const said = peer?.introduction;
-    const isVoter = said?.phase === 'voter' && isAt(said, slot, this.#view);
+    const isVoter = said?.phase === 'voter' && isAt(said, slot, this.#view) && !this.#deafSinceMs.has(slot);
     return isVoter && peer !== undefined && nowMs - peer.lastHeardMs <= SAYING_MS ? peer : undefined;
   }
 

@@ -4,7 +4,7 @@ import { type Claim, Claims } from './claims.js';
 import { Forming, type FormingSetup } from './forming.js';
 import { Forsaken } from './forsaken.js';
 import type { MembershipInstant } from './instant.js';
-import { isAt, isAtAnother, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
+import { isAt, isAtAnother, isDeaf, type PeerAddress, type PeerTable, SUSPICION_MS } from './peers.js';
 import { Resizing, stageOf } from './resizing.js';
 import {
   type Config,
@@ -211,7 +211,7 @@ export class Membership {
     return slots;
   }
 
-  /** Those of them that vote. */
+  /** Those of them that vote, and hear enough others to agree with them. */
   votersHeard(monotonicMs: number, withinMs: number = SUSPICION_MS): number[] {
     return this.slotsHeard(monotonicMs, withinMs).filter((slot) => {
       if (slot === this.#slot) return this.#isRecovered;
@@ -220,7 +220,7 @@ export class Membership {
       // That it seeks says nothing: such a hello may be an old one, come late, or recorded by somebody.
       if (said == null || said.phase === 'seeking') return true;
       // By its own account: it may be in the farm without the place that it had, or in another one, and know nothing of this.
-      return said.phase === 'voter' && isAt(said, slot, this.#view);
+      return said.phase === 'voter' && isAt(said, slot, this.#view) && !isDeaf(said, this.#sizes);
     });
   }
 

@@ -1,3 +1,4 @@
+import { isQuorum, lastSlotOf } from '../paxos/index.js';
 import { RoundTrip } from './round-trip.js';
 
 /** Where a process can be reached: the address its datagrams come from. */
@@ -45,6 +46,17 @@ export function isAtAnother(
   farm: { readonly incarnation: number } | null,
 ): boolean {
   return said != null && said.slot !== 0 && said.slot !== slot && said.incarnation === farm?.incarnation;
+}
+
+/**
+ * Whether a voter hears too few others, by its own account, to agree to anything: its words get through, and those of others
+ * don't get to it.
+ */
+export function isDeaf({ open }: Introduction, sizes: readonly number[]): boolean {
+  const heard = Array.from({ length: lastSlotOf(sizes) }, (_, index) => index + 1).filter(
+    (slot) => !open.includes(slot),
+  );
+  return !isQuorum(sizes, heard);
 }
 
 /** Another process of the farm, as this one knows it. */

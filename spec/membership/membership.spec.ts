@@ -588,6 +588,31 @@ describe('a slot that changes hands', () => {
     expect([first.fenced, first.membership.votingSlot]).toEqual([0, 1]);
   });
 
+  it('goes to another when its holder is heard, and hears nobody', () => {
+    const company = new Company();
+    const [first, second, third] = three(company);
+    const standby = company.add({ process: 20 });
+    company.until(() => standby.membership.isSettled(company.nowMs));
+    company.delayMs = ({ to }) => (to === third.process ? null : 1);
+    company.until(() => standby.membership.votingSlot === 3);
+    expect(first.membership.hasQuorum(company.nowMs)).toBe(true);
+    company.delayMs = () => 1;
+    company.until(() => third.membership.phase === 'learner', 2000);
+    expect(slots([first, second])).toEqual([1, 2]);
+  });
+
+  it('is not counted while its holder hears nobody', () => {
+    const company = new Company();
+    const [first, second, third] = three(company);
+    company.delayMs = ({ to }) => (to === third.process ? null : 1);
+    second.isAlive = false;
+    company.until(() => !first.membership.hasQuorum(company.nowMs));
+    company.pass(20_000);
+    expect(first.membership.hasQuorum(company.nowMs)).toBe(false);
+    company.delayMs = () => 1;
+    company.until(() => first.membership.hasQuorum(company.nowMs), 2000);
+  });
+
   it('goes first to a host that has no voter', () => {
     const company = new Company();
     const members = ['a', 'b', 'c'].map((host) => company.add({ host }));
