@@ -102,22 +102,39 @@ export class Claims {
   }
 
   /** Slots that nobody has held, or whose holders this process finds gone. */
+  gone(nowMs: number): number[] {
+    return this.#slots.filter((slot) => this.#isGone(slot, nowMs));
+  }
+
+  /** Slots that may be taken: those, and those whose holders hear nobody. */
   open(nowMs: number): number[] {
-    const slots: number[] = [];
-    const last = this.#view?.holders.length ?? 0;
-    for (let slot = 1; slot <= last; slot += 1) if (this.isOpen(slot, nowMs)) slots.push(slot);
-    return slots;
+    return this.#slots.filter((slot) => this.isOpen(slot, nowMs));
   }
 
   isOpen(slot: number, nowMs: number): boolean {
+    return this.#isGone(slot, nowMs) || this.#isDeafForLong(slot, nowMs);
+  }
+
+  get #slots(): number[] {
+    return (this.#view?.holders ?? []).map((_, index) => index + 1);
+  }
+
+  #isGone(slot: number, nowMs: number): boolean {
     if (this.#view?.holders[slot - 1] == null) return true;
     if (slot === this.#ownSlot()) return false;
     const peer = this.#holderOf(slot);
     if (peer?.leftMs != null) return nowMs - peer.leftMs >= (peer.introduction?.isDurable === true ? RETURN_MS : 0);
-    const patienceMs = peer?.patience.ms(nowMs) ?? SUSPICION_MS;
+    return (
+      this.#isElsewhere(slot, peer) || this.#silenceMs(slot, peer, nowMs) > (peer?.patience.ms(nowMs) ?? SUSPICION_MS)
+    );
+  }
+
+  #isDeafForLong(slot: number, nowMs: number): boolean {
+    const sinceMs = this.#deafSinceMs.get(slot);
     // What was said before a pause of this process may no longer hold.
-    const deafMs = nowMs - Math.max(this.#deafSinceMs.get(slot) ?? nowMs, this.#listeningSinceMs);
-    return this.#isElsewhere(slot, peer) || Math.max(this.#silenceMs(slot, peer, nowMs), deafMs) > patienceMs;
+    if (sinceMs === undefined || nowMs - this.#lookedMs > PAUSE_MS) return false;
+    const patienceMs = this.#holderOf(slot)?.patience.ms(nowMs) ?? SUSPICION_MS;
+    return nowMs - Math.max(sinceMs, this.#listeningSinceMs) > patienceMs;
   }
 
   /** The slot's holder, as far as it was heard of. */
@@ -156,8 +173,7 @@ export class Claims {
   get #wanted(): number[] {
     const { wish } = this.#setup;
     if (wish < 0) return [];
-    const slots = (this.#view?.holders ?? []).map((_, index) => index + 1);
-    return wish > 0 ? slots.filter((slot) => slot === wish) : slots;
+    return wish > 0 ? this.#slots.filter((slot) => slot === wish) : this.#slots;
   }
 
   /** Whether all slots that this process could take have holders that vote: it is needed in none of them. */
@@ -238,8 +254,7 @@ export class Claims {
   /** Whether so many of the other slots' holders vote and are heard that they can agree. */
   #isQuorumHeard(slot: number, nowMs: number): boolean {
     if (this.#view === null) return false;
-    const slots = this.#view.holders.map((_, index) => index + 1);
-    const others = slots.filter((other) => other !== slot && this.#voterOf(other, nowMs) !== undefined);
+    const others = this.#slots.filter((other) => other !== slot && this.#voterOf(other, nowMs) !== undefined);
     return isQuorum(configOf(this.#view).sizes, others);
   }
 

@@ -785,7 +785,8 @@ export class Membership {
       voter: this.#voter,
       isDurable: this.#setup.isDurable,
       hasResigned: this.#hasResigned,
-      open: this.#isLeaving ? [] : this.#claims.open(nowMs),
+      // Not those whose holders only hear nobody: whoever is called open by others would hear nobody by that alone.
+      open: this.#isLeaving ? [] : this.#claims.gone(nowMs),
       ended: [...this.#ended].slice(0, MAX_ENDED),
       lost: this.#givenUp,
       copied: this.#copied,

@@ -613,6 +613,22 @@ describe('a slot that changes hands', () => {
     company.until(() => first.membership.hasQuorum(company.nowMs), 2000);
   });
 
+  it('counts again once all that are needed hear each other, though some had heard too few for long', () => {
+    const company = new Company();
+    const members = Array.from({ length: 4 }, () => company.add({ clusterSize: 4 }));
+    const [first, ...rest] = members as [Member, Member, Member, Member];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    company.pass(1000);
+    company.leave(first);
+    const cut = rest[2]?.process;
+    company.delayMs = ({ from, to }) => (from === cut || to === cut ? null : 1);
+    company.pass(15_000);
+    company.delayMs = () => 1;
+    company.until(() => rest.every(({ membership }) => membership.hasQuorum(company.nowMs)), 3000);
+    const standby = company.add({ clusterSize: 4, process: 20 });
+    company.until(() => standby.membership.votingSlot === 1);
+  });
+
   it('goes first to a host that has no voter', () => {
     const company = new Company();
     const members = ['a', 'b', 'c'].map((host) => company.add({ host }));
