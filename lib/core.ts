@@ -9,7 +9,14 @@
  * @packageDocumentation
  */
 
-export { Acceptor, type AcceptorLimits, type Lack, type Tombstone, type Uncollected } from './paxos/acceptor.js';
+export {
+  Acceptor,
+  type AcceptorLimits,
+  type Lack,
+  MAX_COPY_AGE_MS,
+  type Tombstone,
+  type Uncollected,
+} from './paxos/acceptor.js';
 export { InvariantError } from './paxos/assert.js';
 export {
   type Ballot,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import * as core from '../lib/core.js';
 
 const root = join(__dirname, '..');
 const run = (args: readonly string[]) => promisify(execFile)(process.execPath, args, { cwd: root, timeout: 20_000 });
@@ -33,6 +34,13 @@ describe('connect-paxos/core', () => {
     };
     load('dist/core.js');
     expect(loaded.size).toBeGreaterThan(10);
+  });
+
+  it('has what the release of a tombstone without an end is timed by, and says how', () => {
+    expect(core.MAX_COPY_AGE_MS).toBe(10_000);
+    const [, sweeping = ''] = /^- \*\*Sweeping\.\*\*(.*?)^- \*\*/ms.exec(read('docs/core.md')) ?? [];
+    expect(sweeping).toMatch(/more than `MAX_COPY_AGE_MS` \(ten seconds\)/);
+    expect(sweeping).toMatch(/less than `MAX_COPY_AGE_MS`/);
   });
 });
 

@@ -24,6 +24,9 @@ const RETRY_MS = 300;
 /** What may go better the next time. */
 const PASSING = ['ERR_NO_QUORUM', 'ERR_OUTCOME_UNKNOWN', 'ERR_OVERLOADED', 'ERR_LIFETIME_OVER'];
 
+/** Of all lists in this process: no two connections have the same number. */
+let joins = 0;
+
 /** @typedef {{ readonly key: string[], isOpen: boolean, isBusy: boolean }} Connection */
 
 /** Emits `change`, with the user, when one comes or goes. */
@@ -36,7 +39,6 @@ export class Presence extends EventEmitter {
   #own = new Set();
   /** That all of those live by; `null` while there is none. @type {import('connect-paxos').Lease | null} */
   #lease = null;
-  #count = 0;
 
   /** @param {PaxosKV} kv @param {{ ttlMs?: number }} [options] `ttlMs`: how long the users of a dead server stay, 500 or more */
   constructor(kv, { ttlMs = 3000 } = {}) {
@@ -59,7 +61,7 @@ export class Presence extends EventEmitter {
    * @returns {() => void} to be called when it closes
    */
   join(user) {
-    const id = `${this.#kv.status().process}.${this.#count++}`;
+    const id = `${this.#kv.status().process}.${joins++}`;
     const connection = { key: ['online', user, id], isOpen: true, isBusy: false };
     this.#own.add(connection);
     this.#settle(connection);

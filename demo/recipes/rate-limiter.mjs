@@ -1,14 +1,15 @@
 // @ts-check
 /**
- * So many requests in so much time, whichever server they come to.
+ * So many requests at once, and so many in so much time on average, whichever server they come to.
  *
  *   const limiter = new RateLimiter(kv, { name: 'api', limit: 100, windowMs: 60_000 });
  *   app.use('/api', rateLimit(limiter, { keyOf: (request) => request.ip }));
  *
  * Each client has a bucket of `limit` tokens in the farm. A request takes one, and they grow back evenly, all of them in
- * `windowMs`. The taking is one `update` of one key, so no two servers take the same token. A bucket that nobody takes from
- * is full again after `windowMs`, and a full one is as good as none: so the key ends some seconds later, and its memory
- * returns. Not at once: by a clock that is ahead that would be too early.
+ * `windowMs`: a full bucket may be emptied at once, and what grows meanwhile be taken too, so within one window up to twice
+ * the `limit` can pass. The taking is one `update` of one key, so no two servers take the same token. A bucket that nobody
+ * takes from is full again after `windowMs`, and a full one is as good as none: so the key ends some seconds later, and its
+ * memory returns. Not at once: by a clock that is ahead that would be too early.
  *
  * Each request costs a write, agreed on by a majority: of the order of a millisecond in one network. Requests that are
  * refused cost nothing once this server knows that the bucket is empty, and until when: others can only take from it, so it

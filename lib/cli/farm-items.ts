@@ -89,8 +89,8 @@ export class FarmItems implements Items {
     if (condition === undefined) return (await this.#kv.delete(key, left())) ? 'removed' : 'absent';
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       const entry = await this.#kv.find(key, left());
+      if (!holds(condition, entry?.version ?? null)) return 'other';
       if (entry === null) return 'absent';
-      if (!holds(condition, entry.version)) return 'other';
       if (await this.#kv.delete(key, { ...left(), expected: { version: entry.version } })) return 'removed';
     }
     throw contention(key);
@@ -105,6 +105,22 @@ export class FarmItems implements Items {
   }
 
   async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
+    let end = (): void => undefined;
+    const ended = new Promise<AsyncIterableIterator<ItemChange>>((resolve) => {
+      end = () => resolve(noChanges());
+    });
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+    try {
+      // Who has been told to end waits for no call that is under way, nor is it told what becomes of that.
+      return await Promise.race([ended, this.#begin(target, signal)]);
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  /** @returns the changes, once the watch has begun */
+  async #begin(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
     const changes = this.#kv.watch('key' in target ? target.key : target, { signal, limit: MAX_WAITING });
     const begun = changes.ready().then(
       () => true,
@@ -143,6 +159,8 @@ export class FarmItems implements Items {
     return () => ({ timeoutMs: Math.max(0, endMs - performance.now()) });
   }
 }
+
+async function* noChanges(): AsyncGenerator<ItemChange> {}
 
 function expectedOf(entry: Entry | null): Expected {
   return entry === null ? { absent: true } : { version: entry.version };

@@ -16,6 +16,10 @@ import type {
   Written,
 } from './items.js';
 
+/** What a node says of a key that is not there, and of a condition that did not hold. */
+const NOT_FOUND = 'ERR_NOT_FOUND';
+const CONDITION = 'ERR_CONDITION';
+
 export class HttpItems implements Items {
   readonly #place: HttpPlace;
 
@@ -24,8 +28,8 @@ export class HttpItems implements Items {
   }
 
   async find(key: string): Promise<Found | null> {
-    const { response, body } = await this.#exchange({ method: 'GET', path: pathOf(key) }, [200, 404]);
-    if (response.statusCode === 404) return null;
+    const { response, body, code } = await this.#exchange({ method: 'GET', path: pathOf(key) }, 200, [NOT_FOUND]);
+    if (code === NOT_FOUND) return null;
     const { 'content-type': type = 'application/octet-stream', ttl } = response.headers;
     return {
       key,
@@ -41,20 +45,21 @@ export class HttpItems implements Items {
       ...conditionHeaders(condition),
       ...(ttlMs === undefined ? {} : { TTL: String(ttlMs / 1000) }),
     };
-    const { response } = await this.#exchange({ method: 'PUT', path: pathOf(key), headers, body }, [204, 412]);
-    return response.statusCode === 412 ? null : stampOf(response);
+    const question: Question = { method: 'PUT', path: pathOf(key), headers, body };
+    const { response, code } = await this.#exchange(question, 204, [CONDITION]);
+    return code === CONDITION ? null : stampOf(response);
   }
 
   async remove(key: string, condition?: Condition): Promise<Removal> {
     const question: Question = { method: 'DELETE', path: pathOf(key), headers: conditionHeaders(condition) };
-    const { response } = await this.#exchange(question, [204, 404, 412]);
-    if (response.statusCode === 204) return 'removed';
-    return response.statusCode === 404 ? 'absent' : 'other';
+    const { code } = await this.#exchange(question, 204, [NOT_FOUND, CONDITION]);
+    if (code === null) return 'removed';
+    return code === NOT_FOUND ? 'absent' : 'other';
   }
 
   async keys(prefix: string, limit: number): Promise<KeyList> {
     const query = new URLSearchParams({ prefix, limit: String(limit) });
-    const { body } = await this.#exchange({ method: 'GET', path: `/?${query}` }, [200]);
+    const { body } = await this.#exchange({ method: 'GET', path: `/?${query}` }, 200);
     return JSON.parse(body.toString()) as KeyList;
   }
 
@@ -93,19 +98,27 @@ export class HttpItems implements Items {
 
   /** What that node says of itself and of the farm. */
   async status(): Promise<NodeStatus> {
-    const { body } = await this.#exchange({ method: 'GET', path: '/?status' }, [200]);
+    const { body } = await this.#exchange({ method: 'GET', path: '/?status' }, 200);
     return JSON.parse(body.toString()) as NodeStatus;
   }
 
-  /** @throws CommandError for an answer that is none of the expected */
+  /**
+   * @param status of what was asked for
+   * @param codes of the refusals that are an answer, too. Not their statuses: what is no node answers 404 to everything
+   * @returns `code`: of the refusal; `null` for what was asked for
+   * @throws CommandError for any other answer
+   */
   async #exchange(
     question: Question,
-    expected: readonly number[],
-  ): Promise<{ response: IncomingMessage; body: Buffer }> {
+    status: number,
+    codes: readonly string[] = [],
+  ): Promise<{ response: IncomingMessage; body: Buffer; code: string | null }> {
     const response = await ask(this.#place, question);
     const body = await bodyOf(response, this.#place, question.method);
-    if (!expected.includes(response.statusCode ?? 0)) throw refusalOf(response, body);
-    return { response, body };
+    if (response.statusCode === status) return { response, body, code: null };
+    const refusal = refusalOf(response, body);
+    if (codes.includes(refusal.code)) return { response, body, code: refusal.code };
+    throw refusal;
   }
 }
 

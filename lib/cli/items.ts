@@ -39,7 +39,7 @@ export interface Written {
   readonly revision: bigint;
 }
 
-/** `other`: the condition did not hold for what is there. */
+/** `other`: the condition did not hold. `absent`: there was nothing to remove; it held, if there was one. */
 export type Removal = 'removed' | 'absent' | 'other';
 
 export interface KeyList {

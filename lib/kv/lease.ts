@@ -14,6 +14,11 @@ export const NODES = '~node';
 const MIN_TTL_MS = 500;
 const MAX_TTL_MS = 600_000;
 const DEFAULT_TTL_MS = 5000;
+/**
+ * How often its holder looks whether it has ended, at least: no timer counts the time for which the machine was suspended, nor
+ * by how much its clock was set forward.
+ */
+const END_LOOK_MS = 250;
 
 export interface LeaseOptions extends OperationOptions {
   /** Ms after which it ends if its holder does not renew it, 500..600 000; it is renewed at a third. Default 5000. */
@@ -184,7 +189,7 @@ export class HeldLease implements Lease {
       );
       return;
     }
-    this.#cancelEnd = this.#node.after(Math.min(leftMs, this.ttlMs), () => this.#watchEnd());
+    this.#cancelEnd = this.#node.after(Math.min(leftMs, END_LOOK_MS), () => this.#watchEnd());
   }
 }
 

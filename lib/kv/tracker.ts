@@ -1,4 +1,4 @@
-import { PaxosError } from '../errors.js';
+import { ClosedError, PaxosError } from '../errors.js';
 import type { Head, WatchableRegisters } from '../node/registers.js';
 import { formatBallot, type State } from '../paxos/index.js';
 import { type Life, livesOf } from './attributes.js';
@@ -50,6 +50,7 @@ interface Owed {
  */
 export class Tracker<H extends State> {
   readonly #setup: WatchingSetup<H>;
+  readonly #nodeClosed: () => void;
   readonly #subscribers = new Subscribers<H>();
   readonly #owed = new Map<Subscriber<H>, Owed>();
   readonly #known = new KnownKeys<H>(this.#subscribers);
@@ -68,8 +69,10 @@ export class Tracker<H extends State> {
   #reconcileAtTick = 0;
   #lookAtLivesAtTick = 0;
 
-  constructor(setup: WatchingSetup<H>) {
+  /** @param nodeClosed called when the node turns out to be closed, which was so before it was watched on: ends all watches */
+  constructor(setup: WatchingSetup<H>, nodeClosed: () => void) {
     this.#setup = setup;
+    this.#nodeClosed = nodeClosed;
     const { node, bucket } = setup;
     this.#ends = new Expiries(node.nowMs());
     const onConnect = (): void => this.#reconcileSoon();
@@ -189,12 +192,13 @@ export class Tracker<H extends State> {
     this.#pump();
   }
 
-  /** @returns `null`: not now; no quorum, mostly */
+  /** @returns `null`: not now; no quorum, mostly. Or never: the node is closed */
   async #find(id: string): Promise<Found<H> | null> {
     try {
       const held = await this.#setup.read(id);
       return { mark: held === null ? ABSENT : markOf(held), held, look: () => held };
     } catch (error) {
+      if (error instanceof ClosedError) this.#nodeClosed();
       if (isOfNow(error)) return null;
       const look = (): never => {
         throw error;
@@ -285,12 +289,13 @@ export class Tracker<H extends State> {
     }
   }
 
-  /** @returns `null`: not now; no quorum, mostly */
+  /** @returns `null`: not now; no quorum, mostly. Or never: the node is closed */
   async #heads(): Promise<readonly Head[] | null> {
     const { node, bucket } = this.#setup;
     try {
       return await node.heads(bucket);
     } catch (error) {
+      if (error instanceof ClosedError) this.#nodeClosed();
       if (error instanceof PaxosError) return null;
       throw error;
     }

@@ -110,7 +110,7 @@ export class Watching<H extends State> {
 
   /** @returns takes it away again; to be called once or more */
   #add(subscriber: Subscriber<H>, end: () => void): () => void {
-    const tracker = this.#tracker ?? new Tracker(this.#setup);
+    const tracker = this.#tracker ?? new Tracker(this.#setup, () => this.close());
     this.#tracker = tracker;
     this.#enders.add(end);
     tracker.add(subscriber);

@@ -883,13 +883,13 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
     return [...this.#voter.takeLegacy(), ...this.#voter.reset()];
   }
 
-  /** Two farms have met, and this process's was the younger: it starts anew in the older one. */
+  /** Two farms have met, and this process's is the one that is given up: it starts anew in the other. */
   #moved(): void {
     this.#operations.abort(this.#diagnosis.noQuorum());
     const orphans = this.#giveUpMemory();
     this.#warnings.warn(
       'farms-met',
-      `Two farms named ${this.#settings.cluster} have met, formed apart at a first start. This process leaves the younger for the older and hands over the ${orphans.length} records it held, where the older has none. Form a farm with all its voters up, and don't use the option bootstrap, to avoid this.`,
+      `Two farms named ${this.#settings.cluster} have met: formed apart, or anew while some processes were cut off. This process leaves its own for the other and hands over the ${orphans.length} records it held, where that has none. To avoid this, form a farm with all its voters up, without the option bootstrap, and restart a process only when the one before is ready.`,
     );
     this.#handOvers.begin(orphans);
   }

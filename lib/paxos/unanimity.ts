@@ -20,8 +20,12 @@ export interface UnanimityOutcome {
 
 /**
  * Asks the voters of all slots whether they are past a tombstone: whether they hold that very one, or nothing, with a floor
- * at or above it. No value older than it is held by any of them then, and none will ever be accepted: so a tombstone may go
- * of which no clock says when (docs/protocol.md, "Values without an end").
+ * at or above it. No value older than it is held by any of them then, and none will ever be accepted. But one that holds
+ * nothing may just be fetching an older value from another, by a `Comparison`, and would hold that as chosen.
+ *
+ * So a tombstone of which no clock says when it may go goes when all were past it twice: the second question is to be asked
+ * more than `MAX_COPY_AGE_MS` after the first was answered, and copies are installed only within `MAX_COPY_AGE_MS` of the
+ * start of their comparison (docs/protocol.md, "Values without an end").
  */
 export class Unanimity extends BoundedExchange<UnanimityOutcome> {
   readonly #setup: UnanimitySetup;

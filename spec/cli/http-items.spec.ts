@@ -1,12 +1,37 @@
-import { describe, expect, it } from '@jest/globals';
+import { createServer, type Server } from 'node:http';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { CommandError } from '../../lib/cli/exit-codes.js';
 import { FarmItems } from '../../lib/cli/farm-items.js';
 import { HttpItems } from '../../lib/cli/http-items.js';
 import { NoQuorumError } from '../../lib/errors.js';
-import { until } from '../cluster/waiting.js';
+import { pause, until } from '../cluster/waiting.js';
 import { closeAll, start, TOKEN } from './http-server.js';
+import { MemoryValues } from './memory-values.js';
 
 closeAll();
+
+const others: Server[] = [];
+afterEach(() => {
+  for (const server of others.splice(0)) server.close();
+});
+
+describe('items in the farm', () => {
+  it('that can not be watched yet are no longer waited for when the watch is to end', async () => {
+    const values = new MemoryValues();
+    values.watchable = new Promise(() => undefined);
+    let isAsked = false;
+    values.find = () => {
+      isAsked = true;
+      return new Promise(() => undefined);
+    };
+    const ending = new AbortController();
+    const watched = new FarmItems(values, 10).watch({ key: 'a' }, ending.signal);
+    await until('it is asked whether there is a quorum', () => isAsked);
+    ending.abort();
+    const changes = await Promise.race([watched, pause(1000)]);
+    expect(await changes?.next()).toEqual({ done: true, value: undefined });
+  });
+});
 
 describe('items by HTTP', () => {
   const itemsAt = (url: string, token?: string): HttpItems =>
@@ -27,7 +52,12 @@ describe('items by HTTP', () => {
       expect(found).toEqual({ ...(await direct.find(key)), ttlMs: 100_000 });
       expect(found).toMatchObject({ key, item, ...written });
       expect(await items.remove(key, { kind: 'version', versions: ['v0'] })).toBe('other');
+      expect(await items.remove(key, absent)).toBe('other');
       expect(await items.remove(key, { kind: 'version', versions: [written?.version ?? ''] })).toBe('removed');
+      for (const each of [items, direct]) {
+        expect(await each.remove(key, absent)).toBe('absent');
+        expect(await each.remove(key, { kind: 'present' })).toBe('other');
+      }
       await items.write(key, item);
     }
     expect(await items.keys('', 10)).toEqual({ keys: ['..', 'a/b', 'ä?#%'], isComplete: true });
@@ -61,6 +91,26 @@ describe('items by HTTP', () => {
     await expect(itemsAt(url).find('a')).rejects.toMatchObject({ code: 'ERR_UNAUTHORIZED' });
     await expect(itemsAt('http://127.0.0.1:1').write('a', item)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await expect(itemsAt('http://127.0.0.1:1').find('a')).rejects.toThrow(CommandError);
+  });
+
+  it.each([404, 412])('fail where what answers %i is no node', async (status) => {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(status, { 'Content-Type': 'text/html' }).end('<h1>Not here</h1>');
+    });
+    others.push(server);
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = server.address() as { port: number };
+    const items = itemsAt(`http://127.0.0.1:${port}`);
+    const refused = {
+      code: 'ERR_HTTP',
+      message: `The answer is HTTP ${status}, which no node of a farm gives for this. Check --url.`,
+    };
+    await expect(items.find('a')).rejects.toMatchObject(refused);
+    await expect(items.remove('a')).rejects.toMatchObject(refused);
+    await expect(items.write('a', item, { condition: { kind: 'absent' } })).rejects.toMatchObject(refused);
   });
 
   it('may have been written when the node is gone', async () => {

@@ -1,5 +1,9 @@
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it, jest } from '@jest/globals';
+import { bodyOf } from '../../lib/cli/http/question.js';
+import { refusalOfBytes } from '../../lib/cli/http/refusal.js';
 import {
   ConfigError,
   NoQuorumError,
@@ -89,6 +93,10 @@ describe('a key', () => {
     expect(await del({ 'If-Match': '"v1"' })).toBe(412);
     expect(await del({ 'If-Match': '"v5"' })).toBe(204);
     expect(await del({ 'If-Match': '*' })).toBe(412);
+    expect(await del({ 'If-Match': '"v5"' })).toBe(412);
+    expect(await del({ 'If-None-Match': '*' })).toBe(404);
+    await values.set('a', 'back');
+    expect(await del({ 'If-None-Match': '*' })).toBe(412);
   });
 
   it('holds what an app has put there in the form that fits', async () => {
@@ -121,6 +129,73 @@ it('lists keys', async () => {
   expect(await ask(url, '/a', { method: 'PATCH' })).toMatchObject({
     status: 405,
     headers: { allow: 'GET, HEAD, PUT, POST, DELETE' },
+  });
+});
+
+describe('a body', () => {
+  /** Comes in pieces of a byte each, all in the same memory, which the next one overwrites. */
+  function inBytes(size: number, maxBytes: number): Promise<Buffer> {
+    const request = Object.assign(new EventEmitter(), { headers: {} });
+    const body = bodyOf(request as unknown as IncomingMessage, maxBytes, () => undefined);
+    const piece = Buffer.alloc(1);
+    for (let at = 0; at < size; at += 1) {
+      piece[0] = at % 251;
+      request.emit('data', piece);
+    }
+    request.emit('end');
+    return body;
+  }
+
+  it('is kept in one piece as it comes, and in no more than twice its bytes', async () => {
+    const size = 300_000;
+    const body = await inBytes(size, 1_000_000);
+    expect(body.equals(Buffer.from(Array.from({ length: size }, (_, at) => at % 251)))).toBe(true);
+    expect(body.buffer.byteLength).toBeLessThanOrEqual(2 * size);
+    expect((await inBytes(0, 10)).length).toBe(0);
+  });
+
+  it('has the bytes that it may have, and not one more', async () => {
+    expect((await inBytes(5000, 5000)).length).toBe(5000);
+    await expect(inBytes(5001, 5000)).rejects.toMatchObject({ status: 413, code: 'ERR_VALUE_TOO_LARGE' });
+  });
+});
+
+describe('what is no request', () => {
+  const told = (url: string, text: string): Promise<string> =>
+    new Promise((resolve) => {
+      let answer = '';
+      const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(text));
+      socket.on('data', (chunk) => {
+        answer += String(chunk);
+      });
+      socket.on('close', () => resolve(answer));
+    });
+
+  it('is told so, with a code and a message', async () => {
+    const { url } = await start();
+    const [head = '', body = ''] = (await told(url, 'this is no HTTP\r\n\r\n')).split('\r\n\r\n');
+    expect(head).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(head.split('\r\n')).toEqual(
+      expect.arrayContaining([
+        'Connection: close',
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        'X-Content-Type-Options: nosniff',
+      ]),
+    );
+    expect(JSON.parse(body)).toEqual({ code: 'ERR_BAD_REQUEST', message: 'That is no request of HTTP/1.1.' });
+    const tooLarge = await ask(url, '/a', { headers: { a: 'x'.repeat(20_000) } });
+    expect(tooLarge.status).toBe(431);
+    expect(tooLarge.json()).toMatchObject({ code: 'ERR_HEAD_TOO_LARGE', message: expect.stringContaining('16 KiB') });
+  });
+
+  it.each([
+    ['HPE_HEADER_OVERFLOW', 431],
+    ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+    ['HPE_INVALID_METHOD', 400],
+    [undefined, 400],
+  ])('as %s has the status %i', (code, status) => {
+    expect(refusalOfBytes(code).status).toBe(status);
   });
 });
 

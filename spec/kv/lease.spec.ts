@@ -240,6 +240,14 @@ describe('A lease is lost', () => {
     expect(isHeld(lease)).toBe(false);
   });
 
+  it('soon after the clock has passed its end unseen, as while the machine was suspended', async () => {
+    const lease = await kv.lease({ ttlMs: 600_000 });
+    jest.setSystemTime(Date.now() + 3_600_000);
+    await pass(1000);
+    expectLost(lease, /could not be renewed/);
+    expect(renewalsOf(lease)).toBe(0);
+  });
+
   it('not by renewals that fail while there is time', async () => {
     const lease = await kv.lease({ ttlMs: 3000 });
     const heal = cutOff();

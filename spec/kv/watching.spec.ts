@@ -7,6 +7,7 @@ import {
   UnreadableValueError,
   WatchOverflowError,
 } from '../../lib/errors.js';
+import { KvFarm } from './memory-node.js';
 import { uncaughtWhile } from './uncaught.js';
 import { noQuorum, settled, told, WatchedBucket } from './watched-bucket.js';
 
@@ -259,6 +260,17 @@ describe('Watching', () => {
       await expect(watch.next()).resolves.toEqual({ done: true, value: undefined });
       await expect(watch.ready()).rejects.toThrow(ClosedError);
       expect(bucket.looks + bucket.reads.length).toBe(0);
+    });
+
+    it('ends, and begins no more, where the node turns out to be closed', async () => {
+      bucket.readFate = () => ({ error: new ClosedError('closed') });
+      bucket.headsFate = () => ({ error: new ClosedError('closed') });
+      const watch = bucket.follow(scope, { initial: true });
+      await bucket.pass(FOUND_MS);
+      expect(watch.hasEnded).toBe(true);
+      expect(bucket.isFree).toBe(true);
+      await expect(watch.queue.ready()).rejects.toThrow(ClosedError);
+      expect(() => bucket.watch(scope)).toThrow(ClosedError);
     });
 
     it('leaves no listener with the signal', async () => {
@@ -856,6 +868,15 @@ describe('Watching', () => {
     expect(() => bucket.follow(ALL)).toThrow(ClosedError);
     bucket.watching.listen(() => undefined)();
     expect(bucket.isFree).toBe(true);
+  });
+
+  it('ends in a bucket that was made when its node was closed', async () => {
+    const { kv, node } = new KvFarm().store();
+    await node.close();
+    const next = kv.bucket('late').watch('a').next();
+    const waits = settled().then(() => 'it waits');
+    expect(await Promise.race([next, waits])).toEqual({ done: true, value: undefined });
+    await kv.close();
   });
 
   it.each([0, -1, 1.5, 1_000_001, Number.NaN, '10'])('refuses %p as limit', (limit) => {

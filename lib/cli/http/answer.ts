@@ -1,5 +1,5 @@
 /** How a request is answered. */
-import type { ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Found, ttlSeconds, type Written } from '../items.js';
 import type { Refusal } from './refusal.js';
 
@@ -46,10 +46,27 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
   response.end(body);
 }
 
-export function sendRefusal(response: ServerResponse, { status, code, message, headers }: Refusal): void {
-  const body = Buffer.from(`${JSON.stringify({ code, message })}\n`);
-  begin(response, status, { 'Content-Type': 'application/json', 'Content-Length': String(body.length), ...headers });
+export function sendRefusal(response: ServerResponse, refusal: Refusal): void {
+  const body = bodyOf(refusal);
+  begin(response, refusal.status, headersOf(refusal, body));
   response.end(body);
+}
+
+/** The whole answer, for a connection from which no request could be read: it ends with that. */
+export function bytesOf(refusal: Refusal): Buffer {
+  const { status } = refusal;
+  const body = bodyOf(refusal);
+  const headers = { ...SAFE_HEADERS, ...headersOf(refusal, body), Connection: 'close' };
+  const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields.join('')}\r\n${body}`);
+}
+
+function bodyOf({ code, message }: Refusal): Buffer {
+  return Buffer.from(`${JSON.stringify({ code, message })}\n`);
+}
+
+function headersOf({ headers }: Refusal, body: Buffer): Readonly<Record<string, string>> {
+  return { 'Content-Type': 'application/json', 'Content-Length': String(body.length), ...headers };
 }
 
 function stamp({ version, revision }: Written): Record<string, string> {

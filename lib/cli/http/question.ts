@@ -1,6 +1,7 @@
 /** What a request asks for, read from its line and headers. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Condition } from '../items.js';
+import { Gathered } from './gathered.js';
 import { Refusal } from './refusal.js';
 
 /** Seconds: a hundred years. */
@@ -85,19 +86,16 @@ export async function bodyOf(request: IncomingMessage, maxBytes: number, askFor:
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   if (request.headers.expect !== undefined) askFor();
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
+    const body = new Gathered(maxBytes);
     const fail = (error: Error): void => {
       request.off('data', onData);
       reject(error);
     };
     const onData = (chunk: Buffer): void => {
-      size += chunk.length;
-      if (size > maxBytes) fail(tooLarge(maxBytes));
-      else chunks.push(chunk);
+      if (!body.add(chunk)) fail(tooLarge(maxBytes));
     };
     request.on('data', onData);
-    request.once('end', () => resolve(Buffer.concat(chunks)));
+    request.once('end', () => resolve(body.bytes));
     request.once('error', fail);
     request.once('close', () => fail(bad('The body ended before its end.')));
   });

@@ -40,3 +40,15 @@ export function refusalOf(error: unknown): Refusal {
   }
   return new Refusal(status, String(code), String(message), status === 503 ? RETRY_AFTER : {});
 }
+
+/** Of a request that could not be read. @param code Node's, of what was wrong with it */
+export function refusalOfBytes(code: string | undefined): Refusal {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Refusal(431, 'ERR_HEAD_TOO_LARGE', 'The head of a request has at most 16 KiB.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Refusal(408, 'ERR_REQUEST_TIMEOUT', 'The request took too long to come.');
+    default:
+      return new Refusal(400, 'ERR_BAD_REQUEST', 'That is no request of HTTP/1.1.');
+  }
+}

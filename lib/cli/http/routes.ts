@@ -86,9 +86,8 @@ async function remove(
   { items }: RoutesSetup,
 ): Promise<void> {
   checkKey(key);
-  const condition = conditionOf(request.headers);
-  const removal = await items.remove(key, condition);
-  if (removal === 'other' || (removal === 'absent' && condition !== undefined)) throw conditionFailed();
+  const removal = await items.remove(key, conditionOf(request.headers));
+  if (removal === 'other') throw conditionFailed();
   if (removal === 'absent') throw notFound(key);
   sendNothing(response);
 }

@@ -6,9 +6,9 @@ import debugging from 'debug';
 import { ConfigError } from '../../errors.js';
 import type { Items } from '../items.js';
 import { type HttpAddress, urlOf } from './address.js';
-import { sendRefusal } from './answer.js';
+import { bytesOf, sendRefusal } from './answer.js';
 import type { Guard } from './guard.js';
-import { Refusal, refusalOf } from './refusal.js';
+import { Refusal, refusalOf, refusalOfBytes } from './refusal.js';
 import { answer, type RoutesSetup } from './routes.js';
 
 const debug = debugging('connect-paxos:http');
@@ -152,11 +152,5 @@ function remedyOf(error: unknown): string {
 /** What is no HTTP, or too much of it. */
 function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(bytesOf(refusalOfBytes(error.code)));
 }

@@ -1,5 +1,6 @@
 // @ts-check
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PaxosKV } from 'connect-paxos';
 import express from 'express';
 import { listen } from '../../../demo/recipes/farm.mjs';
@@ -33,5 +34,12 @@ export async function start(node) {
     users: () => presence.users,
     keys: () => kv.keys({ prefix: ['online'] }),
     close: () => presence.close(),
+    /** A user opens a connection by each of two lists, and closes the first. @param {string} user */
+    joinTwice: async (user) => {
+      const lists = [0, 1].map(() => new Presence(kv, { ttlMs: 1500 }));
+      const [leave] = lists.map((list) => list.join(user));
+      while ((await kv.keys({ prefix: ['online', user] })).length < 2) await sleep(50);
+      leave();
+    },
   };
 }

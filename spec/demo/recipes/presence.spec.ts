@@ -77,6 +77,13 @@ describe('the presence', () => {
     expect(await first.do('keys')).toHaveLength(1);
   });
 
+  it('tells connections apart that were opened by two lists of one process', async () => {
+    const [first] = await startServers('presence');
+    await first.do('joinTwice', 'ada');
+    await until('the first of them has gone', async () => (await first.do<string[]>('keys')).length === 1);
+    await until('ada is shown', async () => String(await first.do('users')) === 'ada');
+  });
+
   it('shows the users of a server no more that was killed, or closed', async () => {
     const [first, second, third] = await startServers('presence');
     const ada = new Tab(first, 'ada');
