@@ -35,8 +35,8 @@ const MAX_KEYS = 512;
 /**
  * Compares this process's acceptor with another one's, and fetches what it lacks: digests of all shards first, then the
  * keys of those that differ, then the records themselves. Of what is written in the same moment the digests differ
- * too; it costs a list of keys. What it gives is safe for as long as copies may be old (`MAX_COPY_AGE_MS`): what is chosen is so under every vector, so it need not be
- * begun anew when who votes changes.
+ * too; it costs a list of keys. What it gives may be taken over for as long as copies may be old (`MAX_COPY_AGE_MS`): what
+ * is chosen is so under every vector, so it need not be begun anew when who votes changes.
  */
 export class Comparison extends BoundedExchange<ComparisonOutcome> {
   readonly #setup: ComparisonSetup;
