@@ -37,6 +37,7 @@ export const CAUGHT_BY: Readonly<Record<string, number>> = {
   'counted-across-vectors': 295,
   'undecided-claim-fences': 7,
   'vote-before-recovery': 14,
+  'barrier-after-read-out': 2,
   'recovery-across-vectors': 3,
   'promises-not-taken-over': 2,
   'floor-not-taken-over': 2,
