@@ -50,7 +50,7 @@ export class Claims {
   #heldSinceMs: number[] = [];
   /** Since when each open slot is seen to be. */
   readonly #openSinceMs = new Map<number, number>();
-  /** Since when each holder that votes says that it hears too few others. */
+  /** Since when each holder that votes says that it hears no other. */
   readonly #deafSinceMs = new Map<number, number>();
   #enteredMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
@@ -96,7 +96,7 @@ export class Claims {
     const { sizes } = configOf(view);
     for (let slot = 1; slot <= view.holders.length; slot += 1) {
       const said = slot === this.#ownSlot() ? null : this.#holderOf(slot)?.introduction;
-      if (said == null || !isAt(said, slot, view) || !isDeaf(said, sizes)) this.#deafSinceMs.delete(slot);
+      if (said == null || !isAt(said, slot, view) || !isDeaf(said, slot, sizes)) this.#deafSinceMs.delete(slot);
       else if (!this.#deafSinceMs.has(slot)) this.#deafSinceMs.set(slot, nowMs);
     }
   }

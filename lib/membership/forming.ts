@@ -122,13 +122,14 @@ export class Forming {
 
   #assign(applicants: readonly Applicant[], mayBeFew: boolean): (Candidate | null)[] {
     const { process, clusterSize, maxClockSkewMs } = this.#setup;
+    const enough = mayBeFew ? majorityOf(clusterSize) : clusterSize;
     // Clocks that are within S here may not be as those hear one another that are named, who would refuse every time.
     const reachMs = maxClockSkewMs * (this.#isCautious && mayBeFew ? 3 / 4 : 1);
     const assigned = (some: readonly Applicant[]): (Candidate | null)[] =>
       assignAgreeing(some, process, clusterSize, maxClockSkewMs, reachMs);
     if (!this.#isCautious) return assigned(applicants);
     const slots = assigned(applicants.filter((applicant) => !this.#unbound.has(applicant.process)));
-    return mayBeFew || !slots.includes(null) ? slots : assigned(applicants);
+    return slots.filter((slot) => slot !== null).length >= enough ? slots : assigned(applicants);
   }
 
   #mayForm(slots: readonly (Candidate | null)[], seekingMs: number, now: MembershipInstant): boolean {

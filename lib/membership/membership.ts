@@ -211,7 +211,7 @@ export class Membership {
     return slots;
   }
 
-  /** Those of them that vote, and hear enough others to agree with them. */
+  /** Those of them that vote, and hear others. */
   votersHeard(monotonicMs: number, withinMs: number = SUSPICION_MS): number[] {
     return this.slotsHeard(monotonicMs, withinMs).filter((slot) => {
       if (slot === this.#slot) return this.#isRecovered;
@@ -220,7 +220,7 @@ export class Membership {
       // That it seeks says nothing: such a hello may be an old one, come late, or recorded by somebody.
       if (said == null || said.phase === 'seeking') return true;
       // By its own account: it may be in the farm without the place that it had, or in another one, and know nothing of this.
-      return said.phase === 'voter' && isAt(said, slot, this.#view) && !isDeaf(said, this.#sizes);
+      return said.phase === 'voter' && isAt(said, slot, this.#view) && !isDeaf(said, slot, this.#sizes);
     });
   }
 

@@ -1,4 +1,4 @@
-import { isQuorum, lastSlotOf } from '../paxos/index.js';
+import { lastSlotOf } from '../paxos/index.js';
 import { RoundTrip } from './round-trip.js';
 
 /** Where a process can be reached: the address its datagrams come from. */
@@ -49,14 +49,12 @@ export function isAtAnother(
 }
 
 /**
- * Whether a voter hears too few others, by its own account, to agree to anything: its words get through, and those of others
- * don't get to it.
+ * Whether the holder of that slot hears none of the other voters, by its own account: its words get through, and those of
+ * others don't get to it. Whoever hears one of them can still answer that one.
  */
-export function isDeaf({ open }: Introduction, sizes: readonly number[]): boolean {
-  const heard = Array.from({ length: lastSlotOf(sizes) }, (_, index) => index + 1).filter(
-    (slot) => !open.includes(slot),
-  );
-  return !isQuorum(sizes, heard);
+export function isDeaf({ open }: Introduction, slot: number, sizes: readonly number[]): boolean {
+  const others = lastSlotOf(sizes) - 1;
+  return others > 0 && open.filter((each) => each !== slot && each <= others + 1).length === others;
 }
 
 /** Another process of the farm, as this one knows it. */

@@ -163,7 +163,8 @@ export class Asking {
     for (const target of question.targets) {
       if (target.answer !== null) continue;
       const hasLeft = (this.#context.leftMs(target.process) ?? 0) > FAREWELL_MS;
-      if (isOver || hasLeft) this.#miss(question, target, hasLeft);
+      if (hasLeft) this.#miss(question, target, 'has said good-bye, without an answer');
+      else if (isOver) this.#miss(question, target, null);
       else if (target.process !== this.#context.process) this.#send(question, target, nowMs);
     }
   }
@@ -191,13 +192,18 @@ export class Asking {
     if (question !== undefined && target?.answer === null) this.#answered(question, target, result);
   }
 
-  #send({ request, topic, payload }: Question, target: Target, nowMs: number): void {
+  #send(question: Question, target: Target, nowMs: number): void {
+    const { request, topic, payload } = question;
     const { retransmission } = target;
     if (target.isSent && nowMs < retransmission.wakeAtMs) return;
-    // Once sent it is asked of that process only: of one that goes on with its memory nobody knows whether it was answered.
-    const process = target.isSent ? target.process : this.#context.locate(target.process);
+    const process = this.#context.locate(target.process);
     // It has yet to be heard for the first time.
     if (process === null) return;
+    // Of one that goes on with its memory nobody knows whether it has answered.
+    if (target.isSent && process !== target.process) {
+      this.#miss(question, target, 'has ended, without an answer');
+      return;
+    }
     target.process = process;
     if (target.isSent) retransmission.again(nowMs);
     else retransmission.first(nowMs);
@@ -211,12 +217,11 @@ export class Asking {
     this.#settle(question, target, answerOf(question, member, result));
   }
 
-  #miss(question: Question, target: Target, hasLeft: boolean): void {
+  /** @param ended what has become of it; `null`: its time is up */
+  #miss(question: Question, target: Target, ended: string | null): void {
     const { topic, timeoutMs } = question;
-    const member = this.#context.members.get(target.process) ?? target.member;
-    const said = hasLeft
-      ? 'has said good-bye, without an answer'
-      : `has not answered ${topic} within ${Math.round(timeoutMs)} ms; ${reasonOf(target, member)}`;
+    const member = (ended === null ? this.#context.members.get(target.process) : null) ?? target.member;
+    const said = ended ?? `has not answered ${topic} within ${Math.round(timeoutMs)} ms; ${reasonOf(target, member)}`;
     this.#settle(question, target, { member, error: new NoAnswerError(`${nameOf(member)} ${said}.`) });
   }
 

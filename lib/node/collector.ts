@@ -18,6 +18,8 @@ interface Leaving {
   readonly tombstone: Tombstone;
   /** Monotonic ms at which all voters were first found past it; `null`: not yet. */
   pastSinceMs: number | null;
+  /** Whether the voters are being asked. */
+  isAsked: boolean;
   /** Monotonic ms at which it last came up. */
   seenMs: number;
 }
@@ -80,13 +82,15 @@ export class Collector {
    */
   #take(tombstone: Tombstone, nowMs: number): void {
     const name = nameOf(tombstone);
-    const leaving = this.#inHand.get(name) ?? { tombstone, pastSinceMs: null, seenMs: nowMs };
+    const leaving = this.#inHand.get(name) ?? { tombstone, pastSinceMs: null, isAsked: false, seenMs: nowMs };
     if (!this.#inHand.has(name)) {
       if (this.#inHand.size >= MAX_IN_HAND) return;
       this.#inHand.set(name, leaving);
     }
     leaving.seenMs = nowMs;
-    const { pastSinceMs } = leaving;
+    const { pastSinceMs, isAsked } = leaving;
+    // What is being asked about may have to be asked about again, and not before its time.
+    if (isAsked) return;
     if (pastSinceMs === null || nowMs - pastSinceMs > MAX_COPY_AGE_MS) this.#due.add(leaving);
   }
 
@@ -118,7 +122,10 @@ export class Collector {
   async #release(leaving: Leaving): Promise<void> {
     const { voter, operations, timeoutMs } = this.#setup;
     const { tombstone, pastSinceMs } = leaving;
-    const arePast = await operations.arePast(tombstone.key, tombstone, timeoutMs);
+    leaving.isAsked = true;
+    const arePast = await operations.arePast(tombstone.key, tombstone, timeoutMs).finally(() => {
+      leaving.isAsked = false;
+    });
     const now = this.#setup.now();
     if (arePast && pastSinceMs === null) {
       leaving.pastSinceMs = now.monotonicMs;

@@ -26,6 +26,8 @@ export interface HandOversSetup {
 export class HandOvers {
   readonly #setup: HandOversSetup;
   #kept: Records = [];
+  /** Wall-clock ms until which some of that is of use. */
+  #keptUntilMs = 0;
   #underWay = 0;
 
   constructor(setup: HandOversSetup) {
@@ -36,20 +38,21 @@ export class HandOvers {
     return this.#underWay > 0;
   }
 
-  /** Whether there is something for the farm that comes next. */
+  /** Whether there is something of use for the farm that comes next. */
   get isKept(): boolean {
-    return this.#kept.length > 0;
+    return this.#keptUntilMs > this.#setup.nowMs();
   }
 
   /** For the farm that is found, or formed, next. */
   keep(records: Records): void {
     this.#kept = records;
+    this.#keptUntilMs = orphansOf(records).reduce((latest, [, orphan]) => Math.max(latest, endOf(orphan)), 0);
   }
 
   /** There is a farm. */
   resume(): void {
     const records = this.#kept;
-    this.#kept = [];
+    this.#drop();
     if (records.length > 0) this.begin(records);
   }
 
@@ -61,8 +64,13 @@ export class HandOvers {
   end(): void {
     const nowMs = this.#setup.nowMs();
     const count = orphansOf(this.#kept).filter(([, record]) => endOf(record) > nowMs).length;
-    this.#kept = [];
+    this.#drop();
     if (count > 0) this.#setup.lost(count);
+  }
+
+  #drop(): void {
+    this.#kept = [];
+    this.#keptUntilMs = 0;
   }
 
   async #run(records: Records): Promise<void> {

@@ -1,4 +1,12 @@
-import { type Config, isAt, type Membership, type Peer, type PeerTable, type View } from '../membership/index.js';
+import {
+  type Config,
+  isAt,
+  isDeaf,
+  type Membership,
+  type Peer,
+  type PeerTable,
+  type View,
+} from '../membership/index.js';
 import type { TransportStatus } from '../transport/index.js';
 import type { OpenerCounters, OutboxStatus } from '../wire/index.js';
 import type { LinkCounters } from './link.js';
@@ -15,7 +23,7 @@ export interface VoterStatus {
   readonly process: string | null;
   readonly generation: number;
   readonly isSelf: boolean;
-  /** Whether it was heard within the suspicion time, and has the slot by its own account. */
+  /** Whether it was heard within the suspicion time, and has the slot and hears others, by its own account. */
   readonly isUp: boolean;
   /** Whether it holds the slot and does not vote yet. */
   readonly isRecovering: boolean;
@@ -99,7 +107,7 @@ export function voterStatus(membership: Membership, peers: PeerTable, monotonicM
       process: holder === null ? null : holder.process.toString(36),
       generation: holder?.generation ?? 0,
       isSelf: index + 1 === membership.slot,
-      isUp: heard.has(index + 1) && (index + 1 === membership.slot || mayHold(peer, index + 1, membership.view)),
+      isUp: heard.has(index + 1) && (index + 1 === membership.slot || mayVote(peer, index + 1, membership)),
       isRecovering: index + 1 === membership.slot ? membership.phase === 'recovering' : isRecovering(peer),
       address: peer === undefined ? null : `${peer.address.host}:${peer.address.port}`,
       roundTripMs: peer?.roundTrip.meanMs ?? null,
@@ -107,10 +115,11 @@ export function voterStatus(membership: Membership, peers: PeerTable, monotonicM
   });
 }
 
-/** By its own account; that it seeks says nothing, for such a hello may be an old one. */
-function mayHold(peer: Peer | undefined, slot: number, view: View | null): boolean {
+/** Or will, by its own account; that it seeks says nothing, for such a hello may be an old one. */
+function mayVote(peer: Peer | undefined, slot: number, { view, sizes }: Membership): boolean {
   const said = peer?.introduction;
-  return said == null || said.phase === 'seeking' || isAt(said, slot, view);
+  if (said == null || said.phase === 'seeking') return true;
+  return isAt(said, slot, view) && !isDeaf(said, slot, sizes);
 }
 
 function isRecovering(peer: Peer | undefined): boolean {

@@ -132,9 +132,15 @@ export function mergeCookie(base: Lifetime, theirs: Lifetime, mine: Lifetime): L
   return { cookie: expires === undefined ? cookie : { ...cookie, expires }, untilMs: chosen.untilMs };
 }
 
+/**
+ * By so much two servers' clocks may differ, half of the default `maxClockSkewMs`: an expiry that went back by less was not set
+ * on purpose.
+ */
+const CLOCKS_APART_MS = 5000;
+
 function chooseExpiry(base: Lifetime, theirs: Lifetime, mine: Lifetime): Lifetime {
   if (isUnmoved(base.cookie, mine.cookie)) return theirs;
-  if (mine.untilMs < theirs.untilMs && isMovedOn(base.cookie, mine.cookie)) return theirs;
+  if (mine.untilMs < theirs.untilMs && isMovedAsAlways(base.cookie, mine.cookie)) return theirs;
   const isMovedByOthers = theirs.untilMs !== base.untilMs;
   if (!isMovedByOthers || isDeliberate(base.cookie, mine.cookie)) return mine;
   if (isDeliberate(base.cookie, theirs.cookie)) return theirs;
@@ -147,10 +153,10 @@ export function isUnmoved(base: StoredCookie, mine: StoredCookie): boolean {
   return expiresMs !== null && expiresMs === cookieExpiresMs(base) && !isDeliberate(base, mine);
 }
 
-/** Whether a request has moved the expiry on as every request does. */
-function isMovedOn(base: StoredCookie, mine: StoredCookie): boolean {
+/** Whether a request has moved the expiry on as every request does: by its server's clock, which may be behind another's. */
+function isMovedAsAlways(base: StoredCookie, mine: StoredCookie): boolean {
   const [before, after] = [cookieExpiresMs(base), cookieExpiresMs(mine)];
-  return before !== null && after !== null && after > before && !isDeliberate(base, mine);
+  return before !== null && after !== null && after > before - CLOCKS_APART_MS && !isDeliberate(base, mine);
 }
 
 /**

@@ -186,6 +186,22 @@ describe('the first start', () => {
     expect(incarnations(members).size).toBe(1);
   });
 
+  it('is tried again, though each of two has once found the other bound to nothing', () => {
+    const company = new Company();
+    const options = { isBootstrap: true };
+    const members = [company.add(options), company.add(options)];
+    let secondTriedMs = Number.POSITIVE_INFINITY;
+    // That it is bound is heard of neither, until two seconds after the second has made its first attempt.
+    company.delayMs = ({ from, message }) => {
+      if (message.type === 'form' && from === 2) secondTriedMs = Math.min(secondTriedMs, company.nowMs);
+      const isDeafening = company.nowMs < secondTriedMs + 2000;
+      return isDeafening && message.type === 'hello' && message.bound !== 0 ? null : 1;
+    };
+    company.until(() => company.nowMs > secondTriedMs + 2000);
+    expect(phases(members)).toEqual(['seeking', 'seeking']);
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+  });
+
   it('never makes a farm of less than a majority', () => {
     const company = new Company();
     const alone = company.add({ formationGraceMs: 1000, isBootstrap: true });
@@ -611,6 +627,21 @@ describe('a slot that changes hands', () => {
     expect(first.membership.hasQuorum(company.nowMs)).toBe(false);
     company.delayMs = () => 1;
     company.until(() => first.membership.hasQuorum(company.nowMs), 2000);
+  });
+
+  it('counts while its holder hears one other at least, and others are let in', () => {
+    const company = new Company();
+    const members = Array.from({ length: 4 }, () => company.add({ clusterSize: 4 }));
+    const [first, second, third, fourth] = members as [Member, Member, Member, Member];
+    company.until(() => members.every(({ membership }) => membership.votingSlot > 0));
+    company.pass(1000);
+    company.leave(fourth);
+    const ends = [second.process, third.process];
+    company.delayMs = ({ from, to }) => (ends.includes(from) && ends.includes(to) ? null : 1);
+    company.pass(10_000);
+    expect(first.membership.hasQuorum(company.nowMs)).toBe(true);
+    const standby = company.add({ clusterSize: 4, process: 20 });
+    company.until(() => standby.membership.votingSlot === 4);
   });
 
   it('counts again once all that are needed hear each other, though some had heard too few for long', () => {

@@ -104,3 +104,44 @@ it.each([
   expect(left.size).toBe(0);
   expect(mostAsked).toBe(64);
 });
+
+it('asks a second time ten seconds after the first answer, though the tombstone came up while that was awaited', async () => {
+  const tombstone: Tombstone = { key: 'b/k', accepted: { round: 1, proposer: 1 }, operation: '1.1' };
+  const answers: ((isPast: boolean) => void)[] = [];
+  let released = 0;
+  let isUp = true;
+  let monotonicMs = 0;
+  const voter: Pick<Voter, 'collect' | 'release'> = {
+    collect: () => ({ unsettled: [], endless: isUp ? [tombstone] : [], overtaken: [] }),
+    release: () => {
+      released += 1;
+    },
+  };
+  const operations: Pick<Operations, 'arePast'> = { arePast: () => new Promise((resolve) => answers.push(resolve)) };
+  const collector = new Collector({
+    voter: voter as Voter,
+    operations: operations as Operations,
+    timeoutMs: 1000,
+    now: () => ({ monotonicMs, wallMs: 0, isTrusted: true }),
+    config: () => ({ version: 1, slots: 3, sizes: [3], since: [0, 0, 0] }),
+    isComplete: () => true,
+    track: (operation) => operation,
+  });
+  const tick = async (ms: number): Promise<void> => {
+    monotonicMs += ms;
+    collector.tick();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await tick(0);
+  await tick(50);
+  isUp = false;
+  answers.shift()?.(true);
+  await tick(50);
+  await tick(50);
+  expect([answers.length, released]).toEqual([0, 0]);
+  isUp = true;
+  await tick(10_001);
+  answers.shift()?.(true);
+  await tick(50);
+  expect(released).toBe(1);
+});

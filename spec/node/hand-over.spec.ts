@@ -180,6 +180,11 @@ it('says what it had kept for a farm that never came', () => {
   });
   const over = held('over', 2, { until: NOW_MS });
   handOvers.keep([
+    ['sess/c', over],
+    ['/slot/1', held('y', 5)],
+  ]);
+  expect(handOvers.isKept).toBe(false);
+  handOvers.keep([
     ['sess/a', held('alive', 2)],
     ['sess/b', held(null, 3)],
     ['sess/c', over],

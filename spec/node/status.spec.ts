@@ -9,6 +9,7 @@ it.each<[string, Partial<Introduction>, boolean]>([
   ['seeks, which may be an old word of it', { phase: 'seeking', incarnation: 0, slot: 0 }, true],
   ['has resigned', { phase: 'learner', slot: 0, hasResigned: true }, false],
   ['has another slot', { slot: 3 }, false],
+  ['hears nobody', { open: [1, 3] }, false],
   ['is in another farm', { incarnation: 8 }, false],
 ])('a holder that is heard, and %s, by its own account', (_, said, isUp) => {
   const peers = new PeerTable();
@@ -17,9 +18,10 @@ it.each<[string, Partial<Introduction>, boolean]>([
   const { type, view: none, maxClockSkewMs, ...hello } = helloOf('host-2', null);
   const peer = peers.hear(2, { host: '10.0.0.1', port: 2 }, 0);
   peers.introduce(peer, { ...hello, incarnation: 7, slot: 2, ...said }, 0);
-  const membership: Pick<Membership, 'view' | 'slot' | 'phase' | 'slotsHeard'> = {
+  const membership: Pick<Membership, 'view' | 'slot' | 'sizes' | 'phase' | 'slotsHeard'> = {
     view,
     slot: 1,
+    sizes: [3],
     phase: 'voter',
     slotsHeard: () => [1, 2],
   };

@@ -390,9 +390,10 @@ export class Simulation {
     if (plan.kvShare > 0) await this.#endKeys();
     if (world.isHalted) return;
     const lifeMs = Math.max(plan.longestLifeMs, plan.sessionLifeMs);
-    // It is noticed, all are asked, and it is kept for a while still; what is half done is settled before.
+    // It is noticed, all are asked twice, and it is kept for a while still; what is half done is settled before. Each waits
+    // until the key comes up again.
     const endlessMs =
-      plan.endless > 0 || plan.kvShare > 0 ? 40 * plan.maxClockSkewMs + 20_000 + plan.clusterSize * 2000 : 0;
+      plan.endless > 0 || plan.kvShare > 0 ? 44 * plan.maxClockSkewMs + 25_000 + plan.clusterSize * 2000 : 0;
     const mortalMs = lifeMs + LAG_MS + 4 * plan.maxClockSkewMs + plan.clusterSize * 2000;
     const tooLateMs = world.nowMs + Math.max(mortalMs, endlessMs);
     // Nothing comes back by itself: what is gone need not be waited for.
