@@ -63,7 +63,7 @@ export const CAUGHT_BY: Readonly<Record<string, number>> = {
   'last-save-wins': 2,
   'kv-lives-not-looked-at': 7,
   'kv-not-buried': 86,
-  'kv-buried-whatever-it-is-now': 261,
+  'kv-buried-whatever-it-is-now': 272,
   'kv-lives-of-lives-ignored': 25,
   'kv-put-overwrites': 8,
   'kv-any-version-will-do': 2,
