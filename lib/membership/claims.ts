@@ -210,9 +210,9 @@ export class Claims {
   #mostNeeded(due: readonly number[], view: View, nowMs: number): readonly number[] {
     const counting = Math.min(...configOf(view).sizes);
     const first = due.filter((slot) => slot <= counting);
-    if (first.length > 0 || this.#setup.wish > 0) return first.length > 0 ? first : due;
-    const slots = Array.from({ length: counting }, (_, index) => index + 1);
-    if (slots.every((slot) => this.#voterOf(slot, nowMs) !== undefined)) return due;
+    if (first.length > 0) return first;
+    const isNoneVacant = this.#slots.slice(0, counting).every((slot) => this.#voterOf(slot, nowMs) !== undefined);
+    if (isNoneVacant || this.#setup.wish > 0) return due;
     return due.filter((slot) => nowMs - (this.#openSinceMs.get(slot) ?? nowMs) >= UNCOUNTED_MS);
   }
 

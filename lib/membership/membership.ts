@@ -418,25 +418,9 @@ export class Membership {
     const isNew = peer.introduction === null;
     // A hello that was overtaken by the good-bye; the process is gone, and its number with it.
     if (peer.leftMs !== null) return [];
-    const {
-      name,
-      host,
-      streamPort,
-      clusterSize,
-      wish,
-      phase,
-      bound,
-      slot,
-      voter,
-      isDurable,
-      hasResigned,
-      open,
-      ended,
-    } = hello;
-    const incarnation = hello.view?.incarnation ?? 0;
-    const places = { clusterSize, wish, phase, bound, incarnation, slot, voter, isDurable, hasResigned, open, ended };
-    const introduction = { name, host, streamPort, ...places, copied: hello.copied, lost: hello.lost };
-    this.#peers.introduce(peer, introduction, now.monotonicMs);
+    const { type: _type, maxClockSkewMs: _skewMs, view, ...said } = hello;
+    this.#peers.introduce(peer, { ...said, incarnation: view?.incarnation ?? 0 }, now.monotonicMs);
+    const { phase, slot, voter, isDurable, ended } = said;
     for (const process of ended) this.#noteEnd(process);
     if (phase === 'leaving') {
       // First what it knew of others: who has missed that takes more of them for ended than have.

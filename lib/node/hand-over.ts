@@ -1,4 +1,4 @@
-import { type Change, compareBallots, NO_BALLOT, type Proposal, sameBallot } from '../paxos/index.js';
+import { type Ballot, type Change, compareBallots, NO_BALLOT, type Proposal, sameBallot } from '../paxos/index.js';
 import type { Records } from './voter.js';
 
 /**
@@ -24,27 +24,20 @@ function adopt({ value, attributes, until, birth, dataBallot }: Proposal, horizo
   };
 }
 
-/** What somebody may ask for. */
-export interface Orphan {
-  readonly proposal: Proposal;
-  readonly horizon: number;
+/** Whether somebody may still ask for it. */
+export function isOfUse([key, { proposal, horizon }]: Records[number], nowMs: number): boolean {
+  // Keys without a bucket are the farm's own: its slots.
+  if (proposal === null || key.startsWith('/')) return false;
+  return (proposal.value === null ? horizon : proposal.until) > nowMs;
 }
 
 /**
- * The eldest first: what keys live by was there before they were given it, which mostly is at their birth. Until it is there
- * again whoever reads them would find them over, and bury them.
+ * What keys live by was there before they were given it, which mostly is at their birth. Until it is there again whoever reads
+ * them would find them over, and bury them.
  */
-export function orphansOf(records: Records): (readonly [string, Orphan])[] {
-  const orphans = records.flatMap(([key, { proposal, horizon }]): (readonly [string, Orphan])[] =>
-    // Keys without a bucket are the farm's own: its slots.
-    proposal === null || key.startsWith('/') ? [] : [[key, { proposal, horizon }]],
-  );
-  return orphans.sort(([, a], [, b]) => compareBallots(a.proposal.birth, b.proposal.birth));
-}
-
-/** Wall-clock ms until which it is of use to anybody. */
-export function endOf({ proposal, horizon }: Orphan): number {
-  return proposal.value === null ? horizon : proposal.until;
+function eldestFirst(records: Records): Records {
+  const birthOf = ([, { proposal }]: Records[number]): Ballot => proposal?.birth ?? NO_BALLOT;
+  return [...records].sort((a, b) => compareBallots(birthOf(a), birthOf(b)));
 }
 
 /** What a hand-over is done with. */
@@ -65,10 +58,10 @@ export interface HandOverSetup {
  */
 export async function handOver(orphans: Records, { nowMs, write, again }: HandOverSetup): Promise<number> {
   let lost = 0;
-  for (const [key, record] of orphansOf(orphans)) {
-    const change = adopt(record.proposal, record.horizon);
-    while (endOf(record) > nowMs()) {
-      const isWritten = await write(key, change).then(
+  for (const orphan of eldestFirst(orphans)) {
+    const [key, { proposal, horizon }] = orphan;
+    while (proposal !== null && isOfUse(orphan, nowMs())) {
+      const isWritten = await write(key, adopt(proposal, horizon)).then(
         () => true,
         () => false,
       );

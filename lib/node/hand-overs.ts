@@ -1,5 +1,5 @@
 import type { Change } from '../paxos/index.js';
-import { endOf, handOver, orphansOf } from './hand-over.js';
+import { handOver, isOfUse } from './hand-over.js';
 import type { Runtime } from './runtime.js';
 import type { Records } from './voter.js';
 import { pause } from './waits.js';
@@ -26,8 +26,6 @@ export interface HandOversSetup {
 export class HandOvers {
   readonly #setup: HandOversSetup;
   #kept: Records = [];
-  /** Wall-clock ms until which some of that is of use. */
-  #keptUntilMs = 0;
   #underWay = 0;
 
   constructor(setup: HandOversSetup) {
@@ -40,19 +38,19 @@ export class HandOvers {
 
   /** Whether there is something of use for the farm that comes next. */
   get isKept(): boolean {
-    return this.#keptUntilMs > this.#setup.nowMs();
+    const nowMs = this.#setup.nowMs();
+    return this.#kept.some((record) => isOfUse(record, nowMs));
   }
 
   /** For the farm that is found, or formed, next. */
   keep(records: Records): void {
     this.#kept = records;
-    this.#keptUntilMs = orphansOf(records).reduce((latest, [, orphan]) => Math.max(latest, endOf(orphan)), 0);
   }
 
   /** There is a farm. */
   resume(): void {
     const records = this.#kept;
-    this.#drop();
+    this.#kept = [];
     if (records.length > 0) this.begin(records);
   }
 
@@ -63,14 +61,9 @@ export class HandOvers {
   /** No farm will be found any more. */
   end(): void {
     const nowMs = this.#setup.nowMs();
-    const count = orphansOf(this.#kept).filter(([, record]) => endOf(record) > nowMs).length;
-    this.#drop();
-    if (count > 0) this.#setup.lost(count);
-  }
-
-  #drop(): void {
+    const count = this.#kept.filter((record) => isOfUse(record, nowMs)).length;
     this.#kept = [];
-    this.#keptUntilMs = 0;
+    if (count > 0) this.#setup.lost(count);
   }
 
   async #run(records: Records): Promise<void> {
