@@ -66,7 +66,10 @@ export interface Uncollected {
   readonly unsettled: readonly string[];
   /** Tombstones of values without an end: all voters have to be past them. */
   readonly endless: readonly Tombstone[];
-  /** The same, not known to be chosen, or with something promised above them: somebody has to put a tombstone above that. */
+  /**
+   * The same, not known to be chosen, or with something promised above them; and promises without an end of which nothing
+   * came: somebody has to put a tombstone above that.
+   */
   readonly overtaken: readonly string[];
 }
 
@@ -501,7 +504,9 @@ export class Acceptor {
       if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted))
         endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
       else if (dueMs + settleDelayMs <= now.wallMs) {
-        if (isEndless && proposal?.value === null) overtaken.push(key);
+        // A bare promise, too. To find out that a tombstone is chosen would give none to this acceptor; and each time it
+        // asked it would promise more, to those who hold that tombstone as well: they would wait, and it would ask again.
+        if (isEndless && proposal?.value == null) overtaken.push(key);
         else unsettled.push(key);
       }
     }

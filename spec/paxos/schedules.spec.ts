@@ -266,6 +266,33 @@ it('a tombstone with a promise above it is to be made anew above that, and then 
   expect(acceptor.size).toBe(0);
 });
 
+it('a tombstone that one voter has missed is released, though that voter is always the first to ask', () => {
+  const voters = new Voters([3], 1000);
+  const all = [1, 2, 3];
+  const decide = (change: Change<unknown>, ms: number, slots: readonly number[]): void => {
+    const { outcome } = voters
+      .round(101 + ms, change, ms)
+      .heardBy(slots, ms)
+      .heardBy(slots, ms).it;
+    if (outcome?.kind !== 'chosen') throw new Error(JSON.stringify(outcome));
+    const { commit } = outcome;
+    if (commit !== null) for (const slot of slots) voters.of(slot).commit(commit);
+  };
+  // All have promised a write without an end, of which nothing came, and one has heard nothing since.
+  voters.round(100, append('new', FOREVER), 0).heardBy(all, 0);
+  decide(destroy(), 20, [1, 2]);
+  for (let ms = 20; ms < 120_000; ms += 50) {
+    for (const slot of all) {
+      const acceptor = voters.of(slot);
+      const { unsettled, overtaken, endless } = acceptor.collect(at(ms), 10, slot === 3 ? 0 : Number.POSITIVE_INFINITY);
+      if (unsettled.length > 0) decide(observe(), ms, all);
+      if (overtaken.length > 0) decide({ ...observe(), seals: true }, ms, all);
+      for (const tombstone of endless) if (voters.arePast(tombstone, ms)) acceptor.release(tombstone, at(ms));
+    }
+  }
+  expect(all.map((slot) => voters.of(slot).size)).toEqual([0, 0, 0]);
+});
+
 it.each([
   ['a promise', observe(), 1],
   ['a tombstone above it', destroy(), 2],

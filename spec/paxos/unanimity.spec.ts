@@ -179,10 +179,10 @@ describe('a tombstone of a value without an end', () => {
   });
 });
 
-it('a promise without an end that came to nothing is settled first', () => {
+it('above a promise without an end that came to nothing a tombstone is put first', () => {
   const acceptor = makeAcceptor();
   const prepare = { type: 'prepare', request: 1, key: KEY, ballot: ballotAt(0), bound: FOREVER, held: null } as const;
   acceptor.receive(prepare, at(0));
   expect(acceptor.collect(at(S), 10, 0)).toEqual({ unsettled: [], endless: [], overtaken: [] });
-  expect(acceptor.collect(at(4 * S), 10, 0)).toEqual({ unsettled: [KEY], endless: [], overtaken: [] });
+  expect(acceptor.collect(at(4 * S), 10, 0)).toEqual({ unsettled: [], endless: [], overtaken: [KEY] });
 });
