@@ -107,7 +107,7 @@ export class Diagnosis {
     }
     const heard = [...this.#setup.peers].filter(({ leftMs }) => leftMs === null).length;
     if (heard === 0) {
-      return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.`;
+      return `No other process of cluster '${cluster}' is heard (${where}): are they started, with the same cluster name and secret, and ${wayBetween(where)}`;
     }
     const graceS = Math.round(this.#setup.settings.formationGraceMs / 1000);
     return `${heard + 1} processes of cluster '${cluster}' see each other (${where}); a start waits for all ${clusterSize} voters, or after ${graceS} s for ${majorityOf(clusterSize)} of them: start the others.`;
@@ -142,4 +142,12 @@ function inSeconds(ms: number): string {
 function listOf(names: readonly VoterName[]): string {
   if (names.length === 0) return 'none';
   return names.map(({ slot, name }) => (slot === 0 ? (name ?? '') : `slot ${slot} (${name ?? 'vacant'})`)).join(', ');
+}
+
+/** @param network what the transport is called */
+function wayBetween(network: string): string {
+  if (network.startsWith('multicast'))
+    return 'does the network carry multicast between the hosts? Without it, set transport to { peers: [...] }.';
+  if (network.startsWith('peers')) return 'are all hosts listed there, and is UDP let through between them?';
+  return 'are datagrams let through between them?';
 }
