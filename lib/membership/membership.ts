@@ -587,20 +587,25 @@ export class Membership {
 
   /**
    * Gives up a farm in which too few holders with a memory are left ever to agree on anything: the others have ended, or
-   * have taken a slot and not read its memory. What is only not heard is not given up: it may be serving elsewhere.
+   * have taken a slot and not read its memory. What is only not heard is not given up: it may be serving elsewhere. Nor is a
+   * farm at once of which one is not heard that may know more: its size may have changed, and those who ended have had no
+   * part in it any more.
    */
   #abandon(now: MembershipInstant): Directive[] {
     const view = this.#view;
     if (view === null || this.#forming.bound !== 0) return [];
     const left: number[] = [];
+    let isHeard = true;
     let slot = 0;
     for (const holder of view.holders) {
       slot += 1;
-      if (holder !== null && this.#mayRemember(holder, slot, now)) left.push(slot);
+      if (holder === null || !this.#mayRemember(holder, slot, now)) continue;
+      left.push(slot);
+      isHeard &&= this.#hasSaidOfLate(holder.process, now);
     }
     if (isQuorum(this.#sizes, left)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
-    if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < LOST_MS) return [];
+    if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < (isHeard ? LOST_MS : STRANDED_MS)) return [];
     const names = view.holders.flatMap((holder) =>
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );
@@ -638,19 +643,25 @@ export class Membership {
   }
 
   /** Of one that has not said of late how far it has come nobody knows that. */
-  #mayRemember({ process }: Holder, slot: number, { monotonicMs }: MembershipInstant): boolean {
+  #mayRemember({ process }: Holder, slot: number, now: MembershipInstant): boolean {
     if (this.#isSelf(process)) return this.#isRecovered && slot === this.#slot;
     if (this.#ended.has(process)) return false;
     const peer = this.#peers.get(process);
     const said = peer?.introduction;
     if (peer === undefined || said == null) return true;
     if (said.hasResigned && !said.isDurable) return false;
-    if (monotonicMs - peer.introducedMs > SILENCE_MS) return true;
+    if (!this.#hasSaidOfLate(process, now)) return true;
     // What it said before it knew who has ended may be of long ago, and it have read their memory since.
     const isOfThisFarm = said.incarnation === this.#view?.incarnation;
     if (isOfThisFarm && [...this.#ended].some((number) => !said.ended.includes(number))) return true;
     // Whoever was named in two slots has the memory of the one that it says it holds.
     return said.phase !== 'recovering' && !isAtAnother(said, slot, this.#view);
+  }
+
+  /** Whether what it says of itself, and knows of the farm, is of now. */
+  #hasSaidOfLate(process: number, { monotonicMs }: MembershipInstant): boolean {
+    const peer = this.#peers.get(process);
+    return this.#isSelf(process) || (peer?.introduction != null && monotonicMs - peer.introducedMs <= SILENCE_MS);
   }
 
   #merge(view: View, now: MembershipInstant): Directive[] {

@@ -588,6 +588,23 @@ describe('a slot that changes hands', () => {
     ]);
   });
 
+  it('of a farm that may have changed without a word to one who does not hear its last voter: that one waits for it', () => {
+    const company = new Company();
+    const [first, second, third] = three(company);
+    const learner = company.add({ process: 20 });
+    company.until(() => learner.membership.isSettled(company.nowMs));
+    company.pass(1000);
+    let isCut = true;
+    company.delayMs = ({ from, to }) => (isCut && from === first.process && to === learner.process ? null : 1);
+    company.pass(5000);
+    for (const member of [second, third]) company.leave(member);
+    company.pass(20_000);
+    expect([first, learner].map(({ abandoned }) => abandoned)).toEqual([1, 0]);
+    isCut = false;
+    company.pass(5000);
+    expect(learner.abandoned).toBe(1);
+  });
+
   it('goes to another if its holder had got a second one without knowing, and keeps the first', () => {
     const company = new Company();
     const members = Array.from({ length: 4 }, () => company.add({ clusterSize: 5, formationGraceMs: 1000 }));
