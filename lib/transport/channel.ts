@@ -49,7 +49,8 @@ export interface ChannelContext {
 export const WILDCARD: Readonly<Record<Family, string>> = { 4: '0.0.0.0', 6: '::' };
 
 const SEND_REMEDIES: Readonly<Record<string, string>> = {
-  ENETUNREACH: 'there is no route; sending goes on and succeeds when the network is back',
+  ENETUNREACH:
+    'there is no route from the address this node is bound to; sending goes on and succeeds when the network is back',
   EHOSTUNREACH: 'there is no route; sending goes on and succeeds when the network is back',
   ENETDOWN: 'the network is down; sending goes on and succeeds when it is back',
   EADDRNOTAVAIL: 'the network interface lost its address; sending goes on and succeeds when it is back',
@@ -58,7 +59,9 @@ const SEND_REMEDIES: Readonly<Record<string, string>> = {
   EACCES: 'a firewall or the system forbids it; allow this UDP traffic',
   EMSGSIZE: "the network carries no datagrams of this size; lower option 'transport.maxDatagramSize'",
   ENOBUFS: 'more was sent than the network takes; what was lost is sent again',
-  EINVAL: 'the address can not be reached from the address this node is bound to',
+  EINVAL:
+    "it can not be reached from the address this node is bound to; bind another one by option 'transport.bind' or " +
+    "'transport.interface'",
 };
 
 /** Counts a datagram that did not leave, and says why. */
@@ -76,6 +79,9 @@ const OPEN_REMEDIES: Readonly<Record<string, string>> = {
   ENODEV: "there is no such network interface; correct option 'transport.interface'",
   EAFNOSUPPORT: "this machine has no IPv6; use an IPv4 address in option 'transport'",
   EMFILE: 'too many files are open; raise the limit (ulimit -n)',
+  ERR_SYSTEM_ERROR:
+    'the system does not tell which addresses this machine has; allow it to (in systemd, RestrictAddressFamilies takes ' +
+    'AF_NETLINK too)',
 };
 
 /** The error with which `open` rejects: what could not be opened, why, and what to do. */

@@ -20,7 +20,7 @@ export interface Interface {
 /** Linux lets a socket join 20 IPv4 groups (`net.ipv4.igmp_max_memberships`), one for each interface here. */
 export const MAX_INTERFACES = 20;
 
-type Listing = () => NodeJS.Dict<NetworkInterfaceInfo[]>;
+export type Listing = () => NodeJS.Dict<NetworkInterfaceInfo[]>;
 
 /** The interfaces that are up and have an address of that family: loopback first, so that it is within any bound. */
 export function listInterfaces(family: Family, list: Listing = networkInterfaces): Interface[] {
@@ -54,11 +54,35 @@ export function findInterface(nameOrAddress: string, interfaces: readonly Interf
   return wanted.startsWith('127.') && isIP(wanted) === 4 ? interfaces.find(({ internal }) => internal) : undefined;
 }
 
-/** Whether the address is one of this machine. */
-export function isOwnAddress(host: string, list: Listing = networkInterfaces): boolean {
-  if (isIP(host) === 4 && host.startsWith('127.')) return true;
-  const wanted = withoutZone(host);
-  return Object.values(list()).some((infos) => infos?.some(({ address }) => address === wanted));
+/** The addresses of this machine, as they are when it is asked. */
+export class OwnAddresses {
+  readonly #onFailure: (error: unknown) => void;
+  readonly #list: Listing;
+  #known: ReadonlySet<string> | undefined;
+
+  /** @param onFailure is told when the system does not say, as it does not while too many files are open */
+  constructor(onFailure: (error: unknown) => void, list: Listing = networkInterfaces) {
+    this.#onFailure = onFailure;
+    this.#list = list;
+  }
+
+  /** As it was, where the system does not say any more. @throws the system's error, where it has never said */
+  has(host: string): boolean {
+    if (isLoopback(host)) return true;
+    try {
+      const all = Object.values(this.#list()).flatMap((infos) => infos ?? []);
+      this.#known = new Set(all.map(({ address }) => address));
+    } catch (error) {
+      if (this.#known === undefined) throw error;
+      this.#onFailure(error);
+    }
+    return this.#known.has(withoutZone(host));
+  }
+}
+
+/** Whether only this machine can send there. */
+export function isLoopback(host: string): boolean {
+  return isIP(host) === 4 ? host.startsWith('127.') : canonicalHost(host) === '::1';
 }
 
 /** For an error message: `lo 127.0.0.1, eth0 192.0.2.2`. */

@@ -47,6 +47,8 @@ export class MulticastChannel implements DatagramChannel {
   /** Interfaces that can't be joined or sent through, and were complained of. */
   readonly #unusable = new Set<string>();
   #receiving: DatagramSocket | undefined;
+  /** Whether that is in groups of interfaces that are no more. */
+  #hasStale = false;
   #unicast: DatagramSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
@@ -66,11 +68,12 @@ export class MulticastChannel implements DatagramChannel {
   }
 
   async open(): Promise<Opened> {
-    const { family, group } = this.#settings;
-    const interfaces = this.#wanted();
-    if (interfaces.length === 0) throw this.#noInterface();
+    const { family } = this.#settings;
+    let interfaces: readonly Interface[];
     try {
-      this.#receiving = await this.#openSocket(group.port, this.#receiveHost(), true);
+      interfaces = this.#wanted();
+      if (interfaces.length === 0) throw this.#noInterface();
+      this.#receiving = await this.#openReceiving();
       this.#unicast = await this.#openSocket(0, this.#unicastHost(interfaces), false);
       await this.#use(interfaces);
     } catch (error) {
@@ -182,6 +185,8 @@ export class MulticastChannel implements DatagramChannel {
   async #look(): Promise<void> {
     const interfaces = this.#wanted();
     if (interfaces.length > 0) return this.#use(interfaces);
+    // While the interface is gone, its membership can still be given up by its address: a socket may have twenty.
+    for (const name of this.#joined.keys()) this.#leave(name);
     const name = this.#settings.interface ?? 'every interface';
     this.#context.warnings.warn('interfaces', `The network (${name}) is gone; it is used again when it is back.`);
   }
@@ -191,9 +196,10 @@ export class MulticastChannel implements DatagramChannel {
     for (const name of this.#joined.keys()) if (!names.has(name)) this.#leave(name);
     for (const name of this.#unusable) if (!names.has(name)) this.#unusable.delete(name);
     for (const each of interfaces) {
-      this.#join(each);
+      if (this.#join(each)) this.#hasStale = true;
       await this.#makeSender(each, interfaces);
     }
+    if (this.#hasStale) await this.#renewReceiving(interfaces);
     for (const [name, sender] of this.#senders) {
       if (names.has(name)) continue;
       this.#senders.delete(name);
@@ -202,17 +208,37 @@ export class MulticastChannel implements DatagramChannel {
     this.#choice.update(interfaces.filter(({ name }) => this.#senders.has(name)));
   }
 
-  #join({ name, selector }: Interface): void {
+  /** @returns whether it was joined, and had forgotten it: it was made anew under its name and address */
+  #join({ name, selector }: Interface): boolean {
     const known = this.#joined.get(name);
     if (known !== undefined && known !== selector) this.#leave(name);
     try {
-      // Also where it is joined already: an interface that went down and came back has forgotten it.
+      // Also where it is joined already, to find that out.
       this.#receiving?.configure((socket) => socket.addMembership(this.#settings.group.host, selector));
       this.#joined.set(name, selector);
+      return known === selector;
     } catch (error) {
       if (codeOf(error) === 'EADDRINUSE') this.#joined.set(name, selector);
-      else if (known !== selector) this.#complain(name, error);
+      else this.#complain(name, error);
+      return false;
     }
+  }
+
+  /**
+   * A membership of an interface that was made anew under its address stays with the socket, and can't be given up by that
+   * address any more. A socket may have twenty: so this one is replaced.
+   */
+  async #renewReceiving(interfaces: readonly Interface[]): Promise<void> {
+    const former = this.#receiving;
+    this.#receiving = await this.#openReceiving();
+    this.#hasStale = false;
+    this.#joined.clear();
+    for (const each of interfaces) this.#join(each);
+    if (former) await this.#discard(former);
+  }
+
+  #openReceiving(): Promise<DatagramSocket> {
+    return this.#openSocket(this.#settings.group.port, this.#receiveHost(), true);
   }
 
   #leave(name: string): void {

@@ -11,6 +11,12 @@ export type Resolve = (name: string) => Promise<readonly string[]>;
 export const systemResolve: Resolve = async (name) =>
   (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address);
 
+/** Where a listed node is, at present. */
+export interface PeerAddress extends Address {
+  /** Whether it was listed by a name, so that it may be elsewhere tomorrow. */
+  readonly isNamed: boolean;
+}
+
 /** A name may stand for many nodes (a headless service); this bounds them all. */
 const MAX_ADDRESSES = 256;
 
@@ -46,12 +52,13 @@ export class PeerTable {
   }
 
   /** The listed nodes' addresses of one family, in the list's order, each once. */
-  addresses(family: Family): Address[] {
-    const found = new Map<string, Address>();
+  addresses(family: Family): PeerAddress[] {
+    const found = new Map<string, PeerAddress>();
     for (const { host, port } of this.#peers) {
       for (const address of this.#hosts.get(host) ?? []) {
         if (familyOf(address) !== family || found.size >= MAX_ADDRESSES) continue;
-        found.set(formatEndpoint({ host: address, port }), { host: address, port });
+        const isNamed = familyOf(host) === undefined;
+        found.set(formatEndpoint({ host: address, port }), { host: address, port, isNamed });
       }
     }
     return [...found.values()];

@@ -9,10 +9,10 @@ import {
   WILDCARD,
 } from './channel.js';
 import { type Family, familyOf, formatEndpoint } from './endpoints.js';
-import { codeOf } from './failures.js';
-import { isOwnAddress } from './interfaces.js';
+import { codeOf, messageOf } from './failures.js';
+import { isLoopback, type Listing, OwnAddresses } from './interfaces.js';
 import type { PeersSettings } from './options.js';
-import { PeerTable, type Resolve, systemResolve } from './peer-table.js';
+import { type PeerAddress, PeerTable, type Resolve, systemResolve } from './peer-table.js';
 import { DatagramSocket } from './sockets.js';
 import type { Address } from './transport.js';
 
@@ -32,6 +32,7 @@ export class PeersChannel implements DatagramChannel {
   readonly #context: ChannelContext;
   readonly #resolve: Resolve;
   readonly #table: PeerTable;
+  readonly #own: OwnAddresses;
   #socket: DatagramSocket | undefined;
   #family: Family = 4;
   /** All nodes but this one. */
@@ -43,11 +44,13 @@ export class PeersChannel implements DatagramChannel {
   #refreshing = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(settings: PeersSettings, context: ChannelContext, resolve: Resolve = systemResolve) {
+  /** @param list this machine's interfaces */
+  constructor(settings: PeersSettings, context: ChannelContext, resolve: Resolve = systemResolve, list?: Listing) {
     this.#settings = settings;
     this.#context = context;
     this.#resolve = resolve;
     this.#table = new PeerTable(settings.peers, resolve);
+    this.#own = new OwnAddresses((error) => this.#warnUnlisted(error), list);
     const some = settings.peers.slice(0, 3).map(formatEndpoint).join(', ');
     this.description = `peers ${some}${settings.peers.length > 3 ? ` and ${settings.peers.length - 3} more` : ''}`;
   }
@@ -58,7 +61,11 @@ export class PeersChannel implements DatagramChannel {
     const bindHosts = await this.#resolveBind();
     this.#family = this.#settings.family ?? this.#familyOfBind(bindHosts) ?? this.#table.preferredFamily();
     this.#socket = await this.#bindFirst(bindHosts, unresolved);
-    this.#aim();
+    try {
+      this.#aim();
+    } catch (error) {
+      throw openError(this.description, error);
+    }
     if (unresolved.length > 0) this.#warnUnresolved(unresolved);
     // Numeric addresses stay what they are, but this machine's own may change, and with them who is `self`.
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS).unref();
@@ -137,17 +144,36 @@ export class PeersChannel implements DatagramChannel {
         throw openError(`peers at transport.bind ${formatEndpoint(bind)}`, error);
       }
     }
-    // Whether the system calls it ours is asked first: some let programs bind addresses that another machine has now.
-    const own = this.#table.addresses(this.#family).filter(({ host }) => isOwnAddress(host));
+    const own = this.#ownPeers();
     for (const address of own) {
       try {
-        return await this.#bind(address);
+        return await this.#bind({ host: this.#hostToBind(address, own), port: address.port });
       } catch (error) {
         if (error instanceof ClosedError) throw error;
         if (!['EADDRINUSE', 'EADDRNOTAVAIL'].includes(codeOf(error))) throw openError(this.description, error);
       }
     }
     throw this.#nothingToBind(own, unresolved);
+  }
+
+  /** Whether the system calls it ours is asked first: some let programs bind addresses that another machine has now. */
+  #ownPeers(): PeerAddress[] {
+    try {
+      return this.#table.addresses(this.#family).filter(({ host }) => this.#own.has(host));
+    } catch (error) {
+      throw openError(this.description, error);
+    }
+  }
+
+  /**
+   * Bound to one address, a socket sends from there alone. A name may stand for another one tomorrow; or, by this machine's
+   * own list of hosts, for one that nobody else can reach (Debian has `127.0.1.1` there). Several nodes on this machine that
+   * differ by their addresses alone have to keep to them.
+   */
+  #hostToBind({ host, port, isNamed }: PeerAddress, own: readonly PeerAddress[]): string {
+    const isAlone = own.filter((each) => each.port === port).length === 1;
+    const isLocal = this.#table.addresses(this.#family).every((each) => isLoopback(each.host));
+    return isNamed && isAlone && !isLocal ? WILDCARD[this.#family] : host;
   }
 
   #bind({ host, port }: Address): Promise<DatagramSocket> {
@@ -199,7 +225,7 @@ export class PeersChannel implements DatagramChannel {
   #isSelf({ host, port }: Address): boolean {
     const bound = this.#socket?.address;
     if (port !== bound?.port) return false;
-    return host === bound.host || (bound.host === WILDCARD[this.#family] && isOwnAddress(host));
+    return host === bound.host || (bound.host === WILDCARD[this.#family] && this.#own.has(host));
   }
 
   #refresh(): void {
@@ -213,6 +239,13 @@ export class PeersChannel implements DatagramChannel {
       this.#aim();
       if (unresolved.length > 0) this.#warnUnresolved(unresolved);
     });
+  }
+
+  #warnUnlisted(error: unknown): void {
+    this.#context.warnings.warn(
+      'interfaces',
+      `The system does not say which addresses this machine has: ${messageOf(error)}: it is taken to have those it had.`,
+    );
   }
 
   #warnUnresolved(names: readonly string[]): void {

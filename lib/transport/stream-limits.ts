@@ -13,6 +13,11 @@ export interface StreamLimits {
   readonly connectMs: number;
   /** A connection with nothing to send is closed. */
   readonly idleMs: number;
+  /**
+   * What has been open for so long is replaced when the next frame is to be sent and none waits. Nothing comes back, so what
+   * a firewall that has forgotten the connection drops would look sent until the kernel gives up, a quarter of an hour later.
+   */
+  readonly maxAgeMs: number;
   /** A connection whose other end reads nothing, while there is something to send, is closed. */
   readonly stallMs: number;
   /** Bytes that wait for one node. */
@@ -22,6 +27,10 @@ export interface StreamLimits {
   /** Pause after a failure; doubles with each one that follows. */
   readonly minBackoffMs: number;
   readonly maxBackoffMs: number;
+  /** A node that restarts refuses connections for a while, which nobody needs to know. */
+  readonly quietMs: number;
+  /** What waits when this node closes may still leave within this time. */
+  readonly lingerMs: number;
 }
 
 export const STREAM_LIMITS: StreamLimits = {
@@ -32,9 +41,12 @@ export const STREAM_LIMITS: StreamLimits = {
   maxDestinations: 256,
   connectMs: 2000,
   idleMs: 30_000,
+  maxAgeMs: 10_000,
   stallMs: 10_000,
   maxWaiting: 8 * 1024 * 1024,
   maxWaitingInAll: 64 * 1024 * 1024,
   minBackoffMs: 50,
   maxBackoffMs: 2000,
+  quietMs: 10_000,
+  lingerMs: 500,
 };

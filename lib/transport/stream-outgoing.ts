@@ -10,15 +10,19 @@ import type { Warnings } from './warnings.js';
 interface Destination {
   readonly to: Address;
   socket: Socket | undefined;
+  /** When it was made. */
+  connectedMs: number;
   /** Bytes handed to the socket that have not left it. */
   waiting: number;
   /** Failures one after another. */
   failures: number;
+  /** When the first of them was. */
+  failingSinceMs: number;
   /** No connection is tried before. */
   retryMs: number;
 }
 
-/** A node that restarts refuses connections for a moment, which nobody needs to know. */
+/** One may be as old as the frame before. */
 const FAILURES_BEFORE_WARNING = 3;
 
 export class OutgoingStreams {
@@ -30,7 +34,9 @@ export class OutgoingStreams {
   /** All that are not closed, also those that were replaced already. */
   readonly #sockets = new Set<Socket>();
   #waiting = 0;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
+  /** Called when nothing waits any more. */
+  #onIdle = (): void => {};
 
   /** @param onSent called for each frame that was handed to the kernel */
   constructor(limits: StreamLimits, warnings: Warnings, onSent: () => void) {
@@ -44,7 +50,7 @@ export class OutgoingStreams {
    * @returns false if it was refused: too much is waiting, or the node could not be reached a moment ago
    */
   send(to: Address, frame: Uint8Array): boolean {
-    if (this.#isClosed) return false;
+    if (this.#closing) return false;
     const header = frameHeader(frame.byteLength);
     const size = header.byteLength + frame.byteLength;
     if (this.#waiting + size > this.#limits.maxWaitingInAll) return false;
@@ -77,9 +83,17 @@ export class OutgoingStreams {
     socket.destroy();
   }
 
-  /** Gives up all connections and what waits for them; settles when they are gone. Idempotent. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /**
+   * Takes no more, gives up what does not leave within `lingerMs`, and all connections; settles when they are gone.
+   * Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#waiting > 0) await this.#linger();
     this.#destinations.clear();
     const closed = [...this.#sockets].map(
       (socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve()).destroy()),
@@ -87,12 +101,29 @@ export class OutgoingStreams {
     await Promise.all(closed);
   }
 
+  async #linger(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      timer = setTimeout(resolve, this.#limits.lingerMs);
+    });
+    clearTimeout(timer);
+  }
+
   #destinationOf(to: Address): Destination | undefined {
     const key = formatEndpoint(to);
     const known = this.#destinations.get(key);
     if (known) return known;
     if (this.#destinations.size >= this.#limits.maxDestinations && !this.#forgetOne()) return undefined;
-    const destination: Destination = { to, socket: undefined, waiting: 0, failures: 0, retryMs: 0 };
+    const destination: Destination = {
+      to,
+      socket: undefined,
+      connectedMs: 0,
+      waiting: 0,
+      failures: 0,
+      failingSinceMs: 0,
+      retryMs: 0,
+    };
     this.#destinations.set(key, destination);
     return destination;
   }
@@ -110,10 +141,21 @@ export class OutgoingStreams {
 
   #socketOf(destination: Destination): Socket | undefined {
     const { socket } = destination;
-    if (socket?.writable) return socket;
+    if (socket?.writable && !this.#isOld(destination)) return socket;
     // The other side has hung up, which its `close` event will say later.
-    if (socket) this.#release(destination, socket.destroy(), 'the other side closed it');
+    if (socket?.writable) this.#retire(destination, socket);
+    else if (socket) this.#release(destination, socket.destroy(), 'the other side closed it');
     return this.#connect(destination);
+  }
+
+  #isOld({ socket, connectedMs, waiting }: Destination): boolean {
+    return waiting === 0 && !socket?.connecting && performance.now() - connectedMs > this.#limits.maxAgeMs;
+  }
+
+  /** What was handed to the kernel is sent to its end. */
+  #retire(destination: Destination, socket: Socket): void {
+    this.#detach(destination);
+    socket.end();
   }
 
   #connect(destination: Destination): Socket | undefined {
@@ -133,6 +175,7 @@ export class OutgoingStreams {
     let reason = 'the other side closed it';
     socket.setTimeout(this.#limits.connectMs);
     socket.once('connect', () => {
+      destination.connectedMs = performance.now();
       socket.setNoDelay(true).setKeepAlive(true);
       this.#setPatience(destination, socket);
     });
@@ -160,6 +203,7 @@ export class OutgoingStreams {
     const wasWaiting = destination.waiting > 0;
     destination.waiting += bytes;
     this.#waiting += bytes;
+    if (this.#waiting === 0) this.#onIdle();
     if (wasWaiting === destination.waiting > 0) return;
     if (destination.waiting > 0) socket.ref();
     else socket.unref();
@@ -183,19 +227,26 @@ export class OutgoingStreams {
     destination.socket = undefined;
     destination.waiting = 0;
     this.#waiting -= lost;
+    if (this.#waiting === 0) this.#onIdle();
     return lost;
   }
 
   #failed(destination: Destination, reason: string): void {
+    const nowMs = performance.now();
+    const { minBackoffMs, maxBackoffMs, quietMs } = this.#limits;
+    if (destination.failures === 0 || nowMs - destination.retryMs > quietMs) {
+      destination.failures = 0;
+      destination.failingSinceMs = nowMs;
+    }
     destination.failures += 1;
-    const { minBackoffMs, maxBackoffMs } = this.#limits;
     const pauseMs = Math.min(minBackoffMs * 2 ** (destination.failures - 1), maxBackoffMs);
-    destination.retryMs = performance.now() + pauseMs;
-    if (destination.failures < FAILURES_BEFORE_WARNING || this.#isClosed) return;
+    destination.retryMs = nowMs + pauseMs;
+    const isQuiet = nowMs - destination.failingSinceMs < quietMs || destination.failures < FAILURES_BEFORE_WARNING;
+    if (isQuiet || this.#closing) return;
     this.#warnings.warn(
       'stream-failed',
       `The TCP connection to ${formatEndpoint(destination.to)} failed ${destination.failures} times: ${reason}: ` +
-        "allow TCP between the nodes; a firewall needs a fixed port, which option 'transport.streamPort' sets.",
+        "if that process is up, allow TCP between the nodes; a firewall needs a fixed port, which option 'transport.streamPort' sets.",
     );
   }
 }

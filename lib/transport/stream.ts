@@ -55,7 +55,7 @@ export class StreamChannel {
     this.#outgoing.drop(to);
   }
 
-  /** Closes all connections, whatever waits; settles when nothing is left. Idempotent. */
+  /** Closes all connections, once what waits has left or had its time; settles when nothing is left. Idempotent. */
   async close(): Promise<void> {
     await Promise.all([this.#incoming.close(), this.#outgoing.close()]);
   }

@@ -27,6 +27,8 @@ export interface Host {
   /** The switch's end of its cable. */
   readonly port: string;
   readonly namespace: string;
+  /** Of the process that holds the namespace. */
+  readonly holder: number;
   /** Where a server of this host is asked, past the network. */
   readonly socket: string;
 }
@@ -85,6 +87,12 @@ export class Lab {
 
   async push({ port }: Host): Promise<void> {
     await ip('link', 'set', port, 'up');
+  }
+
+  /** Host and switch get another cable, and the host's interface is another one, of the same name and address. */
+  async replaceCable(host: Host): Promise<void> {
+    await ip('link', 'delete', host.port);
+    await this.#connect(host);
   }
 
   /** Nothing comes to that host any more; what it sends arrives. */
@@ -149,14 +157,19 @@ export class Lab {
       address: `10.77.0.${number}`,
       port: `port${number}`,
       namespace: `/proc/${holder.pid}/ns/net`,
+      holder: Number(holder.pid),
       socket: join(this.#directory, `host-${number}`),
     };
-    await ip('link', 'add', host.port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(holder.pid));
-    await inside(host, 'ip', 'address', 'add', `${host.address}/24`, 'dev', 'eth0');
     await inside(host, 'ip', 'link', 'set', 'lo', 'up');
+    await this.#connect(host);
+    this.hosts.push(host);
+  }
+
+  async #connect(host: Host): Promise<void> {
+    await ip('link', 'add', host.port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(host.holder));
+    await inside(host, 'ip', 'address', 'add', `${host.address}/24`, 'dev', 'eth0');
     await inside(host, 'ip', 'link', 'set', 'eth0', 'up');
     await ip('link', 'set', host.port, 'master', SWITCH, 'up');
-    this.hosts.push(host);
   }
 }
 

@@ -93,6 +93,16 @@ describe('a host that is parted from the others', () => {
   }, 60_000);
 });
 
+it('a host whose interface was made anew more often than a socket may join hears the others still', async () => {
+  for (let count = 0; count < 24; count += 1) {
+    await lab.replaceCable(lab.at(2));
+    // Longer than until the transport has looked.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+  }
+  const cut = { isDeaf: true, begin: () => lab.pull(lab.at(2)), end: () => lab.push(lab.at(2)) };
+  await expectToOutliveCut(farm, 2, cut);
+}, 150_000);
+
 it('three hosts, each alone, all answer 503; healed, they agree', async () => {
   await expectToAgreeAfterSolitude(farm, {
     begin: () => Promise.all(lab.hosts.map((host) => lab.unplug(host))),
