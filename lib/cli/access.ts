@@ -6,6 +6,7 @@ import type { Arguments, OptionSpecs } from './arguments.js';
 import type { Context } from './command.js';
 import { UsageError } from './exit-codes.js';
 import { FarmItems } from './farm-items.js';
+import { validateToken } from './http/guard.js';
 import { parseUrl } from './http-exchange.js';
 import { HttpItems } from './http-items.js';
 import { BUCKET, type Items } from './items.js';
@@ -31,7 +32,7 @@ export const ACCESS_OPTIONS: OptionSpecs = {
 export interface Access {
   readonly items: Items;
   /** Resolves when there is something to say: the voters were heard, or the time is up. */
-  status(): Promise<NodeStatus>;
+  status(signal: AbortSignal): Promise<NodeStatus>;
   close(): Promise<void>;
 }
 
@@ -60,12 +61,14 @@ function join(args: Arguments, { output, environment }: Pick<Context, 'output' |
 function connect(url: string, args: Arguments, { environment }: Pick<Context, 'environment'>): Access {
   const misplaced = Object.keys(FARM_OPTIONS).find((name) => name !== 'timeout' && args.has(name));
   if (misplaced !== undefined) throw new UsageError(`Option --${misplaced} has no effect beside --url.`);
+  const token = environment.CONNECT_PAXOS_TOKEN;
+  if (token !== undefined) validateToken(token);
   const items = new HttpItems({
     url: parseUrl(url),
-    token: environment.CONNECT_PAXOS_TOKEN,
+    token,
     timeoutMs: args.integer('timeout', 10, 60_000) ?? URL_TIMEOUT_MS,
   });
-  return { items, status: () => items.status(), close: async () => undefined };
+  return { items, status: (signal) => items.status(signal), close: async () => undefined };
 }
 
 async function statusOf(node: PaxosNode, timeoutMs: number): Promise<NodeStatus> {

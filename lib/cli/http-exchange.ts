@@ -10,9 +10,6 @@ const MAX_ANSWER = 64 * 2 ** 20;
 /** A node shows that it is there each 15 s. */
 export const SILENCE_MS = 45_000;
 
-/** Failures before anything could have been sent. */
-const UNSENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EPROTO'];
-
 export interface Question {
   readonly method: 'GET' | 'PUT' | 'DELETE';
   /** From `/`, in percent-encoding. */
@@ -44,7 +41,8 @@ export function ask(place: HttpPlace, question: Question, signal?: AbortSignal):
   const { url, token, timeoutMs } = place;
   const { method, path, headers = {}, body } = question;
   return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? requestByHttps : requestByHttp;
+    const isSecure = url.protocol === 'https:';
+    const send = isSecure ? requestByHttps : requestByHttp;
     const request: ClientRequest = send(url, {
       method,
       path: url.pathname.replace(/\/$/, '') + path,
@@ -57,6 +55,13 @@ export function ask(place: HttpPlace, question: Question, signal?: AbortSignal):
       agent: false,
       ...(signal && { signal }),
     });
+    // Before that nothing has left this process.
+    let mayBeSent = false;
+    request.once('socket', (socket) => {
+      socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+        mayBeSent = true;
+      });
+    });
     const late = setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), timeoutMs);
     request.once('response', (response) => {
       clearTimeout(late);
@@ -64,7 +69,7 @@ export function ask(place: HttpPlace, question: Question, signal?: AbortSignal):
     });
     request.once('error', (error) => {
       clearTimeout(late);
-      reject(unanswered(error, place, method));
+      reject(unanswered(error, place, mayBeSent ? method : 'GET'));
     });
     request.end(body);
   });
@@ -106,10 +111,11 @@ export async function* linesOf(response: IncomingMessage, place: HttpPlace): Asy
   }
 }
 
+/** @param method of what was sent; one that changes nothing, where nothing was */
 function unanswered(error: unknown, { url, timeoutMs }: HttpPlace, method: string): CommandError {
   const { code = '', message } = error as NodeJS.ErrnoException;
   const why = code === 'ETIMEDOUT' ? `no answer within ${timeoutMs} ms` : message || code;
-  if (method === 'GET' || UNSENT.includes(code)) {
+  if (method === 'GET') {
     const remedy = 'Is connect-paxos node --http running there?';
     return new CommandError(code || 'ERR_UNREACHABLE', `${url.origin} does not answer (${why}). ${remedy}`, {
       cause: error,

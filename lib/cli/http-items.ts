@@ -19,6 +19,8 @@ import type {
 /** What a node says of a key that is not there, and of a condition that did not hold. */
 const NOT_FOUND = 'ERR_NOT_FOUND';
 const CONDITION = 'ERR_CONDITION';
+/** Something else has answered: a proxy, or another program. */
+const NOT_OF_A_NODE = 'ERR_HTTP';
 
 export class HttpItems implements Items {
   readonly #place: HttpPlace;
@@ -84,7 +86,11 @@ export class HttpItems implements Items {
 
   async *#changesOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<ItemChange> {
     try {
-      for await (const line of linesOf(response, this.#place)) yield changeOf(JSON.parse(line) as Line);
+      for await (const text of linesOf(response, this.#place)) {
+        const line = JSON.parse(text) as Line | Ending;
+        if ('code' in line) throw new CommandError(line.code, line.message);
+        yield changeOf(line);
+      }
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -97,8 +103,8 @@ export class HttpItems implements Items {
   }
 
   /** What that node says of itself and of the farm. */
-  async status(): Promise<NodeStatus> {
-    const { body } = await this.#exchange({ method: 'GET', path: '/?status' }, 200);
+  async status(signal?: AbortSignal): Promise<NodeStatus> {
+    const { body } = await this.#exchange({ method: 'GET', path: '/?status' }, 200, [], signal);
     return JSON.parse(body.toString()) as NodeStatus;
   }
 
@@ -112,12 +118,19 @@ export class HttpItems implements Items {
     question: Question,
     status: number,
     codes: readonly string[] = [],
+    signal?: AbortSignal,
   ): Promise<{ response: IncomingMessage; body: Buffer; code: string | null }> {
-    const response = await ask(this.#place, question);
+    const response = await ask(this.#place, question, signal);
     const body = await bodyOf(response, this.#place, question.method);
     if (response.statusCode === status) return { response, body, code: null };
     const refusal = refusalOf(response, body);
     if (codes.includes(refusal.code)) return { response, body, code: refusal.code };
+    if (refusal.code === NOT_OF_A_NODE && question.method !== 'GET' && Number(response.statusCode) >= 500) {
+      throw new CommandError(
+        'ERR_OUTCOME_UNKNOWN',
+        `What is at ${this.#place.url.origin} answers HTTP ${response.statusCode} for the node: it may have been done, or may be yet. Read the key to see.`,
+      );
+    }
     throw refusal;
   }
 }
@@ -132,6 +145,12 @@ interface Line {
   readonly revision: string;
   /** Seconds; left out if the key has no end. */
   readonly ttl?: number;
+}
+
+/** Why a stream ends. */
+interface Ending {
+  readonly code: string;
+  readonly message: string;
 }
 
 function changeOf({ kind, key, type, value, base64, version, revision, ttl }: Line): ItemChange {
@@ -176,7 +195,7 @@ function refusalOf({ statusCode }: IncomingMessage, body: Buffer): CommandError 
     // It is no JSON.
   }
   return new CommandError(
-    'ERR_HTTP',
+    NOT_OF_A_NODE,
     `The answer is HTTP ${statusCode}, which no node of a farm gives for this. Check --url.`,
   );
 }

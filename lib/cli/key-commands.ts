@@ -154,13 +154,20 @@ function ttlMsOf(args: Arguments): number | undefined {
   return seconds === undefined ? undefined : Math.round(seconds * 1000);
 }
 
+/** What an ETag carries. */
+const VERSION = /^[\x21\x23-\x7e]{1,200}$/;
+
 function conditionOf(args: Arguments): Condition | undefined {
   const version = args.text('if-version');
   if (args.has('if-absent')) {
     if (version !== undefined) throw new UsageError('Give --if-absent or --if-version, not both.');
     return { kind: 'absent' };
   }
-  return version === undefined ? undefined : { kind: 'version', versions: [version] };
+  if (version === undefined) return undefined;
+  if (VERSION.test(version)) return { kind: 'version', versions: [version] };
+  throw new UsageError(
+    `Option --if-version got '${version.slice(0, 60)}'; it takes a version as get --json prints it, without quotes.`,
+  );
 }
 
 async function allOf(stdin: Readable): Promise<Buffer> {

@@ -10,6 +10,8 @@ const debug = debugging('connect-paxos:cli');
 export interface Sink {
   write(chunk: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
+  /** Lines that a terminal shows. */
+  readonly rows?: number;
   /** Whether more waits in it than should; of a stream. */
   readonly writableNeedDrain?: boolean;
 }
@@ -41,6 +43,11 @@ export class Output {
     this.#stdout = stdout;
     this.#stderr = stderr;
     this.#environment = environment;
+  }
+
+  /** Lines that a terminal shows at a time. */
+  get rows(): number {
+    return this.#stdout.rows ?? Number.POSITIVE_INFINITY;
   }
 
   /** The text in a colour, on a terminal. */

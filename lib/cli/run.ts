@@ -30,6 +30,8 @@ export interface Surroundings {
 
 /** A signal that comes again, or an end that takes longer, ends the process at once. */
 const END_MS = 10_000;
+/** Within that time it is the same one: a terminal gives it to a whole group of processes, and `npx` passes it on beside. */
+const SAME_SIGNAL_MS = 500;
 const INTERRUPTED = 130;
 /** A node with nothing to do keeps no process alive by itself. */
 const KEEP_ALIVE_MS = 2 ** 30;
@@ -108,9 +110,12 @@ function commandOf([word, second]: readonly string[], output: Output): Command |
 }
 
 function endAtSignal(ending: AbortController, surroundings: Surroundings): void {
+  let toldMs = Number.POSITIVE_INFINITY;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     surroundings.on(signal, () => {
-      if (ending.signal.aborted) surroundings.exit(INTERRUPTED);
+      if (performance.now() - toldMs > SAME_SIGNAL_MS) surroundings.exit(INTERRUPTED);
+      if (toldMs !== Number.POSITIVE_INFINITY) return;
+      toldMs = performance.now();
       ending.abort();
       setTimeout(() => surroundings.exit(EXIT.failure), END_MS).unref();
     });

@@ -1,11 +1,14 @@
 import type { NodeStatus, VoterStatus } from '../node/status.js';
 import { ACCESS_OPTIONS, openAccess } from './access.js';
 import type { Command, Context } from './command.js';
-import { EXIT, type ExitCode } from './exit-codes.js';
+import { EXIT, type ExitCode, isForPeople } from './exit-codes.js';
 import type { Output } from './output.js';
 import { table } from './table.js';
 
 const INTERVAL_MS = 1000;
+/** What tells a terminal to cut long lines off, and to wrap them again. */
+const NO_WRAP = '\u001b[?7l';
+const WRAP = '\u001b[?7h';
 
 export const status: Command = {
   name: 'status',
@@ -29,10 +32,10 @@ who is up and who recovers, the learners, and how far this clock is off. Exit co
   },
 };
 
-type Ask = () => Promise<NodeStatus>;
+type Ask = (signal: AbortSignal) => Promise<NodeStatus>;
 
 async function show(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
-  const status = await Promise.race([ask(), endOf(ending)]);
+  const status = await Promise.race([ask(ending), endOf(ending)]);
   if (status === null) return EXIT.failure;
   if (output.isJson) output.json(status);
   else for (const line of report(status, output)) output.line(line);
@@ -44,21 +47,37 @@ function endOf(ending: AbortSignal): Promise<null> {
 }
 
 async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
-  let last: readonly string[] = [];
   const ended = endOf(ending);
+  const isOverwritten = output.isTerminal && !output.isJson;
+  let linesBack = 0;
+  let told = '';
+  let failure = '';
   while (!ending.aborted) {
-    const status = await Promise.race([ask(), ended]);
-    if (status === null) break;
-    await output.drained(ending);
-    const lines = output.isJson ? [JSON.stringify(status)] : report(status, output);
-    if (output.isTerminal && !output.isJson) {
-      // Up to where the last one began, and all below it away.
-      const back = last.length === 0 ? '' : `\u001b[${last.length}F\u001b[J`;
-      output.bytes(Buffer.from(`${back}${lines.join('\n')}\n`));
-    } else if (essence(status) !== last[0]) {
-      for (const line of lines) output.line(line);
+    let status: NodeStatus | null = null;
+    try {
+      status = await Promise.race([ask(ending), ended]);
+      failure = '';
+    } catch (error) {
+      if (ending.aborted) break;
+      // The node that is asked may be the one that is started anew.
+      if (!isForPeople(error) || error.code === 'ERR_UNAUTHORIZED' || error.code === 'ERR_CONFIG') throw error;
+      if (error.message !== failure) output.error(error);
+      failure = error.message;
+      linesBack = 0;
+      told = '';
     }
-    last = output.isTerminal && !output.isJson ? lines : [essence(status)];
+    if (ending.aborted) break;
+    await output.drained(ending);
+    if (status !== null && isOverwritten) {
+      const lines = report(status, output).slice(0, Math.max(1, output.rows - 1));
+      // Up to where the last one began, and all below it away. A line that were wrapped would be two.
+      const back = linesBack === 0 ? '' : `\u001b[${linesBack}F\u001b[J`;
+      output.bytes(Buffer.from(`${back}${NO_WRAP}${lines.join('\n')}\n${WRAP}`));
+      linesBack = lines.length;
+    } else if (status !== null && essence(status) !== told) {
+      for (const line of output.isJson ? [JSON.stringify(status)] : report(status, output)) output.line(line);
+      told = essence(status);
+    }
     await pause(INTERVAL_MS, ending);
   }
   return EXIT.ok;

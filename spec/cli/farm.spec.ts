@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { request as requestByHttp } from 'node:http';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { until } from '../cluster/waiting.js';
+import { pause, until } from '../cluster/waiting.js';
 import { drawPlace, endPrograms, type HttpNode, type Place, Program, run, startNode, startThree } from './programs.js';
 
 endPrograms();
@@ -156,7 +158,15 @@ describe('three nodes', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/ closing\n$/);
     await watching.text();
-    expect((await at(1).program.kill('SIGINT')).code).toBe(0);
+    // A terminal tells all processes of a group, and what has started this one may pass it on. Meanwhile one asks.
+    const slow = requestByHttp(`${at(1).url}/slow`, { method: 'PUT', headers: { 'Content-Length': '5' } });
+    slow.on('error', () => undefined);
+    slow.write('half');
+    await once(slow, 'socket').then(([socket]) => (socket.connecting ? once(socket, 'connect') : null));
+    const ended = at(1).program.kill('SIGINT');
+    await pause(20);
+    at(1).program.signal('SIGINT');
+    expect((await ended).code).toBe(0);
   }, 60_000);
 });
 

@@ -77,6 +77,9 @@ describe('items by HTTP', () => {
     ending.abort();
     expect((await last).done).toBe(true);
     await until('nobody watches', () => values.watchers === 0);
+    const slow = await items.watch({ prefix: 'slow' }, new AbortController().signal);
+    values.overflow();
+    await expect(slow.next()).rejects.toMatchObject({ code: 'ERR_WATCH_OVERFLOW', message: 'too many wait' });
     const others = (await items.watch({ prefix: '' }, new AbortController().signal)).next();
     await until('it watches', () => values.watchers === 1);
     await api.close();
@@ -93,7 +96,7 @@ describe('items by HTTP', () => {
     await expect(itemsAt('http://127.0.0.1:1').find('a')).rejects.toThrow(CommandError);
   });
 
-  it.each([404, 412])('fail where what answers %i is no node', async (status) => {
+  it.each([404, 412, 502, 504])('fail where what answers %i is no node', async (status) => {
     const server = createServer((request, response) => {
       request.resume();
       response.writeHead(status, { 'Content-Type': 'text/html' }).end('<h1>Not here</h1>');
@@ -109,8 +112,25 @@ describe('items by HTTP', () => {
       message: `The answer is HTTP ${status}, which no node of a farm gives for this. Check --url.`,
     };
     await expect(items.find('a')).rejects.toMatchObject(refused);
-    await expect(items.remove('a')).rejects.toMatchObject(refused);
-    await expect(items.write('a', item, { condition: { kind: 'absent' } })).rejects.toMatchObject(refused);
+    // What answers for a node that it can't reach, or that is slow, may have told it.
+    const notDone = status < 500 ? refused : { code: 'ERR_OUTCOME_UNKNOWN' };
+    await expect(items.remove('a')).rejects.toMatchObject(notDone);
+    await expect(items.write('a', item, { condition: { kind: 'absent' } })).rejects.toMatchObject(notDone);
+  });
+
+  it('have not been written where no connection came about', async () => {
+    const { createServer } = await import('node:net');
+    // It takes the connection, and never says what TLS waits for.
+    const server = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+    const sockets: import('node:net').Socket[] = [];
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = server.address() as { port: number };
+    const items = new HttpItems({ url: new URL(`https://127.0.0.1:${port}`), token: undefined, timeoutMs: 300 });
+    await expect(items.write('a', item)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    for (const socket of sockets) socket.destroy();
+    server.close();
   });
 
   it('may have been written when the node is gone', async () => {

@@ -301,6 +301,49 @@ describe('answers that their caller does not read', () => {
   });
 });
 
+describe('requests that wait for the answer to the one before, on one connection', () => {
+  it('are over when their caller is gone', async () => {
+    const { url, values } = await start();
+    await ask(url, '/a', { method: 'PUT', body: 'x' });
+    const of = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`;
+    const reads = jest.spyOn(values, 'find');
+    for (let caller = 1; caller <= 2; caller += 1) {
+      const before = reads.mock.calls.length;
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(of('/?watch') + of('/a').repeat(70) + of('/?watch'));
+      await until('all are under way', () => reads.mock.calls.length === before + 70 && values.watchers === 2);
+      socket.destroy();
+      await until('nobody watches', () => values.watchers === 0);
+    }
+    expect((await ask(url, '/a')).status).toBe(200);
+  });
+
+  it('are not refused, where they are none, as if what came before them was not done', async () => {
+    const { url, values } = await start();
+    const answer = await new Promise<string>((resolve) => {
+      let all = '';
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      socket.on('data', (chunk) => {
+        all += String(chunk);
+      });
+      socket.on('close', () => resolve(all));
+      // The length is too short: what is left of the body is read as the next request.
+      socket.write(`PUT /a HTTP/1.1\r\nHost: ${new URL(url).host}\r\nContent-Length: 2\r\n\r\nxyz\r\n\r\n`);
+    });
+    await until('it is written', async () => (await values.find('a')) !== null);
+    expect(answer).not.toMatch(/^HTTP\/1\.1 400/);
+  });
+});
+
+it('a part of a value is refused, and not taken for all of it', async () => {
+  const { url } = await start();
+  await ask(url, '/a', { method: 'PUT', body: 'whole' });
+  const headers = { 'Content-Range': 'bytes 3-4/5' };
+  expect((await ask(url, '/a', { method: 'PUT', body: 'le', headers })).status).toBe(400);
+  expect((await ask(url, '/a')).body.toString()).toBe('whole');
+});
+
 describe('changes', () => {
   it('are streamed, with an empty line first, and the watch ends with the asker', async () => {
     const { url, values } = await start();

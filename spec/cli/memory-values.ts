@@ -1,5 +1,6 @@
 /** Key-values in memory, in place of a farm's. */
 import type { KeyValues } from '../../lib/cli/farm-items.js';
+import { WatchOverflowError } from '../../lib/errors.js';
 
 type Entry = NonNullable<Awaited<ReturnType<KeyValues['find']>>>;
 
@@ -8,6 +9,7 @@ type Change = { readonly kind: 'set' | 'removed'; readonly key: string; readonly
 export class MemoryValues implements KeyValues {
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<(change: Change) => void>();
+  readonly #overflows = new Set<() => void>();
   #writes = 0n;
   /** What the next call fails with. */
   failure: Error | null = null;
@@ -102,10 +104,17 @@ export class MemoryValues implements KeyValues {
       queue.push(change);
       wake();
     };
+    let isOverflown = false;
+    const overflow = (): void => {
+      isOverflown = true;
+      wake();
+    };
     this.#listeners.add(listener);
+    this.#overflows.add(overflow);
     signal?.addEventListener('abort', () => wake());
     try {
       while (signal?.aborted !== true) {
+        if (isOverflown) throw new WatchOverflowError('too many wait');
         const change = queue.shift();
         if (change !== undefined) yield change;
         else
@@ -115,7 +124,13 @@ export class MemoryValues implements KeyValues {
       }
     } finally {
       this.#listeners.delete(listener);
+      this.#overflows.delete(overflow);
     }
+  }
+
+  /** More has changed than those who watch have taken. */
+  overflow(): void {
+    for (const overflow of this.#overflows) overflow();
   }
 
   get watchers(): number {

@@ -73,6 +73,10 @@ export class Program {
     return this.ended();
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   pause(): void {
     this.#child.kill('SIGSTOP');
   }

@@ -51,6 +51,7 @@ it.each([
   [['get', 'x', '--clutser', 'y'], /^error: There is no option --clutser\. Did you mean --cluster\?\n$/],
   [['get'], /^error: KEY is missing: connect-paxos get KEY\.\n$/],
   [['set', 'x', 'y', '--ttl', 'soon'], /Option --ttl got 'soon'; it takes a number/],
+  [['set', 'x', 'y', '--if-version', '"v1"'], /Option --if-version got '"v1"'; it takes a version as get --json/],
   [['get', 'x', '--url', 'ftp://x'], /Option --url got 'ftp:\/\/x'; it takes a node's address/],
   [['get', 'x', '--url', 'http://x', '--cluster', 'y'], /Option --cluster has no effect beside --url/],
   [['get', 'x', '--multicast', '10.0.0.1:1'], /Option transport\.multicast got '10\.0\.0\.1:1'/],

@@ -1,5 +1,5 @@
 /** What to change, by what was found. */
-import { DATAGRAM_OVERHEAD, type Finding } from './checkup.js';
+import { type Finding, LEAST_BESIDE } from './checkup.js';
 
 /** Bytes of the kernel's buffer below which a burst is lost. */
 const ENOUGH_BUFFER = 256 * 1024;
@@ -9,17 +9,18 @@ const MUCH_SKEW_MS = 1000;
 /** This host, beside what was found about the others. */
 export interface Own {
   readonly receiveBufferSize: number;
+  readonly maxDatagramSize: number;
   readonly findings: readonly Finding[];
 }
 
 /** @returns a line for each problem; none if there is nothing to change */
-export function adviceFor({ receiveBufferSize, findings }: Own): string[] {
+export function adviceFor({ receiveBufferSize, maxDatagramSize, findings }: Own): string[] {
   const own =
     receiveBufferSize > 0 && receiveBufferSize < ENOUGH_BUFFER ? [buffer('This host', receiveBufferSize)] : [];
-  return [...own, ...findings.flatMap(adviceOn)];
+  return [...own, ...findings.flatMap((finding) => adviceOn(finding, maxDatagramSize))];
 }
 
-function adviceOn(finding: Finding): string[] {
+function adviceOn(finding: Finding, maxDatagramSize: number): string[] {
   const { name, address, roundTripMs, answered, isWholeDatagram, datagramBytes, isStreamOpen } = finding;
   if (roundTripMs === null) {
     return [
@@ -33,11 +34,12 @@ function adviceOn(finding: Finding): string[] {
     );
   }
   if (!isWholeDatagram) {
-    const fits = datagramBytes + DATAGRAM_OVERHEAD;
+    // No more than is known to have passed.
+    const passed = datagramBytes + LEAST_BESIDE;
     advice.push(
       datagramBytes === 0
-        ? `To and from ${name} only the smallest datagrams get through: a firewall or a tunnel drops the others. Let UDP of up to 1400 bytes through.`
-        : `To and from ${name} large datagrams do not get through: its path's MTU is smaller than 1428, and fragments are dropped. Set transport.maxDatagramSize (--max-datagram-size) to ${Math.max(512, fits)} in all processes, or raise the MTU.`,
+        ? `To and from ${name} only the smallest datagrams get through: a firewall or a tunnel drops the others. Let UDP of up to ${maxDatagramSize} bytes through.`
+        : `To and from ${name} large datagrams do not get through: its path's MTU is smaller than ${maxDatagramSize + 28}, and fragments are dropped. Set transport.maxDatagramSize (--max-datagram-size) to ${Math.max(512, passed)} in all processes, or raise the MTU.`,
     );
   }
   if (!isStreamOpen) {

@@ -8,10 +8,13 @@ import { type DoctorAnswer, type DoctorQuestion, TOPIC } from './answer.js';
 const SMALL_QUESTIONS = 5;
 const SMALL_MS = 1000;
 const LARGE_MS = 2000;
-/** Bytes beside which a datagram of 1400 still has room for what else is in it. */
-const DATAGRAM_PAYLOADS = [1100, 800, 500, 250];
-/** About what else is in a datagram: names, numbers, the seal, the headers of UDP and IP. */
-export const DATAGRAM_OVERHEAD = 250;
+/** Bytes of the largest datagram where nobody says otherwise: the option `transport.maxDatagramSize`. */
+export const DEFAULT_DATAGRAM_SIZE = 1400;
+/** Parts of the largest payload that are tried, one after the other. */
+const STEPS = [1, 0.75, 0.5, 0.25];
+/** Bytes in a datagram beside the payload: names, numbers, the seal. An answer has the most, and is to fit by any of them. */
+const MOST_BESIDE = 195;
+export const LEAST_BESIDE = 140;
 /** Goes over a connection, and so does its answer. */
 const STREAM_PAYLOAD = 100_000;
 
@@ -47,7 +50,12 @@ interface Reply {
   readonly aheadMs: number;
 }
 
-export async function examine(node: PaxosNode, member: Member & { readonly address: string }): Promise<Finding> {
+/** @param maxDatagramSize bytes of the largest datagram that this process sends */
+export async function examine(
+  node: PaxosNode,
+  member: Member & { readonly address: string },
+  maxDatagramSize: number,
+): Promise<Finding> {
   const replies: Reply[] = [];
   for (let count = 0; count < SMALL_QUESTIONS; count += 1) {
     const reply = await ask(node, member, 0, SMALL_MS);
@@ -56,7 +64,8 @@ export async function examine(node: PaxosNode, member: Member & { readonly addre
     else if (replies.length === 0 && count > 0) break;
   }
   const best = replies.reduce<Reply | null>((a, b) => (a !== null && a.tookMs <= b.tookMs ? a : b), null);
-  const datagramBytes = best === null ? 0 : await largestDatagram(node, member);
+  const largest = maxDatagramSize - MOST_BESIDE;
+  const datagramBytes = best === null ? 0 : await largestDatagram(node, member, largest);
   return {
     name: member.name,
     process: member.process,
@@ -66,7 +75,7 @@ export async function examine(node: PaxosNode, member: Member & { readonly addre
     roundTripMs: best?.tookMs ?? null,
     answered: replies.length / SMALL_QUESTIONS,
     datagramBytes,
-    isWholeDatagram: datagramBytes === DATAGRAM_PAYLOADS[0],
+    isWholeDatagram: datagramBytes === largest,
     isStreamOpen: best !== null && (await ask(node, member, STREAM_PAYLOAD, LARGE_MS)) !== null,
     isTalkative: best?.answer != null,
     aheadMs: best?.answer == null ? null : Math.round(best.aheadMs),
@@ -74,8 +83,9 @@ export async function examine(node: PaxosNode, member: Member & { readonly addre
   };
 }
 
-async function largestDatagram(node: PaxosNode, member: Member): Promise<number> {
-  for (const bytes of DATAGRAM_PAYLOADS) {
+async function largestDatagram(node: PaxosNode, member: Member, largest: number): Promise<number> {
+  for (const step of STEPS) {
+    const bytes = Math.floor(step * largest);
     if ((await ask(node, member, bytes, LARGE_MS)) !== null) return bytes;
   }
   return 0;

@@ -9,7 +9,7 @@ import { hasQuorum } from '../status-command.js';
 import { table } from '../table.js';
 import { adviceFor, sizeOf } from './advice.js';
 import { answerDoctors, TOPIC } from './answer.js';
-import { examine, type Finding } from './checkup.js';
+import { DEFAULT_DATAGRAM_SIZE, examine, type Finding } from './checkup.js';
 
 const TIMEOUT_MS = 5000;
 /** Others are listened to for so long, from the start: each says something twice a second. */
@@ -37,8 +37,9 @@ farm is found, it says what is heard. Exit code 1: there is something to change;
       await pause(LISTENING_MS);
       await found(node, (options.timeout ?? TIMEOUT_MS) - LISTENING_MS);
       const others = node.members().filter(isHeard).slice(0, MAX_EXAMINED);
-      const findings = await Promise.all(others.map((member) => examine(node, member)));
-      return tell(node.status(), findings, output);
+      const maxDatagramSize = args.integer('max-datagram-size', 512, 7800) ?? DEFAULT_DATAGRAM_SIZE;
+      const findings = await Promise.all(others.map((member) => examine(node, member, maxDatagramSize)));
+      return tell(node.status(), findings, maxDatagramSize, output);
     } finally {
       await node.close();
     }
@@ -59,13 +60,13 @@ function isHeard(member: Member): member is Member & { readonly address: string 
   return !member.isSelf && member.address !== null && member.isUp;
 }
 
-function tell(status: NodeStatus, findings: readonly Finding[], output: Output): 0 | 1 {
+function tell(status: NodeStatus, findings: readonly Finding[], maxDatagramSize: number, output: Output): 0 | 1 {
   const { transport } = status.network;
   const problems = [
     ...(hasQuorum(status)
       ? []
       : ['Too few voters are heard for a quorum: start the others, or see why they are not heard.']),
-    ...adviceFor({ receiveBufferSize: transport.receiveBufferSize, findings }),
+    ...adviceFor({ receiveBufferSize: transport.receiveBufferSize, maxDatagramSize, findings }),
   ];
   if (output.isJson) {
     output.json({

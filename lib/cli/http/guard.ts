@@ -17,11 +17,7 @@ export type Guard = (headers: IncomingHttpHeaders) => void;
  * @throws ConfigError
  */
 export function createGuard({ host }: HttpAddress, token: string | undefined): Guard {
-  if (token !== undefined && !TOKEN.test(token)) {
-    throw new ConfigError(
-      `The token of the HTTP API has ${token.length} characters; it takes ${MIN_TOKEN} to 512, none of them a space or beyond ASCII. openssl rand -hex 16 makes one.`,
-    );
-  }
+  if (token !== undefined) validateToken(token);
   if (token === undefined && !isLoopback(host)) {
     throw new ConfigError(
       `Without a token the HTTP API listens on loopback only, and ${host} is more: whoever reaches it could read and write all. Set CONNECT_PAXOS_TOKEN to ${MIN_TOKEN} characters or more, or use --http 127.0.0.1:PORT.`,
@@ -33,6 +29,14 @@ export function createGuard({ host }: HttpAddress, token: string | undefined): G
     else checkToken(headers.authorization, expected);
     checkOrigin(headers);
   };
+}
+
+/** @throws ConfigError if no header could carry it, or it could be guessed */
+export function validateToken(token: string): void {
+  if (TOKEN.test(token)) return;
+  throw new ConfigError(
+    `The token of the HTTP API has ${token.length} characters; it takes ${MIN_TOKEN} to 512, none of them a space, the end of a line, or beyond ASCII. openssl rand -hex 16 makes one.`,
+  );
 }
 
 /** A page whose name was bound to 127.0.0.1 after it was loaded asks under that name: DNS rebinding. */

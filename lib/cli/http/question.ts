@@ -83,6 +83,8 @@ export async function bodyOf(request: IncomingMessage, maxBytes: number, askFor:
   if (encoding !== undefined && encoding !== 'identity') {
     throw new Refusal(415, 'ERR_ENCODING', 'A body comes as it is, without Content-Encoding.');
   }
+  if (request.headers['content-range'] !== undefined)
+    throw bad('A value is written as a whole, without Content-Range.');
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   if (request.headers.expect !== undefined) askFor();
   return new Promise((resolve, reject) => {

@@ -16,6 +16,7 @@ const STATUS: Readonly<Record<string, number>> = {
   ERR_OUTCOME_UNKNOWN: 503,
   ERR_OVERLOADED: 503,
   ERR_CLOSED: 503,
+  ERR_WATCH_OVERFLOW: 503,
   ERR_VALUE_TOO_LARGE: 413,
   // The key or the life that was asked for; the node's own options were checked before.
   ERR_CONFIG: 400,

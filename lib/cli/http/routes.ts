@@ -103,12 +103,16 @@ async function watch(
     throw bad('Watch a key (/KEY?watch) or a prefix (/?watch&prefix=P), not both.');
   const target: WatchTarget = key === '' ? { prefix: query.get('prefix') ?? '' } : { key };
   const ending = openStream();
-  response.once('close', () => ending.abort());
-  if (response.closed) ending.abort();
+  const end = (): void => ending.abort();
+  response.once('close', end);
+  // That is all that is heard of a stream that waits behind another answer.
+  request.socket.once('close', end);
+  if (response.closed || request.socket.destroyed) end();
   try {
     await sendChanges(response, await items.watch(target, ending.signal), ending.signal);
   } finally {
-    ending.abort();
+    end();
+    request.socket.off('close', end);
     closeStream(ending);
   }
 }

@@ -38,6 +38,8 @@ export class HttpApi {
   readonly #server: Server;
   readonly #streams = new Set<AbortController>();
   readonly #routes: RoutesSetup;
+  /** What is being answered on a connection: one after another may come without waiting for the answers. */
+  readonly #underWay = new WeakMap<Socket, Set<Exchange>>();
   #requests = 0;
   #isClosing = false;
 
@@ -53,7 +55,9 @@ export class HttpApi {
     this.#server = createServer(LIMITS, (request, response) => void this.#serve(request, response));
     // The body is asked for when it is wanted: not one that is too large, nor a stranger's.
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response));
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBytes(error, socket));
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuseBytes(error, socket));
+    // Each request that is under way waits for its connection's end.
+    this.#server.on('connection', (socket) => socket.setMaxListeners(2 * (MAX_REQUESTS + MAX_STREAMS)));
     // Beyond such a count Node leaves fields out without a word, a condition too. `#serve` counts them; `LIMITS` bounds their
     // bytes.
     this.#server.maxHeadersCount = 0;
@@ -93,6 +97,10 @@ export class HttpApi {
     // Whoever goes away in the middle is not worth more.
     response.on('error', (error) => debug('answering: %s', error.message));
     this.#requests += 1;
+    const exchanges = this.#underWay.get(request.socket) ?? new Set();
+    this.#underWay.set(request.socket, exchanges);
+    const exchange = { request, response };
+    exchanges.add(exchange);
     try {
       if (request.rawHeaders.length > 2 * MAX_HEADERS)
         throw new Refusal(431, 'ERR_TOO_MANY_HEADERS', `At most ${MAX_HEADERS} header fields are taken.`);
@@ -100,14 +108,26 @@ export class HttpApi {
       if (this.#requests - this.#streams.size > MAX_REQUESTS) throw tooMany('requests', MAX_REQUESTS);
       await answer(request, response, this.#routes);
       // Until then it is in memory: its caller may send one request after another, and read nothing.
-      await untilLeft(response);
+      await untilLeft(exchange);
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal.status >= 500) debug('%s %s: %s', request.method, request.url, (error as Error).stack);
       this.#refuse(request, response, refusal);
     } finally {
       this.#requests -= 1;
+      exchanges.delete(exchange);
     }
+  }
+
+  /**
+   * What is no HTTP, or too much of it. It is said where nothing has been done: after a request that was read to its end, the
+   * words would be taken for its answer.
+   */
+  #refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
+    const before = [...(this.#underWay.get(socket) ?? [])];
+    const mayTell = before.every(({ request, response }) => !request.complete && !response.headersSent);
+    if (!socket.writable || error.code === 'ECONNRESET' || !mayTell) return void socket.destroy();
+    socket.end(bytesOf(refusalOfBytes(error.code)));
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
@@ -128,11 +148,25 @@ export class HttpApi {
   }
 }
 
-/** Until the answer has been handed to the system, or its caller is gone. */
-async function untilLeft(response: ServerResponse): Promise<void> {
-  if (!response.writableEnded || response.writableFinished || response.closed) return;
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/**
+ * Until the answer has been handed to the system, or its caller is gone: of an answer that waits behind another's, only the
+ * connection says that.
+ */
+async function untilLeft({ request: { socket }, response }: Exchange): Promise<void> {
+  if (!response.writableEnded || response.writableFinished || response.closed || socket.destroyed) return;
   await new Promise<void>((resolve) => {
-    response.once('finish', resolve).once('close', resolve);
+    const onLeft = (): void => {
+      response.off('finish', onLeft).off('close', onLeft);
+      socket.off('close', onLeft);
+      resolve();
+    };
+    response.once('finish', onLeft).once('close', onLeft);
+    socket.once('close', onLeft);
   });
 }
 
@@ -147,10 +181,4 @@ function remedyOf(error: unknown): string {
   if (code === 'EACCES') return 'this user may not take that port. Use one above 1023.';
   if (code === 'EADDRNOTAVAIL') return 'that address is not one of this machine.';
   return message;
-}
-
-/** What is no HTTP, or too much of it. */
-function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  socket.end(bytesOf(refusalOfBytes(error.code)));
 }

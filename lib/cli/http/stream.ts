@@ -1,8 +1,12 @@
 /** Changes as they happen: NDJSON, a line for each, an empty one now and then. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import debugging from 'debug';
 import { type ItemChange, toJson } from '../items.js';
 import { begin } from './answer.js';
+import { refusalOf } from './refusal.js';
+
+const debug = debugging('connect-paxos:http');
 
 /** How often an empty line shows that both ends are still there, in ms. */
 const HEARTBEAT_MS = 15_000;
@@ -10,7 +14,10 @@ const HEARTBEAT_MS = 15_000;
 const STALLED_MS = 30_000;
 const LOOK_MS = 5000;
 
-/** Sends until the asker goes, or the changes end. One that is slow gets the latest of each key: the source keeps no more. */
+/**
+ * Sends until the asker goes, or the changes end. One that is slow gets the latest of each key: the source keeps no more. Why
+ * they end is the last line, where it is not the asker's wish.
+ */
 export async function sendChanges(
   response: ServerResponse,
   changes: AsyncIterable<ItemChange>,
@@ -27,6 +34,10 @@ export async function sendChanges(
       if (!response.write(`${JSON.stringify(lineOf(change))}\n`)) await drained(response, ending);
       if (ending.aborted) break;
     }
+  } catch (error) {
+    debug('a stream of changes: %s', (error as Error).stack);
+    const { code, message } = refusalOf(error);
+    response.write(`${JSON.stringify({ code, message })}\n`);
   } finally {
     clearInterval(heartbeat);
     response.end();
