@@ -49,6 +49,11 @@ const store = new PaxosStore({
   slot: 'auto',
   name: `server ${number}`,
   transport: network,
+  // Of two requests that count at once each adds its own.
+  merge: ({ path, base, theirs, mine }) =>
+    path.at(-1) !== 'since' && typeof theirs === 'number' && typeof mine === 'number'
+      ? theirs + mine - Number(base ?? 0)
+      : mine,
 });
 // What a load balancer's health check would find out.
 store.on('connect', () => tellParent({ type: 'quorum', hasQuorum: true }));

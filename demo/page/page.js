@@ -64,13 +64,16 @@ async function ask(path, body) {
       ? {}
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   let response;
+  let isJson;
+  let answer;
   try {
     response = await fetch(path, init);
+    isJson = response.headers.get('content-type')?.includes('json') === true;
+    // A server that is killed may have sent half of it.
+    answer = isJson ? await response.json() : null;
   } catch {
     throw new Refusal(0, 'Nothing answers at this address. Has the demo been ended?');
   }
-  const isJson = response.headers.get('content-type')?.includes('json') === true;
-  const answer = isJson ? await response.json() : null;
   if (response.ok && isJson) return answer;
   const message = answer?.error?.message ?? answer?.error ?? `Status ${response.status}.`;
   throw new Refusal(response.status, message, answer?.server ? answer : null);

@@ -3,9 +3,10 @@
  * One of the servers does what only one is to do: sends the newsletter, cleans up at night, polls a supplier.
  *
  *   const election = new Election(kv, { name: 'web-1' });
- *   election.campaign(async ({ signal, token }) => {
+ *   const campaign = election.campaign(async ({ signal, token }) => {
  *     while (!signal.aborted) await sendNext(token);
  *   });
+ *   campaign.catch(report);  // what the work has thrown: this server campaigns no more
  *
  * The leader is whoever has written the key, which only one can while it is absent. It lives by a lease that the leader's
  * process renews; the others watch the key, and try again when it has gone. All of them, and servers that don't campaign,
@@ -42,8 +43,8 @@ export class Election {
   }
 
   /**
-   * Campaigns until `signal` is aborted, and has `work` done whenever this server leads. When that returns it steps down,
-   * and campaigns again. It campaigns no sooner than the work has ended, so it never runs twice here.
+   * Campaigns until `signal` is aborted, or the node is closed, and has `work` done whenever this server leads. When that
+   * returns it steps down, and campaigns again. It campaigns no sooner than the work has ended, so it never runs twice here.
    *
    * @param {(term: { signal: AbortSignal, token: bigint }) => Promise<void>} work to end soon after its signal is aborted:
    *   the leadership is lost, or no longer wanted
@@ -55,18 +56,19 @@ export class Election {
       try {
         await this.#stand(work, signal);
       } catch (error) {
+        if (!(error instanceof PaxosError)) throw error;
+        if (error.code === 'ERR_CLOSED') return;
         // No quorum, or a lease that was lost while it waited.
-        if (!(error instanceof PaxosError) || error.code === 'ERR_CLOSED') throw error;
         await sleep(RETRY_MS, null, { signal }).catch(() => undefined);
       }
     }
   }
 
   /**
-   * Tells who leads, now and whenever that changes.
+   * Tells who leads, now and whenever that changes; nothing, as long as nobody does at first.
    *
    * @param {AbortSignal} [signal] ends it
-   * @returns {AsyncGenerator<string | null>} `null`: nobody does at the moment
+   * @returns {AsyncGenerator<string | null>} `null`: nobody does any more, for the moment
    */
   async *leaders(signal) {
     for await (const { entry } of this.#kv.watch(this.#key, { signal, initial: true })) {

@@ -11,7 +11,8 @@
  * No lock of this kind keeps two processes apart by itself. A holder may be stopped (by the garbage collector, a debugger,
  * a virtual machine that is moved) until its lease has ended, and go on as if nothing had happened. So each holder has a
  * token, higher than those of all before it, and what the lock guards refuses a token below the highest it has seen: see
- * `FencedRegister` below. A database does it by a column: `UPDATE … SET token = :mine … WHERE token <= :mine`.
+ * `FencedRegister` below. It has to see a holder's token before that goes by what it reads; else a former holder's write
+ * comes between the reading and the writing. For a database: docs/recipes.md, "Tokens".
  */
 import { KEEP, PaxosKV } from 'connect-paxos';
 import { changed } from './changed.mjs';
@@ -21,6 +22,12 @@ import { isStarted, startFarm } from './farm.mjs';
 export class LockTimeoutError extends Error {
   /** @override */
   name = 'LockTimeoutError';
+}
+
+/** Another has held the lock since, and been at what it guards. */
+export class FencedError extends Error {
+  /** @override */
+  name = 'FencedError';
 }
 
 export class Lock {
@@ -97,7 +104,7 @@ export class Lock {
   }
 }
 
-/** A value in the farm that only the latest holder of a lock can write. */
+/** A value in the farm that only the latest holder of a lock can read to change it, and write. */
 export class FencedRegister {
   #kv;
   #key;
@@ -108,14 +115,31 @@ export class FencedRegister {
     this.#key = key;
   }
 
-  async read() {
+  /** As anybody may. What is to be written must not rest on it. */
+  async peek() {
     return (await this.#kv.get(this.#key))?.value;
   }
 
-  /** @param {bigint} token @param {unknown} value @returns {Promise<boolean>} `false`: refused, a later holder was here */
+  /**
+   * From when it has returned on, no former holder can write: what was read stays until this holder writes, or a later one.
+   *
+   * @param {bigint} token
+   * @throws FencedError; PaxosError
+   */
+  async read(token) {
+    return (await this.#update(token, (held) => (held?.token === token ? KEEP : { token, value: held?.value })))?.value;
+  }
+
+  /** @param {bigint} token @param {unknown} value @throws FencedError, and nothing was written; PaxosError */
   async write(token, value) {
-    const entry = await this.#kv.update(this.#key, (held) => (held && held.token > token ? KEEP : { token, value }));
-    return entry?.value.token === token;
+    await this.#update(token, () => ({ token, value }));
+  }
+
+  /** @param {bigint} token @param {(held: { token: bigint, value: any } | undefined) => any} change */
+  async #update(token, change) {
+    const entry = await this.#kv.update(this.#key, (held) => (held && held.token > token ? KEEP : change(held)));
+    if (entry?.value.token !== token) throw new FencedError('A later holder of the lock has been here.');
+    return entry.value;
   }
 }
 
@@ -126,7 +150,7 @@ if (isStarted(import.meta.url)) {
   const count = async (/** @type {PaxosKV} */ kv) => {
     const lock = new Lock(kv, 'counter');
     await lock.run(async ({ token }) => {
-      const before = (await counter.read()) ?? 0;
+      const before = (await counter.read(token)) ?? 0;
       // Nobody else is here between the reading and the writing.
       await counter.write(token, before + 1);
       console.log(`${kv.status().name} has made ${before} ${before + 1}`);

@@ -48,7 +48,7 @@ export class LogOutEverywhere {
   }
 
   /**
-   * Begins a session, with a new id, if `verify` says so.
+   * Begins a session, with a new id, if `verify` says so. It is saved then: whoever is told so is logged in.
    *
    * @param {Request} request
    * @param {string} user
@@ -61,6 +61,7 @@ export class LogOutEverywhere {
     if (!(await verify())) return false;
     await promisify(request.session.regenerate.bind(request.session))();
     Object.assign(request.session, { user, mark });
+    await promisify(request.session.save.bind(request.session))();
     return true;
   }
 

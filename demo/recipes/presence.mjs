@@ -155,11 +155,16 @@ function isPassing(error) {
 /**
  * Express handler: an `EventSource` on it is online, and told who else is.
  *
+ * One that has vanished, since a lid was shut or a telephone has no network, closes nothing, and what is written to it fails a
+ * quarter of an hour later. So no response lasts longer than `lastingMs`: those that are there come again at once, by
+ * themselves. For as long as that takes, and for a page that is loaded anew, each stays for `lingeringMs` after it has closed.
+ *
  * @param {Presence} presence
- * @param {{ userOf: (request: express.Request) => string | undefined }} options `undefined`: nobody has logged in
+ * @param {{ userOf: (request: express.Request) => string | undefined, lastingMs?: number, lingeringMs?: number }} options
+ *   `userOf`: `undefined` if nobody has logged in
  * @returns {express.RequestHandler}
  */
-export function onlineEvents(presence, { userOf }) {
+export function onlineEvents(presence, { userOf, lastingMs = 20_000, lingeringMs = 3000 }) {
   return (request, response) => {
     const user = userOf(request);
     if (user === undefined) return void response.sendStatus(401);
@@ -167,12 +172,18 @@ export function onlineEvents(presence, { userOf }) {
     if (response.closed) return;
     const leave = presence.join(user);
     const tell = () => response.write(`data: ${JSON.stringify(presence.users)}\n\n`);
-    presence.on('change', tell);
-    response.on('close', () => {
+    const end = () => {
+      clearTimeout(timer);
       presence.off('change', tell);
-      leave();
-    });
+      response.off('close', end);
+      response.end();
+      setTimeout(leave, lingeringMs).unref();
+    };
+    const timer = setTimeout(end, lastingMs);
+    presence.on('change', tell);
+    response.on('close', end);
     response.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    response.write(`retry: ${RETRY_MS}\n\n`);
     tell();
   };
 }

@@ -2,6 +2,7 @@
 /**
  * So many requests at once, and so many in so much time on average, whichever server they come to.
  *
+ *   app.set('trust proxy', 1);  // behind one proxy or load balancer; else all have its address
  *   const limiter = new RateLimiter(kv, { name: 'api', limit: 100, windowMs: 60_000 });
  *   app.use('/api', rateLimit(limiter, { keyOf: (request) => request.ip }));
  *
@@ -25,6 +26,9 @@ import { isStarted, listen, startFarm } from './farm.mjs';
 const MAX_KNOWN = 10_000;
 /** How far the servers' clocks may be apart, in ms: the option `maxClockSkewMs`. */
 const MAX_SKEW_MS = 10_000;
+
+/** When nobody can count, in contrast to what a client may cause by what it sends. */
+const UNCOUNTED = ['ERR_NO_QUORUM', 'ERR_OUTCOME_UNKNOWN', 'ERR_OVERLOADED'];
 
 /** Of all limiters in this process: no two takes have the same number. */
 let takes = 0;
@@ -100,8 +104,9 @@ export class RateLimiter {
  * Express middleware: 429 with `Retry-After` for those who have no token left.
  *
  * @param {RateLimiter} limiter
- * @param {{ keyOf?: (request: express.Request) => string, isLenient?: boolean }} [options] `isLenient`: without a quorum
- *   requests are let through, else they get 503
+ * @param {{ keyOf?: (request: express.Request) => string, isLenient?: boolean }} [options] `keyOf`: a text of up to
+ *   some hundred characters, with another the request fails; `isLenient`: without a quorum requests are let through, else
+ *   they get 503
  * @returns {express.RequestHandler}
  */
 export function rateLimit(limiter, { keyOf = (request) => request.ip ?? '', isLenient = false } = {}) {
@@ -112,7 +117,8 @@ export function rateLimit(limiter, { keyOf = (request) => request.ip ?? '', isLe
       if (isAllowed) next();
       else response.set('Retry-After', String(Math.ceil(retryAfterMs / 1000))).sendStatus(429);
     } catch (error) {
-      next(isLenient && error instanceof PaxosError ? undefined : error);
+      const isUncounted = error instanceof PaxosError && UNCOUNTED.includes(error.code);
+      next(isLenient && isUncounted ? undefined : error);
     }
   };
 }

@@ -605,7 +605,8 @@ export class Membership {
     }
     if (isQuorum(this.#sizes, left)) this.#lostSinceMs = null;
     else this.#lostSinceMs ??= now.monotonicMs;
-    if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < (isHeard ? LOST_MS : STRANDED_MS)) return [];
+    if (this.#lostSinceMs === null || now.monotonicMs - this.#lostSinceMs < (isHeard ? LOST_MS : STRANDED_MS))
+      return [];
     const names = view.holders.flatMap((holder) =>
       holder !== null && this.#ended.has(holder.process) ? holder.name : [],
     );

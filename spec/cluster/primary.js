@@ -9,7 +9,7 @@ import { PaxosStore } from 'connect-paxos';
 import express from 'express';
 import session from 'express-session';
 
-const { options, workers, pauseMs } = JSON.parse(process.argv[2] ?? '{}');
+const { options, workers, pauseMs, drainMs } = JSON.parse(process.argv[2] ?? '{}');
 
 /**
  * What a busy machine does to any process at any point.
@@ -40,8 +40,10 @@ if (cluster.isPrimary) {
       const exited = once(worker, 'exit');
       // Not by a message of its own: a worker that just ended would take along what was on its way to it.
       worker.disconnect();
+      const timer = setTimeout(() => worker.process.kill(), drainMs);
       block(pauseMs);
       await exited;
+      clearTimeout(timer);
     }
     process.send?.({ type: 'replaced' });
   });
@@ -60,6 +62,8 @@ if (cluster.isPrimary) {
     mine.clicks = (mine.clicks ?? 0) + 1;
     response.json({ clicks: mine.clicks, worker: process.pid });
   });
+  // Ends by nothing of its own, as streams of events do.
+  app.get('/stream', (_request, response) => void response.write('\n'));
   await store.ready();
   // The workers share the port that the first of them was given.
   const server = app.listen(0, '127.0.0.1');
@@ -70,4 +74,5 @@ if (cluster.isPrimary) {
     await store.close();
     process.exit(0);
   });
+  process.on('SIGTERM', () => server.closeAllConnections());
 }

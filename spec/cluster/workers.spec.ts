@@ -15,12 +15,43 @@ afterEach(async () => {
   await exited;
 });
 
-it("workers of Node's cluster module that are replaced one after the other keep their sessions, and fail no request", async () => {
-  const config = { options: { secret: drawSecret(), transport: drawMulticast() }, workers: 3, pauseMs: 300 };
+interface Farm {
+  readonly port: number;
+  /** How its workers have ended: with an exit code, or by a signal. */
+  readonly exits: unknown[];
+  isReplaced: boolean;
+}
+
+/** @param drainMs how long what a worker is answering may take once the worker is to end */
+async function start(workers: number, drainMs: number): Promise<Farm> {
+  const options = { secret: drawSecret(), transport: drawMulticast(), clusterSize: workers };
+  const config = { options, workers, pauseMs: 300, drainMs };
   primary = fork(join(__dirname, 'primary.js'), [JSON.stringify(config)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const [{ port }] = (await once(primary, 'message')) as [{ readonly port: number }];
+  const farm: Farm = { port, exits: [], isReplaced: false };
+  primary.on('message', (message: { readonly type: string; readonly how?: unknown }) => {
+    farm.isReplaced ||= message.type === 'replaced';
+    if (message.type === 'exit') farm.exits.push(message.how);
+  });
+  return farm;
+}
+
+it("a worker of Node's cluster module that is replaced waits for a stream that does not end as long as it is to, and ends in order", async () => {
+  const farm = await start(1, 1000);
+  const response = await fetch(`http://127.0.0.1:${farm.port}/stream`, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  expect(response.status).toBe(200);
+  const read = response.text();
+  const cut = expect(read).rejects.toThrow();
+  primary?.send('replace');
+  await until('it is replaced', () => farm.isReplaced);
+  await cut;
+  expect(farm.exits).toEqual([0]);
+}, 90_000);
+
+it("workers of Node's cluster module that are replaced one after the other keep their sessions, and fail no request", async () => {
+  const farm = await start(3, PATIENCE_MS);
   let cookie = '';
   let clicks = 0;
   let isOver = false;
@@ -28,7 +59,10 @@ it("workers of Node's cluster module that are replaced one after the other keep 
   const click = async (): Promise<void> => {
     // A connection of its own for each: the workers take turns.
     const headers = { connection: 'close', ...(cookie === '' ? {} : { cookie }) };
-    const response = await fetch(`http://127.0.0.1:${port}/`, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(`http://127.0.0.1:${farm.port}/`, {
+      headers,
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
     expect(response.status).toBe(200);
     cookie ||= response.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '';
     const said = (await response.json()) as { readonly clicks: number; readonly worker: number };
@@ -40,29 +74,23 @@ it("workers of Node's cluster module that are replaced one after the other keep 
   const visit = async (): Promise<void> => {
     while (!isOver) {
       const signal = AbortSignal.timeout(PATIENCE_MS);
-      const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' }, signal });
+      const response = await fetch(`http://127.0.0.1:${farm.port}/`, { headers: { connection: 'close' }, signal });
       expect(response.status).toBe(200);
       await response.json();
     }
   };
-  let isReplaced = false;
-  const exits: unknown[] = [];
-  primary.on('message', (message: { readonly type: string; readonly how?: unknown }) => {
-    isReplaced ||= message.type === 'replaced';
-    if (message.type === 'exit') exits.push(message.how);
-  });
   for (let count = 0; count < 6; count += 1) await click();
   const visits = Promise.all(Array.from({ length: 4 }, visit));
-  primary.send('replace');
+  primary?.send('replace');
   // One after the other: each time until a successor is ready.
   for (let ended = 1; ended <= 3; ended += 1) {
-    await until(`${ended} workers have ended (${exits})`, async () => {
+    await until(`${ended} workers have ended (${farm.exits})`, async () => {
       await click();
-      return exits.length >= ended;
+      return farm.exits.length >= ended;
     });
   }
-  await until('all are replaced', () => isReplaced);
-  expect(exits).toEqual([0, 0, 0]);
+  await until('all are replaced', () => farm.isReplaced);
+  expect(farm.exits).toEqual([0, 0, 0]);
   const before = clicks;
   await until('users have clicked', async () => {
     await click();

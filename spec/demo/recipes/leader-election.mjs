@@ -30,5 +30,10 @@ export function start(node, emit) {
       return campaign;
     },
     depose: () => kv.delete(['office', 'leader']),
+    /** As at an orderly end: the campaign ends with the node. */
+    close: async () => {
+      await node.close();
+      await campaign;
+    },
   };
 }

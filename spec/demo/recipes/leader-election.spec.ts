@@ -114,6 +114,16 @@ describe('the election', () => {
     });
   });
 
+  it('ends with the node, on the leader and on those that wait', async () => {
+    const servers = await startServers('leader-election');
+    for (const server of servers) await server.do('campaign', LONG_MS);
+    const { server: leader } = await termOf(servers, 1);
+    const [waiting] = servers.filter((server) => server !== leader) as [Server, Server];
+    await waiting.do('close');
+    await leader.do('close');
+    await until('the leader has stepped down', () => leader.all('steps down').length === 1);
+  });
+
   it('is shown by its demonstration', async () => {
     const lines = (await demonstrate('leader-election')).trim().split('\n');
     expect(lines.filter((line) => line.endsWith(' leads') && !line.includes('heard')).sort()).toEqual([

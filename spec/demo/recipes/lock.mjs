@@ -19,8 +19,7 @@ export function start(node, emit) {
           lock.run(
             async ({ token }) => {
               emit('enter', String(token));
-              const before = (await account.read()) ?? 0;
-              if (!(await account.write(token, before + 1))) throw new Error('It was refused.');
+              await account.write(token, ((await account.read(token)) ?? 0) + 1);
               emit('leave', String(token));
             },
             { timeoutMs: 60_000 },
@@ -34,7 +33,8 @@ export function start(node, emit) {
     release: () => held?.release(),
     write: (/** @type {unknown} */ value) => account.write(held?.token ?? 0n, value),
     hasLost: () => held?.signal.aborted,
-    read: () => account.read(),
+    read: () => account.read(held?.token ?? 0n),
+    peek: () => account.peek(),
     /** Waits for the end of what has ended already, and of what has ended and begun anew. */
     waitInVain: async () => {
       const { signal } = new AbortController();

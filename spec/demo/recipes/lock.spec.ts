@@ -9,7 +9,7 @@ describe('the lock', () => {
   it('has one holder at a time, of twenty on three servers, with tokens that rise', async () => {
     const servers = await startServers('lock');
     await Promise.all(servers.map((server, index) => server.do('contend', [7, 7, 6][index])));
-    expect(await servers[0].do('read')).toBe(20);
+    expect(await servers[0].do('peek')).toBe(20);
 
     const holds = servers.flatMap((server) =>
       server.all('enter').map(({ payload, atMs }) => {
@@ -28,14 +28,18 @@ describe('the lock', () => {
   it('refuses the late write of a holder that was stopped for longer than its lease', async () => {
     const [stopped, other] = await startServers('lock');
     const first = BigInt(await stopped.do<string>('acquire', 10_000));
-    expect(await stopped.do('write', 'early')).toBe(true);
+    await stopped.do('write', 'early');
     stopped.signal('SIGSTOP');
     const second = BigInt(await other.do<string>('acquire', 20_000));
     expect(second).toBeGreaterThan(first);
-    expect(await other.do('write', 'later')).toBe(true);
+    // Not by the time that it writes: what it writes rests on what it has read.
+    expect(await other.do('read')).toBe('early');
     stopped.signal('SIGCONT');
-    expect(await stopped.do('write', 'late')).toBe(false);
-    expect(await other.do('read')).toBe('later');
+    await expect(stopped.do('write', 'late')).rejects.toMatchObject({ code: 'FencedError' });
+    await expect(stopped.do('read')).rejects.toMatchObject({ code: 'FencedError' });
+    await other.do('write', 'later');
+    await expect(stopped.do('write', 'late')).rejects.toMatchObject({ code: 'FencedError' });
+    expect(await stopped.do('peek')).toBe('later');
     await until('it knows that it has lost the lock', () => stopped.do<boolean>('hasLost'));
     // What it does not hold any more it does not take from the other.
     await stopped.do('release');

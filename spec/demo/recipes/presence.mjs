@@ -24,8 +24,9 @@ export async function start(node) {
       }
       next();
     },
-    onlineEvents(presence, { userOf }),
+    onlineEvents(presence, { userOf, lingeringMs: 0 }),
   );
+  app.get('/briefly', onlineEvents(presence, { userOf, lastingMs: 1000, lingeringMs: 3000 }));
   const { urls } = await listen([app]);
 
   return {

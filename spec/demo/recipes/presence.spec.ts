@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { until } from '../../cluster/waiting.js';
 import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.js';
@@ -33,7 +34,7 @@ class Tab {
       text += decoder.decode(chunk, { stream: true });
       const events = text.split('\n\n');
       text = events.pop() ?? '';
-      const last = events.at(-1);
+      const last = events.findLast((event) => event.startsWith('data: '));
       if (last !== undefined) this.users = JSON.parse(last.replace(/^data: /, ''));
     }
   }
@@ -75,6 +76,24 @@ describe('the presence', () => {
     await untilAllShow([grace], ['grace']);
     await until('the first server has heard of it', async () => String(await first.do('users')) === 'grace');
     expect(await first.do('keys')).toHaveLength(1);
+  });
+
+  it('shows a user no more whose connection has not been closed, and comes not again', async () => {
+    const [first, second] = await startServers('presence');
+    const grace = new Tab(second, 'grace');
+    const url = new URL(await first.do<string>('url'));
+    // It takes nothing in, and closes nothing.
+    const vanished = connect(Number(url.port), url.hostname).pause();
+    try {
+      vanished.write('GET /briefly?user=ada HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await untilAllShow([grace], ['ada', 'grace']);
+      const came = performance.now();
+      await untilAllShow([grace], ['grace']);
+      // Not before it could have come again.
+      expect(performance.now() - came).toBeGreaterThan(2000);
+    } finally {
+      vanished.destroy();
+    }
   });
 
   it('tells connections apart that were opened by two lists of one process', async () => {

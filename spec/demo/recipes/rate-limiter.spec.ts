@@ -47,6 +47,9 @@ describe('the rate limiter', () => {
     // Another client has a bucket of its own.
     expect((await ask(0, 'other')).headers.get('ratelimit-remaining')).toBe('49');
 
+    // Lenient it is where nobody can count, not where a client sends what can't be.
+    expect((await ask(0, 'x'.repeat(2000), '/lenient')).status).toBe(413);
+
     // Without a quorum a server says so, or is lenient.
     await Promise.all([servers[1].kill(), servers[2].kill()]);
     expect((await ask(0, 'third')).status).toBe(503);
