@@ -50,10 +50,12 @@ const store = new PaxosStore({
   name: `server ${number}`,
   transport: network,
   // Of two requests that count at once each adds its own.
-  merge: ({ path, base, theirs, mine }) =>
-    path.at(-1) !== 'since' && typeof theirs === 'number' && typeof mine === 'number'
-      ? theirs + mine - Number(base ?? 0)
-      : mine,
+  merge: ({ path, base, theirs, mine }) => {
+    const sum = Number(theirs ?? 0) + Number(mine ?? 0) - Number(base ?? 0);
+    if (path.join() === 'clicks') return sum;
+    if (path[0] !== 'cart' || path.length !== 2) return mine;
+    return sum > 0 ? Math.min(sum, MAX_QUANTITY) : undefined;
+  },
 });
 // What a load balancer's health check would find out.
 store.on('connect', () => tellParent({ type: 'quorum', hasQuorum: true }));

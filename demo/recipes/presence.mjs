@@ -3,7 +3,15 @@
  * Who is online, on whichever server; each server has the whole list, and hears of each change.
  *
  *   const presence = new Presence(kv);
- *   app.get('/online', onlineEvents(presence, { userOf: (request) => request.session.user }));  // 401 without a user
+ *   app.get('/online', onlineEvents(presence, { userOf: (request) => request.session?.user }));  // 401 without a user
+ *
+ * In the browser, which gives an `EventSource` up at the first answer that is none of events, as there are without a quorum:
+ *
+ *   function follow() {
+ *     const events = new EventSource('/online');
+ *     events.onmessage = ({ data }) => show(JSON.parse(data));
+ *     events.onerror = () => events.readyState === EventSource.CLOSED && setTimeout(follow, 3000);
+ *   }
  *
  * Each connection is a key, `['online', user, connection]`, so a user with three tabs is online until the last one closes.
  * All keys of a server live by one lease, which the server renews: where it dies its connections are gone some seconds later
@@ -156,8 +164,7 @@ function isPassing(error) {
  * Express handler: an `EventSource` on it is online, and told who else is.
  *
  * One that has vanished, since a lid was shut or a telephone has no network, closes nothing, and what is written to it fails a
- * quarter of an hour later. So no response lasts longer than `lastingMs`: those that are there come again at once, by
- * themselves. For as long as that takes, and for a page that is loaded anew, each stays for `lingeringMs` after it has closed.
+ * quarter of an hour later. So no response lasts longer than `lastingMs`: those that are there come again at once. For as long as that takes, and for a page that is loaded anew, each stays for `lingeringMs` after it has closed.
  *
  * @param {Presence} presence
  * @param {{ userOf: (request: express.Request) => string | undefined, lastingMs?: number, lingeringMs?: number }} options

@@ -47,7 +47,8 @@ export class Output {
 
   /** Lines that a terminal shows at a time. */
   get rows(): number {
-    return this.#stdout.rows ?? Number.POSITIVE_INFINITY;
+    // A terminal that has not been told its size says 0.
+    return this.#stdout.rows || Number.POSITIVE_INFINITY;
   }
 
   /** The text in a colour, on a terminal. */

@@ -49,6 +49,7 @@ function endOf(ending: AbortSignal): Promise<null> {
 async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
   const ended = endOf(ending);
   const isOverwritten = output.isTerminal && !output.isJson;
+  let hasAnswered = false;
   let linesBack = 0;
   let told = '';
   let failure = '';
@@ -56,11 +57,12 @@ async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> 
     let status: NodeStatus | null = null;
     try {
       status = await Promise.race([ask(ending), ended]);
+      hasAnswered = true;
       failure = '';
     } catch (error) {
       if (ending.aborted) break;
-      // The node that is asked may be the one that is started anew.
-      if (!isForPeople(error) || error.code === 'ERR_UNAUTHORIZED' || error.code === 'ERR_CONFIG') throw error;
+      // One that has answered once may be started anew.
+      if (!hasAnswered || !isForPeople(error)) throw error;
       if (error.message !== failure) output.error(error);
       failure = error.message;
       linesBack = 0;

@@ -80,8 +80,8 @@ const OPEN_REMEDIES: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: "this machine has no IPv6; use an IPv4 address in option 'transport'",
   EMFILE: 'too many files are open; raise the limit (ulimit -n)',
   ERR_SYSTEM_ERROR:
-    'the system does not tell which addresses this machine has; allow it to (in systemd, RestrictAddressFamilies takes ' +
-    'AF_NETLINK too)',
+    'the system does not tell which addresses this machine has: too many files are open (ulimit -n), or it may not (in ' +
+    'systemd, RestrictAddressFamilies takes AF_NETLINK too)',
 };
 
 /** The error with which `open` rejects: what could not be opened, why, and what to do. */

@@ -68,7 +68,11 @@ export class OwnAddresses {
 
   /** As it was, where the system does not say any more. @throws the system's error, where it has never said */
   has(host: string): boolean {
-    if (isLoopback(host)) return true;
+    return isLoopback(host) || this.look().has(withoutZone(host));
+  }
+
+  /** @throws as `has` */
+  look(): ReadonlySet<string> {
     try {
       const all = Object.values(this.#list()).flatMap((infos) => infos ?? []);
       this.#known = new Set(all.map(({ address }) => address));
@@ -76,7 +80,7 @@ export class OwnAddresses {
       if (this.#known === undefined) throw error;
       this.#onFailure(error);
     }
-    return this.#known.has(withoutZone(host));
+    return this.#known;
   }
 }
 

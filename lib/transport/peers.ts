@@ -62,6 +62,8 @@ export class PeersChannel implements DatagramChannel {
     this.#family = this.#settings.family ?? this.#familyOfBind(bindHosts) ?? this.#table.preferredFamily();
     this.#socket = await this.#bindFirst(bindHosts, unresolved);
     try {
+      // Once at least, for the day on which the system does not say.
+      if (this.#socket.address.host === WILDCARD[this.#family]) this.#own.look();
       this.#aim();
     } catch (error) {
       throw openError(this.description, error);
@@ -146,20 +148,27 @@ export class PeersChannel implements DatagramChannel {
     }
     const own = this.#ownPeers();
     for (const address of own) {
-      try {
-        return await this.#bind({ host: this.#hostToBind(address, own), port: address.port });
-      } catch (error) {
-        if (error instanceof ClosedError) throw error;
-        if (!['EADDRINUSE', 'EADDRNOTAVAIL'].includes(codeOf(error))) throw openError(this.description, error);
+      for (const host of this.#hostsToBind(address, own)) {
+        try {
+          return await this.#bind({ host, port: address.port });
+        } catch (error) {
+          if (error instanceof ClosedError) throw error;
+          if (!['EADDRINUSE', 'EADDRNOTAVAIL'].includes(codeOf(error))) throw openError(this.description, error);
+        }
       }
     }
     throw this.#nothingToBind(own, unresolved);
   }
 
-  /** Whether the system calls it ours is asked first: some let programs bind addresses that another machine has now. */
+  /**
+   * Whether the system calls it ours is asked first: some let programs bind addresses that another machine has now. Those
+   * that others can reach come first.
+   */
   #ownPeers(): PeerAddress[] {
     try {
-      return this.#table.addresses(this.#family).filter(({ host }) => this.#own.has(host));
+      const own = this.#table.addresses(this.#family).filter(({ host }) => this.#own.has(host));
+      const isHidden = ({ host }: PeerAddress): number => Number(!this.#isLocal && isLoopback(host));
+      return own.sort((a, b) => isHidden(a) - isHidden(b));
     } catch (error) {
       throw openError(this.description, error);
     }
@@ -170,10 +179,14 @@ export class PeersChannel implements DatagramChannel {
    * own list of hosts, for one that nobody else can reach (Debian has `127.0.1.1` there). Several nodes on this machine that
    * differ by their addresses alone have to keep to them.
    */
-  #hostToBind({ host, port, isNamed }: PeerAddress, own: readonly PeerAddress[]): string {
+  #hostsToBind({ host, port, isNamed }: PeerAddress, own: readonly PeerAddress[]): readonly string[] {
     const isAlone = own.filter((each) => each.port === port).length === 1;
-    const isLocal = this.#table.addresses(this.#family).every((each) => isLoopback(each.host));
-    return isNamed && isAlone && !isLocal ? WILDCARD[this.#family] : host;
+    return isNamed && isAlone && !this.#isLocal ? [WILDCARD[this.#family], host] : [host];
+  }
+
+  /** Whether all nodes are on this machine. */
+  get #isLocal(): boolean {
+    return this.#table.addresses(this.#family).every(({ host }) => isLoopback(host));
   }
 
   #bind({ host, port }: Address): Promise<DatagramSocket> {

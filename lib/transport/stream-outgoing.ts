@@ -234,10 +234,7 @@ export class OutgoingStreams {
   #failed(destination: Destination, reason: string): void {
     const nowMs = performance.now();
     const { minBackoffMs, maxBackoffMs, quietMs } = this.#limits;
-    if (destination.failures === 0 || nowMs - destination.retryMs > quietMs) {
-      destination.failures = 0;
-      destination.failingSinceMs = nowMs;
-    }
+    if (destination.failures === 0) destination.failingSinceMs = nowMs;
     destination.failures += 1;
     const pauseMs = Math.min(minBackoffMs * 2 ** (destination.failures - 1), maxBackoffMs);
     destination.retryMs = nowMs + pauseMs;

@@ -92,6 +92,19 @@ describe('status --watch', () => {
     expect(noted).toEqual([expect.stringMatching(/^error: http:\/\/127\.0\.0\.1:\d+ does not answer/)]);
   });
 
+  it('ends where it has never been answered', async () => {
+    const { ended } = await watch((response) => response.writeHead(404).end('<h1>Not here</h1>'));
+    await expect(ended).rejects.toThrow(/which no node of a farm gives for this\. Check --url/);
+  });
+
+  it('shows all on a terminal that does not say how large it is', async () => {
+    const { ending, ended, written } = await watch(tell, { isTTY: true, rows: 0, columns: 0 });
+    await until('it has looked', () => written.length >= 1);
+    ending.abort();
+    await ended;
+    expect(written[0]?.split('a-host-with-a-name')).toHaveLength(11);
+  });
+
   it('ends at once when it is told to, though the node does not answer', async () => {
     let isAsked = false;
     const { ending, ended } = await watch(() => {

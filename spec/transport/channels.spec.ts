@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { ChannelContext, DatagramChannel } from '../../lib/transport/channel.js';
+import type { ChannelContext, Counters, DatagramChannel } from '../../lib/transport/channel.js';
 import { type Interface, listInterfaces } from '../../lib/transport/interfaces.js';
 import { MulticastChannel } from '../../lib/transport/multicast.js';
 import type { MulticastSettings, PeersSettings } from '../../lib/transport/options.js';
@@ -50,13 +50,14 @@ const lists: NodeJS.Dict<NetworkInterfaceInfo[]> = {
 function openPeers(
   peers: readonly string[],
   { hosts = {}, bind, list }: { hosts?: Record<string, string[]>; bind?: string; list?: () => typeof lists } = {},
-): { readonly channel: PeersChannel; readonly notes: Notes } {
+): { readonly channel: PeersChannel; readonly notes: Notes; readonly counters: Counters } {
   const notes = new Notes();
+  const context = contextOf(notes);
   const settings = parseTransportOption({ peers: [...peers], ...(bind === undefined ? {} : { bind }) });
   const resolve = async (name: string): Promise<string[]> => hosts[name] ?? Promise.reject(new Error('unknown'));
-  const channel = new PeersChannel(settings as PeersSettings, contextOf(notes), resolve, list);
+  const channel = new PeersChannel(settings as PeersSettings, context, resolve, list);
   channels.push(channel);
-  return { channel, notes };
+  return { channel, notes, counters: context.counters };
 }
 
 /** A node's socket, as others see it. */
@@ -127,19 +128,50 @@ describe('peers', () => {
     };
     // At the port that this node is bound to: whether one is itself is asked of the system.
     const peers = [`192.0.2.1:${port}`, `127.0.0.2:${port + 1}`];
-    const { channel, notes } = openPeers(peers, { bind: `0.0.0.0:${port}`, list });
+    const { channel, notes, counters } = openPeers(peers, { bind: `0.0.0.0:${port}`, list });
     await channel.open();
     isFailing = true;
     await until(
       () => notes.codes().includes('interfaces'),
       () => failToSend(channel),
     );
+    // Not to itself, as far as it was known: one datagram.
+    const sent = (): number => counters.datagramsSent + counters.sendErrors;
+    const before = sent();
+    channel.broadcast(Buffer.from('hello'));
+    let others = 0;
     await until(
-      () => other.includes('hello'),
-      () => channel.broadcast(Buffer.from('hello')),
+      () => other.includes('to it alone'),
+      () => {
+        channel.send({ host: '127.0.0.2', port: port + 1 }, Buffer.from('to it alone'));
+        others += 1;
+      },
     );
-    // Not to itself, as far as it was known.
-    expect(notes.warnings.filter(({ message }) => message.includes('192.0.2.1'))).toEqual([]);
+    await until(() => sent() >= before + 1 + others);
+    expect(sent()).toBe(before + 1 + others);
+  });
+
+  it('go on where the system says it no more, though no name stood for an address before', async () => {
+    const port = drawPort();
+    const other = await listen('127.0.0.2', port + 1);
+    const hosts: Record<string, string[]> = {};
+    let isFailing = false;
+    const list = (): typeof lists => {
+      if (isFailing) throw Object.assign(new Error('too many open files'), { code: 'ERR_SYSTEM_ERROR' });
+      return lists;
+    };
+    const peers = [`all:${port}`, `other:${port + 1}`];
+    const { channel, notes } = openPeers(peers, { hosts, bind: `0.0.0.0:${port}`, list });
+    await channel.open();
+    isFailing = true;
+    Object.assign(hosts, { all: ['192.0.2.1'], other: ['127.0.0.2'] });
+    await until(
+      () => notes.codes().includes('interfaces') && other.includes('hello'),
+      () => {
+        failToSend(channel);
+        channel.broadcast(Buffer.from('hello'));
+      },
+    );
   });
 
   it('say what to do where the system has never said it', async () => {

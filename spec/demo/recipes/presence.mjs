@@ -24,7 +24,7 @@ export async function start(node) {
       }
       next();
     },
-    onlineEvents(presence, { userOf, lingeringMs: 0 }),
+    onlineEvents(presence, { userOf, lastingMs: 600_000, lingeringMs: 0 }),
   );
   app.get('/briefly', onlineEvents(presence, { userOf, lastingMs: 1000, lingeringMs: 3000 }));
   const { urls } = await listen([app]);
