@@ -35,7 +35,7 @@ const CLAIM_INTERVAL_MS = 500;
 /** What a voter says of open slots counts for so long: three hellos. */
 export const SAYING_MS = 1500;
 /** After a gap as long between two looks at the time, this process was paused: what was said meanwhile waits to be read. */
-const PAUSE_MS = 1000;
+export const PAUSE_MS = 1000;
 
 /**
  * Which slots are open, and when this process is to ask for one (docs/protocol.md, "Slots that change hands"). All of it

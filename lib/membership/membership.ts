@@ -1,6 +1,6 @@
 import { type Answerer, type Electorate, isQuorum, lastSlotOf } from '../paxos/index.js';
 import type { Form, Hello, MembershipMessage, Unform, Vouch } from '../wire/messages.js';
-import { type Claim, Claims } from './claims.js';
+import { type Claim, Claims, PAUSE_MS } from './claims.js';
 import { Forming, type FormingSetup } from './forming.js';
 import { Forsaken } from './forsaken.js';
 import type { MembershipInstant } from './instant.js';
@@ -119,6 +119,7 @@ export class Membership {
   readonly #ended = new Set<number>();
   /** Since when too few of the holders are left that have a memory; `null` while there are enough. */
   #lostSinceMs: number | null = null;
+  #tickedMs = Number.NEGATIVE_INFINITY;
   /** Incarnation of the farm given up last. */
   #lost = 0;
   readonly #forming: Forming;
@@ -379,6 +380,9 @@ export class Membership {
     if (this.#seekingSinceMs === null || this.#isLeaving) return [];
     const directives: Directive[] = [];
     this.#claims.look(now.monotonicMs);
+    // After a pause what others have said since is still on its way to it.
+    if (this.#lostSinceMs !== null && now.monotonicMs - this.#tickedMs > PAUSE_MS) this.#lostSinceMs = now.monotonicMs;
+    this.#tickedMs = now.monotonicMs;
     if (this.hasQuorum(now.monotonicMs)) this.#quorumHeardMs = now.monotonicMs;
     if (now.monotonicMs >= this.#nextHelloMs) {
       const isEager = this.#view === null && now.monotonicMs - this.#seekingSinceMs < 5000;

@@ -57,9 +57,8 @@ export class Collector {
 
   tick(): void {
     const { voter, operations, timeoutMs } = this.#setup;
-    const { unsettled, endless, overtaken } = voter.collect(this.#setup.now());
+    const { unsettled, endless } = voter.collect(this.#setup.now());
     for (const key of unsettled.filter(isOfUsers)) this.#settle(key, () => operations.settle(key, timeoutMs));
-    for (const key of overtaken.filter(isOfUsers)) this.#settle(key, () => operations.seal(key, timeoutMs));
     const config = this.#setup.config();
     // While the farm changes its size it is not certain who all voters are. And who is not heard would be asked in vain.
     if (config === null || stageOf(config) !== 'stable' || !this.#setup.isComplete()) {

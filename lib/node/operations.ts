@@ -104,7 +104,7 @@ const OBSERVE: Change<null> = {
 };
 
 /** The same, and what was promised and came to nothing is past. */
-const SEAL: Change<null> = { ...OBSERVE, seals: true };
+const SETTLE: Change<null> = { ...OBSERVE, seals: true };
 
 /**
  * The operations of this process: in turn for each key, those that wait combined into one round, each exchange driven
@@ -171,14 +171,12 @@ export class Operations {
     return this.#call(key, change, false, timeoutMs) as Promise<Changed<R>>;
   }
 
-  /** Finds out by a classic round whether what is half done is chosen, and seals what has expired. */
+  /**
+   * Finishes what is half done, and puts a tombstone above all that was promised where there is nothing, or no more: see
+   * {@link Uncollected.unsettled}. A value that is found is proposed again.
+   */
   settle(key: string, timeoutMs: number): Promise<unknown> {
-    return this.#call(key, OBSERVE, false, timeoutMs);
-  }
-
-  /** Puts a tombstone above all that was promised, where there is nothing. */
-  seal(key: string, timeoutMs: number): Promise<unknown> {
-    return this.#call(key, SEAL, false, timeoutMs);
+    return this.#call(key, SETTLE, false, timeoutMs);
   }
 
   /** Whether all voters are past that tombstone: see {@link Unanimity}. */

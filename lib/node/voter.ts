@@ -242,7 +242,7 @@ export class Voter {
 
   /** Forgets what is over. @returns what has to be done before more can go */
   collect(now: Instant): Uncollected {
-    if (!this.isVoting) return { unsettled: [], endless: [], overtaken: [] };
+    if (!this.isVoting) return { unsettled: [], endless: [] };
     return this.#acceptor.collect(now, COLLECT_LIMIT, (this.#setup.slot() - 1) * SETTLE_STEP_MS);
   }
 

@@ -62,15 +62,15 @@ const BYTES_PER_PAGE = 48 * 1024;
 
 /** What has to be done before an acceptor can forget keys that are over. */
 export interface Uncollected {
-  /** Somebody has to settle whether their values are chosen. */
+  /**
+   * What is not known to be chosen, and what was promised without an end and came to nothing, or has got an end after all:
+   * somebody has to put a tombstone above all that was promised. To find out that one is chosen, by a majority of others,
+   * would give none to this acceptor, which might ask for ever; and each time it asked it would promise more, to those who
+   * hold that tombstone as well, so that they could not let go of it.
+   */
   readonly unsettled: readonly string[];
   /** Tombstones of values without an end: all voters have to be past them. */
   readonly endless: readonly Tombstone[];
-  /**
-   * The same, not known to be chosen, or with something promised above them; and promises without an end of which nothing
-   * came: somebody has to put a tombstone above that.
-   */
-  readonly overtaken: readonly string[];
 }
 
 /** A tombstone that is chosen. */
@@ -482,9 +482,8 @@ export class Acceptor {
   collect(now: Instant, limit: number, settleDelayMs: number): Uncollected {
     const unsettled: string[] = [];
     const endless: Tombstone[] = [];
-    const overtaken: string[] = [];
     // A clock that nobody agrees with forgets nothing; nor does it file anything, for a day that may be far off.
-    if (!now.isTrusted) return { unsettled, endless, overtaken };
+    if (!now.isTrusted) return { unsettled, endless };
     for (const key of this.#agenda.take(now.wallMs, limit)) {
       const record = this.#table.get(key);
       if (record === undefined) continue;
@@ -499,18 +498,18 @@ export class Acceptor {
         this.#forget(key, record);
         continue;
       }
-      this.#agenda.add(key, now.wallMs + this.#skewMs);
-      // What was promised for ever and came to nothing, or has got an end after all, is made a tombstone first.
-      if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted))
+      const againMs = now.wallMs + this.#skewMs;
+      if (isEndless && committed && proposal?.value === null && sameBallot(record.promised, proposal.accepted)) {
         endless.push({ key, accepted: proposal.accepted, operation: proposal.operation });
-      else if (dueMs + settleDelayMs <= now.wallMs) {
-        // A bare promise, too. To find out that a tombstone is chosen would give none to this acceptor; and each time it
-        // asked it would promise more, to those who hold that tombstone as well: they would wait, and it would ask again.
-        if (isEndless && proposal?.value == null) overtaken.push(key);
-        else unsettled.push(key);
+        this.#agenda.add(key, againMs);
+        continue;
       }
+      const askMs = dueMs + settleDelayMs;
+      if (askMs <= now.wallMs) unsettled.push(key);
+      // Each in its turn: whose turn comes later finds mostly that it is done.
+      this.#agenda.add(key, askMs <= now.wallMs ? againMs : Math.min(askMs, againMs));
     }
-    return { unsettled, endless, overtaken };
+    return { unsettled, endless };
   }
 
   /**

@@ -588,6 +588,23 @@ describe('a slot that changes hands', () => {
     ]);
   });
 
+  it('of a farm that seemed lost before a pause: nobody begins anew before he has listened', () => {
+    const company = new Company();
+    const [, second, third] = three(company);
+    const learner = company.add({ process: 20 });
+    company.until(() => learner.membership.isSettled(company.nowMs));
+    company.pass(1000);
+    for (const member of [second, third]) company.leave(member);
+    company.pass(1000);
+    learner.isAlive = false;
+    company.pass(40_000);
+    learner.isAlive = true;
+    company.pass(1000);
+    expect(learner.abandoned).toBe(0);
+    company.pass(5000);
+    expect(learner.abandoned).toBe(1);
+  });
+
   it('of a farm that may have changed without a word to one who does not hear its last voter: that one waits for it', () => {
     const company = new Company();
     const [first, second, third] = three(company);

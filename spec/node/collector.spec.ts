@@ -20,7 +20,7 @@ class Place {
 
   constructor(arePast: (key: string) => Promise<boolean>) {
     const voter: Pick<Voter, 'collect' | 'release'> = {
-      collect: () => ({ unsettled: [], endless: this.endless, overtaken: [] }),
+      collect: () => ({ unsettled: [], endless: this.endless }),
       release: (tombstone) => void this.released.push(tombstone),
     };
     const operations: Pick<Operations, 'arePast'> = { arePast };

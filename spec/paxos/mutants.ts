@@ -154,7 +154,7 @@ export const mutants = {
             unsettled.push(...acceptor.collect(now, limit, settleDelayMs).unsettled);
             if (acceptor.size === 0) acceptors.delete(key);
           }
-          return { unsettled, endless: [], overtaken: [] };
+          return { unsettled, endless: [] };
         },
         record: (key) => acceptors.get(key)?.record(key),
         floor: NO_BALLOT,
