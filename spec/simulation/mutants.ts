@@ -626,17 +626,6 @@ export const mutants: readonly Mutant[] = [
     conditions: { topic: 'mortal' },
     install: () => asking((request) => (request.type === 'prepare' ? { ...request, bound: 0 } : request)),
   },
-  {
-    name: 'unheard-commit-kept-back',
-    breaks: 'what settling finds chosen is told to those who have not heard',
-    edits: [
-      {
-        file: 'paxos/classic-round',
-        from: 'commit: this.#unheardCommit(found, reports)',
-        to: 'commit: null',
-      },
-    ],
-  },
 
   // ---- clocks
   {
