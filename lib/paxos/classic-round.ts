@@ -233,8 +233,8 @@ export class ClassicRound extends BoundedExchange<RoundOutcome> {
   }
 
   /**
-   * Tells those who hold a value that is chosen and have not heard so: they may not forget it before, and would ask
-   * for it to be settled again and again.
+   * Tells those who hold a value that is chosen and have not heard so: else it counts as half done there until its end, and
+   * each listing asks for it anew.
    */
   #unheardCommit(found: Proposal | null, reports: readonly (readonly [number, Report | null])[]): Commit | null {
     if (found === null) return null;

@@ -207,7 +207,8 @@ export const mutants: readonly Mutant[] = [
         'isVoter',
         (isVoter) =>
           function (this: Membership, from) {
-            return from.slot > 1000 || isVoter.call(this, from);
+            const isHolder = this.view?.holders.some((holder) => holder?.process === from.process) === true;
+            return !isHolder || isVoter.call(this, from);
           },
       );
       const undoReceive = override(
@@ -215,7 +216,8 @@ export const mutants: readonly Mutant[] = [
         'receive',
         (receive) =>
           function (this: Operations, from, answer) {
-            const slot = from.slot === 0 ? 1001 + (from.process % 1_000_000) : from.slot;
+            // For one of the slots, as if it held that.
+            const slot = from.slot === 0 ? 1 + (from.process % 3) : from.slot;
             return receive.call(this, { ...from, slot }, answer);
           },
       );
@@ -702,7 +704,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'counted-across-vectors',
     breaks: 'what was counted is void when a slot changes hands',
-    conditions: USURPED,
+    // Slow, so that more is under way when a slot changes hands.
+    conditions: { ...USURPED, meanDelayMs: 40 },
     install: () => override(Operations.prototype, 'restart', () => () => undefined),
   },
   {

@@ -9,6 +9,8 @@ import {
   type Answerer,
   type Ballot,
   BallotSource,
+  ClassicRound,
+  type Commit,
   compareBallots,
   FOREVER,
   isQuorum,
@@ -217,6 +219,18 @@ export class Vectors {
           },
       ),
     );
+    undo.push(
+      override(
+        ClassicRound.prototype,
+        'receive',
+        (receive) =>
+          function (this: ClassicRound, from, answer, now) {
+            const outgoing = receive.call(this, from, answer, now);
+            if (this.outcome?.kind === 'chosen') vectors.#decided(this.outcome.commit);
+            return outgoing;
+          },
+      ),
+    );
     return allOf(undo);
   }
 
@@ -286,6 +300,16 @@ export class Vectors {
     const under = this.#answered.get(`${answer.type} ${nameOf(answer.ballot)} ${holder?.process}`);
     if (under === undefined || under.has(own.vector)) return;
     this.#object(`${this.#world.running?.name} counts what ${holder?.name} answered under another vector`);
+  }
+
+  /** What a round of the running process has written: by answers of the voters that there have been since its ballot. */
+  #decided(commit: Commit | null): void {
+    const own = this.membership;
+    // What was found is told, too: under whichever vector it was decided.
+    if (own === undefined || commit === null || commit.effect === 'none') return;
+    const issued = this.#issued.get(nameOf(commit.ballot));
+    if (issued === undefined || issued === own.vector) return;
+    this.#object(`${this.#world.running?.name} has decided what it began under another vector`);
   }
 
   #read(slot: number, request: number): void {
