@@ -63,6 +63,21 @@ async function openServer(onConnection: (socket: Socket) => void, port = 0): Pro
   return { host: HOST, port: (server.address() as AddressInfo).port };
 }
 
+/** A server whose first connection leads nowhere, and nothing says so: its other end reads nothing. */
+async function openDeafAtFirst(): Promise<{ readonly to: Address; readonly connections: Socket[]; text(): string }> {
+  const connections: Socket[] = [];
+  let taken = '';
+  const to = await openServer((socket) => {
+    connections.push(socket);
+    if (connections.length === 1) socket.pause();
+    else
+      socket.on('data', (chunk) => {
+        taken += chunk.toString();
+      });
+  });
+  return { to, connections, text: () => taken };
+}
+
 function framed(text: string): Buffer {
   return Buffer.concat([frameHeader(text.length), Buffer.from(text)]);
 }
@@ -112,39 +127,25 @@ describe('frames between two nodes', () => {
   });
 
   it('go over a new connection once the other side is heard again after a silence', async () => {
-    const taken: string[] = [];
-    let connections = 0;
-    const to = await openServer((socket) => {
-      connections += 1;
-      // The first is as dead as one on which packets were lost for long: its other end reads nothing.
-      if (connections === 1) socket.pause();
-      else socket.on('data', (chunk) => taken.push(chunk.toString()));
-    });
+    const { to, connections, text } = await openDeafAtFirst();
     const { channel, notes } = await openEnd();
     channel.reconnect(to);
     channel.send(to, Buffer.from('lost'));
-    await until(() => connections === 1 && channel.framesSent === 1);
+    await until(() => connections.length === 1 && channel.framesSent === 1);
     channel.reconnect(to);
     expect(channel.send(to, Buffer.from('hello'))).toBe(true);
-    await until(() => taken.join('').endsWith('hello'));
+    await until(() => text().endsWith('hello'));
     expect(notes.warnings).toEqual([]);
   });
 
   it('go over a new connection after a while, since one that leads nowhere can not be told from one that is read', async () => {
-    const taken: string[] = [];
-    let connections = 0;
-    const to = await openServer((socket) => {
-      connections += 1;
-      // As where a firewall has forgotten it: what is written goes nowhere, and nothing says so.
-      if (connections === 1) socket.pause();
-      else socket.on('data', (chunk) => taken.push(chunk.toString()));
-    });
-    const { channel, notes } = await openEnd({ maxAgeMs: 100 });
+    const { to, connections, text } = await openDeafAtFirst();
+    const { channel, notes } = await openEnd({ maxAgeMs: 1000 });
     await until(
-      () => taken.join('').endsWith('hello'),
+      () => text().endsWith('hello'),
       () => channel.send(to, Buffer.from('hello')),
     );
-    expect(connections).toBe(2);
+    expect(connections.length).toBeGreaterThanOrEqual(2);
     expect(notes.warnings).toEqual([]);
   });
 
