@@ -33,7 +33,7 @@ beforeAll(async () => {
     if (whole.violations.length > 0 && whole.isBrokenAtWork && whole.happened.length < 600) break;
   }
   const candidate = { seed: whole.seed, kept: whole.happened, conditions: CONDITIONS, salt: 0 };
-  const found = await shrink(candidate, { maxMs: 40_000, maxTries: 200 });
+  const found = await shrink(candidate, { maxMs: 25_000, maxTries: 200 });
   if (found === null) throw new Error('does not fail alone');
   shrunk = found;
 }, 120_000);

@@ -1,4 +1,4 @@
-/** A fixed slice of what `npm run simulate` runs by the thousand, and that it can fail. */
+/** That what `npm run simulate` runs by the thousand gives the same each time, and can fail. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Conditions } from './conditions.js';
 import { mutants } from './mutants.js';
@@ -23,11 +23,9 @@ test('with keys, leases and watches too', async () => {
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
 }, 60_000);
 
-test('a few seeds break nothing', async () => {
-  for (const seed of [30, 31, 32]) {
-    const { violations } = await run(seed);
-    expect({ seed, violations }).toEqual({ seed, violations: [] });
-  }
+/** `.ci/run` has a hundred of them, in a third of the time each: without jest. */
+test('a seed breaks nothing', async () => {
+  expect((await run(30)).violations).toEqual([]);
 }, 60_000);
 
 describe('is caught within a few seeds:', () => {
@@ -37,7 +35,6 @@ describe('is caught within a few seeds:', () => {
   /** Those that take hundreds of seeds are left to `npm run simulate -- --mutant NAME`. */
   test.each([
     ['majority-too-small', 1],
-    ['nothing-adopted', 1],
     ['late-save-not-checked', 1],
   ])(
     '%s',
