@@ -164,7 +164,8 @@ function isPassing(error) {
  * Express handler: an `EventSource` on it is online, and told who else is.
  *
  * One that has vanished, since a lid was shut or a telephone has no network, closes nothing, and what is written to it fails a
- * quarter of an hour later. So no response lasts longer than `lastingMs`: those that are there come again at once. For as long as that takes, and for a page that is loaded anew, each stays for `lingeringMs` after it has closed.
+ * quarter of an hour later. So no response lasts longer than `lastingMs`: those that are there come again at once. For as
+ * long as that takes, and for a page that is loaded anew, each stays for `lingeringMs` after it has closed.
  *
  * @param {Presence} presence
  * @param {{ userOf: (request: express.Request) => string | undefined, lastingMs?: number, lingeringMs?: number }} options

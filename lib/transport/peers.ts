@@ -167,7 +167,8 @@ export class PeersChannel implements DatagramChannel {
   #ownPeers(): PeerAddress[] {
     try {
       const own = this.#table.addresses(this.#family).filter(({ host }) => this.#own.has(host));
-      const isHidden = ({ host }: PeerAddress): number => Number(!this.#isLocal && isLoopback(host));
+      if (this.#isLocal) return own;
+      const isHidden = ({ host }: PeerAddress): number => Number(isLoopback(host));
       return own.sort((a, b) => isHidden(a) - isHidden(b));
     } catch (error) {
       throw openError(this.description, error);

@@ -22,7 +22,7 @@ interface Destination {
   retryMs: number;
 }
 
-/** One may be as old as the frame before. */
+/** Where frames are rare, two failures may lie far apart, with nothing tried between them. */
 const FAILURES_BEFORE_WARNING = 3;
 
 export class OutgoingStreams {
@@ -202,8 +202,7 @@ export class OutgoingStreams {
   #count(destination: Destination, socket: Socket, bytes: number): void {
     const wasWaiting = destination.waiting > 0;
     destination.waiting += bytes;
-    this.#waiting += bytes;
-    if (this.#waiting === 0) this.#onIdle();
+    this.#countInAll(bytes);
     if (wasWaiting === destination.waiting > 0) return;
     if (destination.waiting > 0) socket.ref();
     else socket.unref();
@@ -226,9 +225,13 @@ export class OutgoingStreams {
     const lost = destination.waiting;
     destination.socket = undefined;
     destination.waiting = 0;
-    this.#waiting -= lost;
-    if (this.#waiting === 0) this.#onIdle();
+    this.#countInAll(-lost);
     return lost;
+  }
+
+  #countInAll(bytes: number): void {
+    this.#waiting += bytes;
+    if (this.#waiting === 0) this.#onIdle();
   }
 
   #failed(destination: Destination, reason: string): void {
