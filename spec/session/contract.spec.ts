@@ -326,7 +326,9 @@ describe.each([
     late.go();
     await slow;
     const found = await b.store.get(browser.sid);
-    expect(found).toMatchObject({ user: 'ann', views: 1, cookie: { originalMaxAge: MONTH } });
+    expect(found).toMatchObject({ user: 'ann', views: 1 });
+    // express-session looks at the clock twice, and a millisecond may lie between.
+    expect(found?.cookie.originalMaxAge).toBeCloseTo(MONTH, -2);
     expect(new Date(String(found?.cookie.expires)).getTime()).toBeGreaterThan(Date.now() + MONTH / 2);
   });
 
@@ -359,7 +361,7 @@ describe.each([
     expect(new Date(String(after?.cookie.expires)).getTime()).toBeGreaterThan(
       new Date(String(before?.cookie.expires)).getTime(),
     );
-    expect(after?.cookie.originalMaxAge).toBe(HOUR);
+    expect(after?.cookie.originalMaxAge).toBeCloseTo(HOUR, -2);
   });
 
   it.each([true, false])('rolling: %s', async (rolling) => {
