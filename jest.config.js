@@ -14,6 +14,6 @@ export default {
     ],
   },
   testTimeout: 30_000,
-  // Most of the time is waiting for other processes: a core for each of two suites is enough.
-  maxWorkers: '100%',
+  // A third of a suite's time is waiting for other processes and for time-outs: two cores have enough to do with three.
+  maxWorkers: '150%',
 };
