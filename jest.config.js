@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
@@ -15,5 +17,5 @@ export default {
   },
   testTimeout: 30_000,
   // A third of a suite's time is waiting for other processes and for time-outs: two cores have enough to do with three.
-  maxWorkers: '150%',
+  maxWorkers: Math.ceil(1.5 * availableParallelism()),
 };
