@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Conditions } from './conditions.js';
 import { mutants } from './mutants.js';
+import { useQuickCipher } from './quick-cipher.js';
 import { type Report, Simulation } from './simulation.js';
 
 /** `.ci/run` has a hundred of them, in a third of the time each: without jest. */
@@ -23,6 +24,22 @@ test('with keys, leases and watches too', async () => {
   expect(once.violations).toEqual([]);
   expect(again.hash).toBe(once.hash);
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
+}, 60_000);
+
+test('runs with the quick cipher differ in the tags only', async () => {
+  const conditions: Conditions = { clusterSize: 3, workMs: 1000 };
+  const traceOf = async (): Promise<string> => (await new Simulation(9, { conditions, isTraced: true }).run()).trace;
+  // The end of the tag stands at the end of the line.
+  const linesOf = (trace: string): string[] => trace.split('\n').map((line) => line.replace(/ [0-9a-f]{8}$/, ''));
+  const sealed = await traceOf();
+  const end = useQuickCipher();
+  try {
+    const quick = await traceOf();
+    expect(quick).not.toBe(sealed);
+    expect(linesOf(quick)).toEqual(linesOf(sealed));
+  } finally {
+    end();
+  }
 }, 60_000);
 
 describe('is caught within a few seeds:', () => {
