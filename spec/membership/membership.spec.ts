@@ -137,7 +137,7 @@ describe('vectorOf', () => {
         expect(named.get(vector) ?? what).toBe(what);
         named.set(vector, what);
       }),
-      { numRuns: 5000 },
+      { numRuns: 1000 },
     );
   });
   it('tells apart who differs in one generation, or one process by one', () => {
@@ -153,7 +153,7 @@ describe('vectorOf', () => {
         expect(vectorOf(other({ process: changed.process + 1 }))).not.toBe(vectorOf(some));
         expect(vectorOf(other({ generation: changed.generation + 1 }))).not.toBe(vectorOf(some));
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });
@@ -867,7 +867,7 @@ describe('whatever the network does', () => {
           }
         },
       ),
-      { numRuns: Number(process.env.NUM_RUNS ?? 150) },
+      { numRuns: Number(process.env.NUM_RUNS ?? 75) },
     );
   });
 });

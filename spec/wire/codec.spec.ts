@@ -444,7 +444,7 @@ describe('decoding never throws and never yields what is out of range,', () => {
         const decoded = decodeBody(bytes);
         expect(!decoded.ok || isInRange(decoded.messages)).toBe(true);
       }),
-      { numRuns: 5000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -456,7 +456,7 @@ describe('decoding never throws and never yields what is out of range,', () => {
         decodeBody(bytes);
         decodeMessage(bytes);
       }),
-      { numRuns: 5000 },
+      { numRuns: 1500 },
     );
   });
 });
