@@ -21,6 +21,8 @@ const NOT_FOUND = 'ERR_NOT_FOUND';
 const CONDITION = 'ERR_CONDITION';
 /** Something else has answered: a proxy, or another program. */
 const NOT_OF_A_NODE = 'ERR_HTTP';
+/** Of a stream of changes. */
+const STREAM_TYPE = 'application/x-ndjson';
 
 export class HttpItems implements Items {
   readonly #place: HttpPlace;
@@ -61,8 +63,10 @@ export class HttpItems implements Items {
 
   async keys(prefix: string, limit: number): Promise<KeyList> {
     const query = new URLSearchParams({ prefix, limit: String(limit) });
-    const { body } = await this.#exchange({ method: 'GET', path: `/?${query}` }, 200);
-    return JSON.parse(body.toString()) as KeyList;
+    const { response, body } = await this.#exchange({ method: 'GET', path: `/?${query}` }, 200);
+    const list = jsonOf(body) as Partial<KeyList>;
+    if (!Array.isArray(list.keys)) throw notOfANode(response);
+    return list as KeyList;
   }
 
   async watch(target: WatchTarget, signal: AbortSignal): Promise<AsyncIterableIterator<ItemChange>> {
@@ -71,6 +75,10 @@ export class HttpItems implements Items {
     const response = await this.#begin(path, signal);
     if (response === null) return (async function* () {})();
     if (response.statusCode !== 200) throw refusalOf(response, await bodyOf(response, this.#place, 'GET'));
+    if (response.headers['content-type'] !== STREAM_TYPE) {
+      response.destroy();
+      throw notOfANode(response);
+    }
     return this.#changesOf(response, signal);
   }
 
@@ -104,8 +112,10 @@ export class HttpItems implements Items {
 
   /** What that node says of itself and of the farm. */
   async status(signal?: AbortSignal): Promise<NodeStatus> {
-    const { body } = await this.#exchange({ method: 'GET', path: '/?status' }, 200, [], signal);
-    return JSON.parse(body.toString()) as NodeStatus;
+    const { response, body } = await this.#exchange({ method: 'GET', path: '/?status' }, 200, [], signal);
+    const status = jsonOf(body) as Partial<NodeStatus>;
+    if (!Array.isArray(status.voters)) throw notOfANode(response);
+    return status as NodeStatus;
   }
 
   /**
@@ -181,21 +191,33 @@ function conditionHeaders(condition: Condition | undefined): Record<string, stri
   }
 }
 
-function stampOf({ headers }: IncomingMessage): Written {
-  const { etag = '', revision } = headers;
-  return { version: etag.replaceAll('"', ''), revision: BigInt(typeof revision === 'string' ? revision : 0) };
+/** @throws CommandError if what has answered is no node: each gives these headers with a value */
+function stampOf(response: IncomingMessage): Written {
+  const { etag, revision } = response.headers;
+  if (etag === undefined || typeof revision !== 'string' || !/^\d{1,40}$/.test(revision)) throw notOfANode(response);
+  return { version: etag.replaceAll('"', ''), revision: BigInt(revision) };
 }
 
 /** What the node says in its body or, where something else has answered, what can be said of that. */
-function refusalOf({ statusCode }: IncomingMessage, body: Buffer): CommandError {
-  try {
-    const { code, message } = JSON.parse(body.toString()) as { readonly code: unknown; readonly message: unknown };
-    if (typeof code === 'string' && typeof message === 'string') return new CommandError(code, message);
-  } catch {
-    // It is no JSON.
-  }
+function refusalOf(response: IncomingMessage, body: Buffer): CommandError {
+  const { code, message } = jsonOf(body) as { readonly code?: unknown; readonly message?: unknown };
+  if (typeof code === 'string' && typeof message === 'string') return new CommandError(code, message);
+  return notOfANode(response);
+}
+
+function notOfANode({ statusCode }: IncomingMessage): CommandError {
   return new CommandError(
     NOT_OF_A_NODE,
-    `The answer is HTTP ${statusCode}, which no node of a farm gives for this. Check --url.`,
+    `The answer is HTTP ${statusCode}, as no node of a farm gives it for this. Check --url.`,
   );
+}
+
+/** An object without any property if it is no object in JSON. */
+function jsonOf(body: Buffer): object {
+  try {
+    const value: unknown = JSON.parse(body.toString());
+    return typeof value === 'object' && value !== null ? value : {};
+  } catch {
+    return {};
+  }
 }

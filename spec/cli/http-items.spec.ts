@@ -96,26 +96,42 @@ describe('items by HTTP', () => {
     await expect(itemsAt('http://127.0.0.1:1').find('a')).rejects.toThrow(CommandError);
   });
 
-  it.each([404, 412, 502, 504])('fail where what answers %i is no node', async (status) => {
+  /** Another program, at the address that should be a node's. */
+  async function startOther(status: number): Promise<HttpItems> {
     const server = createServer((request, response) => {
       request.resume();
-      response.writeHead(status, { 'Content-Type': 'text/html' }).end('<h1>Not here</h1>');
+      response.writeHead(status, { 'Content-Type': 'text/html', ETag: '"1"' }).end('<h1>Here is something else</h1>');
     });
     others.push(server);
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
     const { port } = server.address() as { port: number };
-    const items = itemsAt(`http://127.0.0.1:${port}`);
-    const refused = {
-      code: 'ERR_HTTP',
-      message: `The answer is HTTP ${status}, which no node of a farm gives for this. Check --url.`,
-    };
-    await expect(items.find('a')).rejects.toMatchObject(refused);
+    return itemsAt(`http://127.0.0.1:${port}`);
+  }
+
+  const refusedBy = (status: number) => ({
+    code: 'ERR_HTTP',
+    message: `The answer is HTTP ${status}, as no node of a farm gives it for this. Check --url.`,
+  });
+
+  it.each([404, 412, 502, 504])('fail where what answers %i is no node', async (status) => {
+    const items = await startOther(status);
+    await expect(items.find('a')).rejects.toMatchObject(refusedBy(status));
     // What answers for a node that it can't reach, or that is slow, may have told it.
-    const notDone = status < 500 ? refused : { code: 'ERR_OUTCOME_UNKNOWN' };
+    const notDone = status < 500 ? refusedBy(status) : { code: 'ERR_OUTCOME_UNKNOWN' };
     await expect(items.remove('a')).rejects.toMatchObject(notDone);
     await expect(items.write('a', item, { condition: { kind: 'absent' } })).rejects.toMatchObject(notDone);
+  });
+
+  it('fail where what answers as if all were well is no node', async () => {
+    const items = await startOther(200);
+    await expect(items.find('a')).rejects.toMatchObject(refusedBy(200));
+    await expect(items.keys('', 10)).rejects.toMatchObject(refusedBy(200));
+    await expect(items.status()).rejects.toMatchObject(refusedBy(200));
+    await expect(items.watch({ key: 'a' }, new AbortController().signal)).rejects.toMatchObject(refusedBy(200));
+    const writing = await startOther(204);
+    await expect(writing.write('a', item)).rejects.toMatchObject(refusedBy(204));
   });
 
   it('have not been written where no connection came about', async () => {

@@ -94,7 +94,7 @@ describe('status --watch', () => {
 
   it('ends where it has never been answered', async () => {
     const { ended } = await watch((response) => response.writeHead(404).end('<h1>Not here</h1>'));
-    await expect(ended).rejects.toThrow(/which no node of a farm gives for this\. Check --url/);
+    await expect(ended).rejects.toThrow(/as no node of a farm gives it for this\. Check --url/);
   });
 
   it('shows all on a terminal that does not say how large it is', async () => {
