@@ -37,7 +37,7 @@ let joins = 0;
 
 /** @typedef {{ readonly key: string[], isOpen: boolean, isBusy: boolean }} Connection */
 
-/** Emits `change`, with the user, when one comes or goes. */
+/** Emits `change`, with the user, when one comes or goes, and `error` where nobody will be heard of any more. */
 export class Presence extends EventEmitter {
   #kv;
   #closed = new AbortController();
@@ -120,6 +120,7 @@ export class Presence extends EventEmitter {
         if (!lease.signal.aborted) await once(lease.signal, 'abort');
       } catch (error) {
         if (error.code === 'ERR_CLOSED') return;
+        if (!isPassing(error)) return void this.emit('error', error);
         await sleep(RETRY_MS, null, { ref: false });
       }
     }

@@ -35,6 +35,8 @@ export async function start(node) {
     users: () => presence.users,
     keys: () => kv.keys({ prefix: ['online'] }),
     close: () => presence.close(),
+    /** @param {number} ttlMs that no list can have */
+    errorWith: async (ttlMs) => (await once(new Presence(kv, { ttlMs }), 'error'))[0].code,
     /** A user opens a connection by each of two lists, and closes the first. @param {string} user */
     joinTwice: async (user) => {
       const lists = [0, 1].map(() => new Presence(kv, { ttlMs: 1500 }));

@@ -62,6 +62,11 @@ describe('the presence', () => {
     expect(await first.do<string[]>('keys')).toHaveLength(1);
   });
 
+  it('says that it can keep nobody, rather than to try for ever', async () => {
+    const [first] = await startServers('presence');
+    expect(await first.do('errorWith', 100)).toBe('ERR_CONFIG');
+  });
+
   it('shows on every server who is online on any, until the last tab is closed', async () => {
     const [first, second, third] = await startServers('presence');
     const ada = new Tab(first, 'ada');
