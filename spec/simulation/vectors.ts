@@ -214,7 +214,9 @@ export class Vectors {
         (next) =>
           function (this: BallotSource, wallMs) {
             const ballot = next.call(this, wallMs);
-            vectors.#issued.set(nameOf(ballot), vectors.membership?.vector ?? 0);
+            const { membership } = vectors;
+            // As it starts from what was stored, a process issues one in nobody's event.
+            if (membership !== undefined) vectors.#issued.set(nameOf(ballot), membership.vector);
             return ballot;
           },
       ),
@@ -294,7 +296,7 @@ export class Vectors {
   #taken({ slot }: Answerer, answer: AcceptorAnswer): void {
     const own = this.membership;
     if (own === undefined || (answer.type !== 'promised' && answer.type !== 'accepted')) return;
-    // What was issued under an older vector counts no more.
+    // What was issued under an older vector counts no more, and of some it is not known.
     if (this.#issued.get(nameOf(answer.ballot)) !== own.vector) return;
     const holder = own.view?.holders[slot - 1];
     const under = this.#answered.get(`${answer.type} ${nameOf(answer.ballot)} ${holder?.process}`);
