@@ -225,7 +225,7 @@ describe('a transfer', () => {
           expect(to.record(`k${name}`)).toMatchObject(rest);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
@@ -381,7 +381,7 @@ describe('a transfer', () => {
           expect(byName.record(`k${name}`)?.isCopy).toBe(whole.record(`k${name}`)?.isCopy);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 
