@@ -3,17 +3,18 @@ import type { IncomingMessage } from 'node:http';
 import type { NodeStatus } from '../node/status.js';
 import { CommandError } from './exit-codes.js';
 import { ask, bodyOf, type HttpPlace, linesOf, type Question, SILENCE_MS } from './http-exchange.js';
-import type {
-  Condition,
-  Found,
-  Item,
-  ItemChange,
-  Items,
-  KeyList,
-  Removal,
-  WatchTarget,
-  WriteOptions,
-  Written,
+import {
+  CHANGES_TYPE,
+  type Condition,
+  type Found,
+  type Item,
+  type ItemChange,
+  type Items,
+  type KeyList,
+  type Removal,
+  type WatchTarget,
+  type WriteOptions,
+  type Written,
 } from './items.js';
 
 /** What a node says of a key that is not there, and of a condition that did not hold. */
@@ -21,8 +22,6 @@ const NOT_FOUND = 'ERR_NOT_FOUND';
 const CONDITION = 'ERR_CONDITION';
 /** Something else has answered: a proxy, or another program. */
 const NOT_OF_A_NODE = 'ERR_HTTP';
-/** Of a stream of changes. */
-const STREAM_TYPE = 'application/x-ndjson';
 
 export class HttpItems implements Items {
   readonly #place: HttpPlace;
@@ -75,7 +74,7 @@ export class HttpItems implements Items {
     const response = await this.#begin(path, signal);
     if (response === null) return (async function* () {})();
     if (response.statusCode !== 200) throw refusalOf(response, await bodyOf(response, this.#place, 'GET'));
-    if (response.headers['content-type'] !== STREAM_TYPE) {
+    if (response.headers['content-type'] !== CHANGES_TYPE) {
       response.destroy();
       throw notOfANode(response);
     }

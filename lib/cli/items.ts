@@ -49,6 +49,9 @@ export interface KeyList {
   readonly isComplete: boolean;
 }
 
+/** Media type of a stream of changes. */
+export const CHANGES_TYPE = 'application/x-ndjson';
+
 export interface ItemChange {
   readonly kind: 'set' | 'removed';
   readonly key: string;

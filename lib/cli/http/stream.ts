@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import debugging from 'debug';
-import { type ItemChange, toJson } from '../items.js';
+import { CHANGES_TYPE, type ItemChange, toJson } from '../items.js';
 import { begin } from './answer.js';
 import { refusalOf } from './refusal.js';
 
@@ -23,7 +23,7 @@ export async function sendChanges(
   changes: AsyncIterable<ItemChange>,
   ending: AbortSignal,
 ): Promise<void> {
-  begin(response, 200, { 'Content-Type': 'application/x-ndjson' });
+  begin(response, 200, { 'Content-Type': CHANGES_TYPE });
   // The watch has begun: whoever waits for this line knows by it that nothing from now on is missed.
   response.write('\n');
   const heartbeat = setInterval(() => {
