@@ -31,6 +31,16 @@ export class Farm {
     this.hub.fate = (traffic) => (traffic.from === port || traffic.to === port ? { delaysMs: [] } : fate(traffic));
   }
 
+  /** Until nothing that was asked or told waits to be sent: what is sent later is sent under the fate of then. */
+  async haveSent(): Promise<void> {
+    await until(() =>
+      this.nodes.every((node) => {
+        const { waiting = 0, lazy = 0 } = node.status().network.outbox ?? {};
+        return waiting + lazy === 0;
+      }),
+    );
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.close()));
   }
