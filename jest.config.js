@@ -15,7 +15,8 @@ export default {
       { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
     ],
   },
-  testTimeout: 30_000,
+  // A busy machine takes its time.
+  testTimeout: 180_000,
   // A third of a suite's time is waiting for other processes and for time-outs: two cores have enough to do with three.
   maxWorkers: Math.ceil(1.5 * availableParallelism()),
 };

@@ -77,7 +77,7 @@ it('looks at every process of a farm', async () => {
   expect(processes.map(({ slot }) => slot)).toEqual([1, 2, 3]);
   for (const finding of processes) {
     expect(finding).toMatchObject({ isWholeDatagram: true, isStreamOpen: true, isTalkative: true });
-    expect(Math.abs(finding.aheadMs ?? Number.NaN)).toBeLessThan(1000);
+    expect(Math.abs(finding.aheadMs ?? Number.NaN)).toBeLessThan(30_000);
   }
   expect(code).toBe(problems.length === 0 ? 0 : 1);
   await nodes[0]?.program.kill();
@@ -87,7 +87,7 @@ it('looks at every process of a farm', async () => {
   expect(words.stdout).toMatch(
     /^slot +name +address +datagrams.*\n(\S+ .*\n)\n- Too few voters are heard for a quorum/m,
   );
-}, 60_000);
+});
 
 describe('the datagrams of a check', () => {
   const nodes: PaxosNode[] = [];
@@ -129,4 +129,4 @@ it('says what is heard where there is no farm', async () => {
   expect((await run(words, place.environment)).stderr).toMatch(
     /^error: .*No other process of cluster 'default' is heard \(peers 127.*are all hosts listed there/,
   );
-}, 60_000);
+});

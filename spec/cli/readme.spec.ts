@@ -26,7 +26,7 @@ endPrograms();
 beforeAll(async () => {
   place = drawPlace();
   nodes = await startThree(place);
-}, 60_000);
+});
 
 /** As printed, but with ports that are free, and on a group that no other test uses. */
 function localized(line: string): string {
@@ -53,12 +53,8 @@ async function answerTo(line: string): Promise<string> {
 
 const withShell = process.platform === 'win32' ? it.skip : it;
 
-withShell(
-  'the lines of the README are answered as it says',
-  async () => {
-    const all = examples();
-    expect(all.length).toBeGreaterThan(10);
-    for (const { line, answer } of all) expect(`$ ${line}\n${await answerTo(line)}`).toBe(`$ ${line}\n${answer}`);
-  },
-  60_000,
-);
+withShell('the lines of the README are answered as it says', async () => {
+  const all = examples();
+  expect(all.length).toBeGreaterThan(10);
+  for (const { line, answer } of all) expect(`$ ${line}\n${await answerTo(line)}`).toBe(`$ ${line}\n${answer}`);
+});

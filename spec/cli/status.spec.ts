@@ -30,7 +30,7 @@ beforeAll(async () => {
   };
   said = { ...node.status(), learners: Array.from({ length: 10 }, () => learner) } as unknown as NodeStatus;
   await node.close();
-}, 60_000);
+});
 
 interface Watching {
   readonly ending: AbortController;

@@ -36,7 +36,7 @@ it('clusters with different names share a group and port without seeing each oth
     }
   }
   expect(incarnations.size).toBe(3);
-}, 60_000);
+});
 
 it('a process with another secret never joins, and says why it can see nobody', async () => {
   const farm = new Farm();
@@ -55,7 +55,7 @@ it('a process with another secret never joins, and says why it can see nobody', 
     expect(voters.map(({ isUp }) => isUp)).toEqual([true, true, true]);
     expect(network.sealing?.unknownKey).toBeGreaterThan(0);
   }
-}, 60_000);
+});
 
 it('servers that seal with different ones of the same secrets are one farm, as while a secret is changed', async () => {
   const [old, fresh] = [drawSecret(), drawSecret()];
@@ -69,7 +69,7 @@ it('servers that seal with different ones of the same secrets are one farm, as w
     await server.store('set', 'sid', { cookie: {}, user: server.pid });
     for (const other of farm.servers) expect(await other.store('get', 'sid')).toMatchObject({ user: server.pid });
   }
-}, 60_000);
+});
 
 async function processesOf(servers: readonly Server[]): Promise<string[]> {
   const statuses = await Promise.all(servers.map((server) => server.status()));

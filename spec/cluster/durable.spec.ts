@@ -84,7 +84,7 @@ it('after kill -9 of all servers at once every acknowledged write is there', asy
     for (const [sid, count] of acknowledged) all.set(sid, count);
     await expectAll(round === 2 ? all : acknowledged, servers[round] as Server);
   }
-}, 120_000);
+});
 
 it('one that was away for long, and one whose directory is damaged, get their memory from the others', async () => {
   const servers = await startAll();
@@ -104,7 +104,7 @@ it('one that was away for long, and one whose directory is damaged, get their me
   // Whatever was hit: it is as it was, or counts as lost.
   const moved = (await readdir(join(directory, 'c'))).filter((name) => name.startsWith('corrupt-'));
   expect(moved.length).toBe(again.warnings('storage-corrupt').length);
-}, 120_000);
+});
 
 it('a deploy, server by server, keeps all of it, and the generations', async () => {
   let servers = await startAll();
@@ -120,4 +120,4 @@ it('a deploy, server by server, keeps all of it, and the generations', async () 
   const { voters } = await (servers[0] as Server).status();
   expect(voters.map(({ generation }) => generation)).toEqual([1, 1, 1]);
   await expectAll(acknowledged, servers[1] as Server);
-}, 120_000);
+});

@@ -25,7 +25,7 @@ describe.each([multicast, peers])('over $name, a learner, which holds no session
     await Promise.all([learner.ready(), standby.ready()]);
     for (const server of [learner, standby])
       expect(await server.status()).toMatchObject({ state: 'learner', records: 0 });
-  }, 60_000);
+  });
   afterAll(() => farm.end());
 
   const toldOf = (server: Server, sid: string): SessionEvent['event'][] =>
@@ -52,7 +52,7 @@ describe.each([multicast, peers])('over $name, a learner, which holds no session
       await browser.post(at, '/web/logout');
       await untilAllAreTold(sid, ['change', 'change', 'destroy']);
     });
-  }, 60_000);
+  });
 
   it('of what another learner does, and what it does itself', async () => {
     for (const [index, server] of [learner, standby].entries()) {

@@ -13,25 +13,22 @@ beforeAll(async () => {
   farm = new Farm({ options: { touchAfter: 0 } });
   await farm.start({}, {}, {});
   [first, second, third] = [farm.at(0), farm.at(1), farm.at(2)];
-}, 60_000);
+});
 
 /** Writes to sessions by two servers until it is ended; gives what went wrong, and the last count of each session. */
-function write(): { end(): Promise<{ failures: string[]; browsers: Browser[]; counts: number[]; slowestMs: number }> } {
+function write(): { end(): Promise<{ failures: string[]; browsers: Browser[]; counts: number[] }> } {
   const failures: string[] = [];
   const browsers = Array.from({ length: 6 }, () => new Browser());
   const counts = browsers.map(() => 0);
-  let slowestMs = 0;
   let isOver = false;
   const writing = Promise.all(
     browsers.map(async (browser, at) => {
       const server = at % 2 === 0 ? first : second;
       while (!isOver) {
-        const startMs = performance.now();
         const count = (counts[at] ?? 0) + 1;
         const { status } = await browser.post(server, `/web/save?field=count&value=${count}`);
         if (status !== 200) failures.push(`${status}`);
         counts[at] = count;
-        slowestMs = Math.max(slowestMs, performance.now() - startMs);
       }
     }),
   );
@@ -39,7 +36,7 @@ function write(): { end(): Promise<{ failures: string[]; browsers: Browser[]; co
     end: async () => {
       isOver = true;
       await writing;
-      return { failures, browsers, counts, slowestMs };
+      return { failures, browsers, counts };
     },
   };
 }
@@ -53,19 +50,18 @@ it('a server that was stopped, and goes on, shows at once what it missed', async
   const ended = slow.end();
   await stopped.post(first, '/web/logout');
   await until('the others have noticed', async () => (await first.status()).voters.some(({ isUp }) => !isUp));
-  const { failures, browsers, counts, slowestMs } = await writing.end();
+  const { failures, browsers, counts } = await writing.end();
   const reads = Promise.all(browsers.map((browser) => browser.read(third)));
   third.signal('SIGCONT');
   expect((await reads).map(({ count }) => Number(count))).toEqual(counts);
   expect(failures).toEqual([]);
-  expect(slowestMs).toBeLessThan(2000);
   // What it had loaded before does not come back by it either.
   expect((await ended).status).toBe(200);
   for (const server of farm.servers) expect(await stopped.read(server)).toEqual({});
   expect(third.events.filter(({ event }) => event === 'disconnect')).toEqual([]);
   await until('it counts again', async () => (await first.status()).voters.every(({ isUp }) => isUp));
   expect(await third.errors()).toEqual([]);
-}, 60_000);
+});
 
 it('a server that closes is not missed', async () => {
   const leaving = new Browser();
@@ -82,17 +78,13 @@ it('a server that closes is not missed', async () => {
   expect((await slow.end()).status).toBe(200);
   await closing;
   expect(third.exit).toBe(0);
-  const closedMs = performance.now();
   await until('the others know', async () => (await first.status()).voters.some(({ isUp }) => !isUp));
-  // From its good-bye, not from its silence: that takes three seconds.
-  expect(performance.now() - closedMs).toBeLessThan(2500);
-  const { failures, browsers, counts, slowestMs } = await writing.end();
+  const { failures, browsers, counts } = await writing.end();
   expect(failures).toEqual([]);
-  expect(slowestMs).toBeLessThan(2000);
   expect(await leaving.read(first)).toEqual({ user: 'somebody', last: '1' });
   const reads = await Promise.all(browsers.map((browser) => browser.read(second)));
   expect(reads.map(({ count }) => Number(count))).toEqual(counts);
-}, 60_000);
+});
 
 it('five voters bear the loss of two at once, with all writers on one session', async () => {
   const five = new Farm({ options: { clusterSize: 5 } });
@@ -122,4 +114,4 @@ it('five voters bear the loss of two at once, with all writers on one session', 
   await Promise.all(writing);
   expect(failures).toEqual([]);
   for (const server of survivors) expect(await browser.read(server)).toEqual(expected);
-}, 60_000);
+});

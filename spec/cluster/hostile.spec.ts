@@ -28,7 +28,7 @@ beforeAll(async () => {
   listener.addMembership(group, '127.0.0.1');
   await bindOnLoopback(sender);
   await farm.start({}, {}, {});
-}, 60_000);
+});
 afterAll(() => {
   listener.close();
   sender.close();
@@ -78,7 +78,7 @@ it('strangers can neither read nor write sessions, nor disturb those who do', as
     expect(await server.errors()).toEqual([]);
   }
   await makeTraffic();
-}, 90_000);
+});
 
 it('a server that starts amid replays joins and serves: it has seen none of them before', async () => {
   await makeTraffic();
@@ -99,7 +99,7 @@ it('a server that starts amid replays joins and serves: it has seen none of them
   for (const server of farm.servers) expect(await browser.read(server)).toEqual({ user: 'somebody' });
   expect((await fresh.status()).state).toBe('learner');
   expect(await fresh.store('ids')).toHaveLength(await farm.at(0).store<number>('length'));
-}, 60_000);
+});
 
 /** Sessions made, changed, read and ended on all servers. */
 async function makeTraffic(): Promise<void> {

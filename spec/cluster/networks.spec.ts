@@ -11,7 +11,7 @@ it('a farm works over IPv6 multicast, where the machine has it', async () => {
   const name = await findMulticastV6();
   if (name === null) console.log('no interface carries IPv6 multicast here: not tried');
   else await expectWorks(multicastV6(name));
-}, 60_000);
+});
 
 /** What the other specs look at closely over multicast and peers, in small. */
 async function expectWorks(network: Network): Promise<void> {

@@ -16,7 +16,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
     const bad = { duplication: 0.1, reordering: 0.1, delayMs: 1, jitterMs: 8 };
     // Each way is poor at both its ends: from the first to the third, three datagrams in ten are lost.
     await farm.start(...[0.1, 0.15, 0.2].map((loss) => ({ conditions: { ...bad, loss } })));
-  }, 60_000);
+  });
 
   /** That nobody was told so is not enough: express-session may find an error after it has sent the head. */
   async function expectNoErrors(): Promise<void> {
@@ -39,7 +39,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
     });
     expect(wrong).toEqual([]);
     await expectNoErrors();
-  }, 60_000);
+  });
 
   it('requests at the same time keep their fields, 15 times on all three servers', async () => {
     const browser = new Browser();
@@ -54,7 +54,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
       expect(await browser.read(farm.at(round % 3))).toEqual(expected);
     }
     await expectNoErrors();
-  }, 60_000);
+  });
 
   it('a logout stays one, though slow requests on the other servers end with it, 20 times', async () => {
     const back: unknown[] = [];
@@ -74,7 +74,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
     });
     expect(back).toEqual([]);
     await expectNoErrors();
-  }, 60_000);
+  });
 
   it('a session too large for a datagram is read on the others', async () => {
     const browser = new Browser();
@@ -87,7 +87,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
       }
     }
     await expectNoErrors();
-  }, 60_000);
+  });
 
   it('and it was such a network, on each of them', async () => {
     for (const server of farm.servers) {
@@ -101,7 +101,7 @@ describe('over a network that loses, doubles, delays and reorders', () => {
 describe('a server that is cut off', () => {
   const farm = new Farm({ options: { touchAfter: 0, timeout: 1500 }, conditions: {} });
 
-  beforeAll(() => farm.start({}, {}, {}), 60_000);
+  beforeAll(() => farm.start({}, {}, {}));
 
   it.each<[NetworkDirection, string]>([
     ['both', 'hears nobody and is not heard'],
@@ -115,7 +115,6 @@ describe('a server that is cut off', () => {
         begin: () => farm.at(2).network({ cut: { direction } }),
         end: () => farm.at(2).network({ cut: null }),
       }),
-    60_000,
   );
 
   it('a majority that is cut off from one another answers 503 too, and agrees on all when healed', async () => {
@@ -123,5 +122,5 @@ describe('a server that is cut off', () => {
       begin: () => Promise.all(farm.servers.map((server) => server.network({ cut: {} }))),
       heal: () => Promise.all(farm.servers.map((server) => server.network({ cut: null }))),
     });
-  }, 60_000);
+  });
 });

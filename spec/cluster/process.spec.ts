@@ -13,7 +13,7 @@ endAll();
 describe('a process alone that waits for two others', () => {
   const farm = new Farm({ options: { timeout: 300 } });
 
-  beforeAll(() => farm.add().listening(), 30_000);
+  beforeAll(() => farm.add().listening());
 
   it('answers 503 when its time is up, and says who is missing', async () => {
     const server = farm.at(0);
@@ -33,7 +33,7 @@ describe('a process alone that waits for two others', () => {
     // Not saved before the head is sent, as by express-session at the end of a response: then only the app hears of it.
     await visitor.login(server, 'somebody').catch(() => undefined);
     await until('the app heard of it', async () => (await server.errors()).some((error) => error.includes('/login')));
-  }, 30_000);
+  });
 
   it.each([
     ['get', 'sid'],
@@ -58,7 +58,7 @@ describe('a process alone that waits for two others', () => {
     const browser = new Browser();
     await browser.login(farm.at(0), 'somebody');
     expect(await browser.read(farm.at(2))).toEqual({ user: 'somebody' });
-  }, 30_000);
+  });
 
   it('that is left alone again answers 503, and says so', async () => {
     const browser = new Browser();
@@ -71,7 +71,7 @@ describe('a process alone that waits for two others', () => {
     });
     expect(farm.at(0).warnings('quorum-lost')[0]).toMatch(/Missing: slot \d \(server-\d\), slot \d \(server-\d\)/);
     expect((await farm.at(0).status()).isReady).toBe(false);
-  }, 30_000);
+  });
 });
 
 it('a process alone whose clusterSize is 1 needs nobody', async () => {
@@ -84,7 +84,7 @@ it('a process alone whose clusterSize is 1 needs nobody', async () => {
   await browser.post(server, '/web/logout');
   expect(await browser.read(server)).toEqual({});
   expect(await server.store('length')).toBe(0);
-}, 30_000);
+});
 
 describe('the end of a process', () => {
   const options: PaxosStoreOptions = { transport: drawMulticast(), secret: drawSecret() };
@@ -113,7 +113,7 @@ describe('the end of a process', () => {
 
   it('an idle open store does not put it off', async () => {
     expect(await runAlone('idle')).toMatch(/^exit 0 /);
-  }, 30_000);
+  });
 
   it('ready() puts it off until there is a farm, and no longer', async () => {
     let output = '';
@@ -129,7 +129,7 @@ describe('the end of a process', () => {
     expect(output).toBe('');
     farm.add();
     expect(await ended).toBe('ready\nexit 0 voter\n');
-  }, 30_000);
+  });
 
   it('close() of the store, and of its server, lets it come', async () => {
     await Promise.all(farm.servers.map((server) => server.ready()));
@@ -141,5 +141,5 @@ describe('the end of a process', () => {
     expect(server.isClosed).toBe(true);
     expect(server.exit).toBe(0);
     expect(server.output).toBe('');
-  }, 30_000);
+  });
 });

@@ -1,5 +1,5 @@
 /** Longest wait for anything; a busy machine may take its time. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 /** Calls `run` for 0..count−1, so many at a time. */
 export async function each(count: number, atATime: number, run: (index: number) => Promise<void>): Promise<void> {

@@ -48,7 +48,7 @@ it("a worker of Node's cluster module that is replaced waits for a stream that d
   await until('it is replaced', () => farm.isReplaced);
   await cut;
   expect(farm.exits).toEqual([0]);
-}, 90_000);
+});
 
 it("workers of Node's cluster module that are replaced one after the other keep their sessions, and fail no request", async () => {
   const farm = await start(3, PATIENCE_MS);
@@ -99,4 +99,4 @@ it("workers of Node's cluster module that are replaced one after the other keep 
   isOver = true;
   await visits;
   expect(workers.size).toBe(6);
-}, 90_000);
+});

@@ -3,10 +3,9 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 
 // Five processes start, form a farm and end, several times; on a busy machine that takes its time.
-jest.setTimeout(120_000);
 
 const START = resolve('demo/start.js');
 const HOST = '127.0.0.1';

@@ -91,7 +91,7 @@ export function textOf(state: State): string | null {
 }
 
 /** Longest wait for anything; a busy machine may take its time. */
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 60_000;
 
 /**
  * Waits until `condition` holds.

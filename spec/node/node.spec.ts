@@ -306,7 +306,7 @@ describe('trouble', () => {
     } finally {
       spy.mockRestore();
     }
-  }, 30_000);
+  });
 
   it.each([2 ** 53, 1.5, -1, Number.NaN, Number.POSITIVE_INFINITY])(
     'a change whose latest end is %d is refused: no other process could be told of it',
@@ -365,15 +365,15 @@ describe('trouble', () => {
   });
 
   it('asks again in good time, though answers seemed slow, this process having been paused', async () => {
-    const options = { clusterSize: 2, timeout: 400 };
+    const options = { clusterSize: 2, timeout: 4000 };
     let pausedMs = 0;
     const runtime = { ...systemRuntime, monotonicMs: () => systemRuntime.monotonicMs() + pausedMs };
     const node = farm.add(options, runtime);
     await Promise.all([node.ready(), farm.add(options).ready()]);
     const meanMs = (): number => Math.max(...node.status().voters.map(({ roundTripMs }) => roundTripMs ?? 0));
-    while (meanMs() < 100) {
+    while (meanMs() < 1000) {
       const reading = node.read('b/k');
-      pausedMs += 300;
+      pausedMs += 3000;
       await reading;
     }
     // Until that has been taken in at the next housekeeping.
@@ -406,7 +406,7 @@ describe('trouble', () => {
     expect(textOf(await c.read('b/old'))).toBe('new');
     expect(textOf(await c.read('b/large'))).toHaveLength(100_000);
     expect((await c.ids('b')).length).toBe(152);
-  }, 60_000);
+  });
 
   it('ids may include what is over by the own clock, and not yet by others', async () => {
     const [a] = await farm.start(3, { maxClockSkewMs: 30_000 });

@@ -4,6 +4,7 @@ import type { Instant } from '../../lib/paxos/index.js';
 import { openMemory, type Storage } from '../../lib/storage/index.js';
 import { IDENTITY } from '../storage/arbitrary.js';
 import { SimulatedDisk } from '../storage/simulated-disk.js';
+import { until } from './farm.js';
 
 const NOW: Instant = { monotonicMs: 0, wallMs: 1_700_000_000_000, isTrusted: true };
 
@@ -88,7 +89,7 @@ it('has what has gathered written where it is so much that nothing is answered f
   ask();
   expect(answers).toEqual([]);
   ask();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => answers.length > 0);
   expect(answers).toMatchObject([{ type: 'held' }]);
   await voter.close();
 });

@@ -59,7 +59,6 @@ describe('the properties catch', () => {
       );
       expect(details.errorInstance).toBeInstanceOf(Violation);
     },
-    120_000,
   );
 });
 

@@ -41,7 +41,7 @@ beforeAll(async () => {
   const found = await shrink(candidate, { maxMs: Number.POSITIVE_INFINITY, maxTries: 100 });
   if (found === null) throw new Error('does not fail alone');
   shrunk = found;
-}, 120_000);
+});
 
 afterAll(() => remove());
 

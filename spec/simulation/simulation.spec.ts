@@ -22,7 +22,7 @@ test('the same seed gives the same run, byte for byte, and with the quick cipher
   } finally {
     end();
   }
-}, 120_000);
+});
 
 test('another seed gives another run', async () => {
   const begin = (seed: number): Promise<Report> => new Simulation(seed, { kept: [] }).run();
@@ -35,7 +35,7 @@ test('with keys, leases and watches too', async () => {
   expect(once.violations).toEqual([]);
   expect(again.hash).toBe(once.hash);
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
-}, 60_000);
+});
 
 test('a quorum that is none is caught within a few seeds', async () => {
   const remove = mutants.find(({ name }) => name === 'majority-too-small')?.install?.() ?? (() => undefined);
@@ -47,4 +47,4 @@ test('a quorum that is none is caught within a few seeds', async () => {
   } finally {
     remove();
   }
-}, 60_000);
+});

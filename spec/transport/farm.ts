@@ -81,7 +81,7 @@ export function drawGroup(): string {
  * @param again called at each look, for what has to be repeated since datagrams may be lost
  */
 export async function until(condition: () => boolean, again: () => void = () => {}): Promise<void> {
-  const deadlineMs = performance.now() + 20_000;
+  const deadlineMs = performance.now() + 60_000;
   for (;;) {
     again();
     for (let looks = 0; looks < 10; looks += 1) {

@@ -1,8 +1,7 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { until } from '../../cluster/waiting.js';
 import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.js';
 
-jest.setTimeout(90_000);
 endAllAfterEach();
 
 /** Far longer than a test may take: nothing that is seen comes of a lease's end. */

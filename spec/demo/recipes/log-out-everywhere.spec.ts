@@ -1,8 +1,6 @@
-import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { until } from '../../cluster/waiting.js';
 import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.js';
-
-jest.setTimeout(90_000);
 
 let servers: [Server, Server, Server];
 let urls: readonly string[];

@@ -1,9 +1,8 @@
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { until } from '../../cluster/waiting.js';
 import { demonstrate, endAllAfterEach, type Server, startServers } from './farm.js';
 
-jest.setTimeout(90_000);
 endAllAfterEach();
 
 /** What an `EventSource` in a browser has been told last. */
