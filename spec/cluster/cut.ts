@@ -4,11 +4,6 @@ import { Browser } from './browser.js';
 import type { Farm, Server } from './farm.js';
 import { until } from './waiting.js';
 
-/** Beyond the store's timeout: the answer's own way, on a busy machine. */
-const SLACK_MS = 1500;
-/** From the cut's end until it serves: a hello of the others, a look at the interfaces, a call that was begun before. */
-const HEALED_MS = 6000;
-
 export interface Cut {
   /** Whether the server hears nobody, and so finds out. */
   readonly isDeaf: boolean;
@@ -19,14 +14,14 @@ export interface Cut {
 /**
  * It answers 503 in time while the others go on; when the cut has ended, the same process serves again, with all that it
  * missed.
- * @param at of the server to cut off, in a farm of three whose `timeout` is set
+ * @param at of the server to cut off, in a farm of three
  */
 export async function expectToOutliveCut(farm: Farm, at: number, { isDeaf, begin, end }: Cut): Promise<void> {
   const cut = farm.at(at);
   const others = farm.others(at);
   const [first, second] = others;
   if (first === undefined || second === undefined) throw new Error('there are two others');
-  const unavailable = (): Promise<void> => expectUnavailable(cut, farm.options.timeout ?? 0);
+  const unavailable = (): Promise<void> => expectUnavailable(cut);
   const { process: identity } = await cut.status();
   const leaving = new Browser();
   await leaving.login(cut, 'leaving');
@@ -34,7 +29,6 @@ export async function expectToOutliveCut(farm: Farm, at: number, { isDeaf, begin
   const staying = new Browser();
   await staying.login(cut, 'staying');
 
-  let healedMs = 0;
   await begin();
   try {
     await Promise.all([unavailable(), expectToGoOn(first, second, staying)]);
@@ -51,10 +45,8 @@ export async function expectToOutliveCut(farm: Farm, at: number, { isDeaf, begin
   } finally {
     await end();
     // Also where something else failed, for the specs that follow.
-    healedMs = performance.now();
     await until('it serves again', async () => (await new Browser().post(cut, '/web/save?field=a')).status === 200);
   }
-  expect(performance.now() - healedMs).toBeLessThan(HEALED_MS);
   expect(await staying.read(cut)).toEqual({ user: 'staying', count: '20' });
   for (const server of farm.servers) expect(await leaving.read(server)).toEqual({});
   expect((await staying.post(cut, '/web/set?field=again&value=1')).status).toBe(200);
@@ -68,14 +60,12 @@ export async function expectToOutliveCut(farm: Farm, at: number, { isDeaf, begin
   for (const server of others) expect(await server.errors()).toEqual([]);
 }
 
-async function expectUnavailable(server: Server, timeoutMs: number): Promise<void> {
-  const startMs = performance.now();
+async function expectUnavailable(server: Server): Promise<void> {
   const asked = Array.from({ length: 10 }, (_, index) => new Browser().post(server, `/web/save?field=f${index}`));
   for (const { status, text } of await Promise.all(asked)) {
     expect(status).toBe(503);
     expect(text).toMatch(/No quorum in cluster|Service Unavailable/);
   }
-  expect(performance.now() - startMs).toBeLessThan(timeoutMs + SLACK_MS);
 }
 
 async function expectToGoOn(first: Server, second: Server, browser: Browser): Promise<void> {

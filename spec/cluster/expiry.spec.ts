@@ -10,9 +10,9 @@ const LATE_MS = 5;
 endAll();
 
 describe.each([multicast, peers])('over $name, a session whose time is up', (network) => {
-  const maxClockSkewMs = 1000;
+  // A busy machine takes its time, and what is kept beyond the end of a session is kept for about as long.
   const farm = new Farm({
-    options: { transport: network.draw(3), maxClockSkewMs, timeout: 900, touchAfter: 0 },
+    options: { transport: network.draw(3), maxClockSkewMs: 4000, timeout: 3900, touchAfter: 0 },
     maxAgeMs: 1500,
   });
 

@@ -256,6 +256,9 @@ export function endAll(): void {
   afterAll(() => Promise.all(servers.splice(0).map((server) => server.kill())));
 }
 
+/** Ms that a store's operations have where a test says nothing of it: a busy machine takes its time. */
+const TIMEOUT_MS = 5000;
+
 /** Servers that share a cluster. */
 export class Farm {
   readonly servers: Server[] = [];
@@ -263,7 +266,8 @@ export class Farm {
 
   /** @param options beside a secret and a network of its own */
   constructor({ options, ...config }: Partial<Config> = {}) {
-    this.#config = { options: { secret: drawSecret(), transport: drawMulticast(), ...options }, ...config };
+    const own = { secret: drawSecret(), transport: drawMulticast(), timeout: TIMEOUT_MS };
+    this.#config = { options: { ...own, ...options }, ...config };
   }
 
   /** A server that is not waited for. */

@@ -9,8 +9,7 @@ import { each } from './waiting.js';
 endAll();
 
 describe('over a network that loses, doubles, delays and reorders', () => {
-  // A timeout that no luck of the draw uses up: what is lost is asked for again every few ten ms.
-  const farm = new Farm({ options: { touchAfter: 0, timeout: 8000 } });
+  const farm = new Farm({ options: { touchAfter: 0 } });
 
   beforeAll(async () => {
     const bad = { duplication: 0.1, reordering: 0.1, delayMs: 1, jitterMs: 8 };

@@ -93,14 +93,19 @@ class Visitor {
   }
 
   async servers(): Promise<ServerInfo[]> {
-    const { servers } = (await (await this.ask('/demo/servers')).json()) as { servers: ServerInfo[] };
+    let servers: ServerInfo[] = [];
+    // One that does not answer in time shows nothing for a moment.
+    await until('each server that is up shows its status', async () => {
+      ({ servers } = (await (await this.ask('/demo/servers')).json()) as { servers: ServerInfo[] });
+      return servers.every(({ state, status }) => state !== 'up' || status !== null);
+    });
     return servers;
   }
 }
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 40_000; !(await isSo()); await sleep(20)) {
-    if (Date.now() > deadline) throw new Error(`Not within 40 s: ${what}`);
+  for (const deadline = Date.now() + 60_000; !(await isSo()); await sleep(20)) {
+    if (Date.now() > deadline) throw new Error(`Not within 60 s: ${what}`);
   }
 }
 

@@ -169,7 +169,7 @@ describe('A farm', () => {
 describe('What hung on something that is over', () => {
   it('is buried, and leaves no voter anything in its memory once its own time has passed', async () => {
     const small = new Farm();
-    const voters = await small.start(3, { maxClockSkewMs: 200 });
+    const voters = await small.start(3, { maxClockSkewMs: 1000, timeout: 900 });
     const [kv, ...others] = voters.map((node) => new PaxosKV({ node })) as [PaxosKV, ...PaxosKV[]];
     try {
       const records = (): number[] => voters.map((node) => node.status().records);

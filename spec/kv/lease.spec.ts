@@ -183,6 +183,7 @@ describe('A lease is released', () => {
 
   it('but is not waited for by its node for longer than other operations', async () => {
     const stop = new Stop(node, ({ kind }) => kind === 'change');
+    node.defaultMs = TIMEOUT_MS;
     const acquired = kv.lease({ timeoutMs: 60_000 });
     await stop.reached;
     let isClosed = false;

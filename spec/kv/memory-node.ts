@@ -15,7 +15,7 @@ import type { Consistency, Head, OperationOptions, OwnState, TimeLeft } from '..
 import type { NodeStatus } from '../../lib/node/status.js';
 import { type Change, type Changed, formatBallot, type State, shardOf } from '../../lib/paxos/index.js';
 import { decodeValue, encodeValue } from '../../lib/wire/index.js';
-import { MemoryFarm, MemoryNode, TIMEOUT_MS } from '../session/memory-registers.js';
+import { MemoryFarm, MemoryNode } from '../session/memory-registers.js';
 
 /** An operation that a node was asked for, before it is done. */
 export interface Asked {
@@ -47,6 +47,8 @@ export class KvFarm extends MemoryFarm {
 /** A process's view of a {@link KvFarm}, which a test can stop at any operation. */
 export class KvMemoryNode extends MemoryNode implements KvNode {
   readonly size = 3;
+  /** What a call is given that says nothing of it: of real time, of which a busy machine takes a lot. */
+  defaultMs = 60_000;
   /** All that it was asked for. */
   readonly asked: Asked[] = [];
   /** What its own memory has, where that is not what the farm has. */
@@ -73,7 +75,7 @@ export class KvMemoryNode extends MemoryNode implements KvNode {
     return { process: this.process, name: `node-${this.number}`, voters } as unknown as NodeStatus;
   }
 
-  override deadline(timeoutMs: number = TIMEOUT_MS): TimeLeft {
+  override deadline(timeoutMs: number = this.defaultMs): TimeLeft {
     const endMs = performance.now() + timeoutMs;
     return {
       get timeoutMs() {

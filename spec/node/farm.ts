@@ -4,6 +4,9 @@ import { type Runtime, systemRuntime } from '../../lib/node/runtime.js';
 import type { Change, State } from '../../lib/paxos/index.js';
 import { Hub } from './hub.js';
 
+/** Ms that operations have where a test says nothing of it: a busy machine takes its time. */
+const TIMEOUT_MS = 5000;
+
 /** Nodes on one hub, started together and closed together. */
 export class Farm {
   readonly hub = new Hub();
@@ -12,7 +15,8 @@ export class Farm {
 
   add(options: NodeOptions = {}, runtime: Runtime = systemRuntime): PaxosNode {
     const name = `node-${this.nodes.length + 1}`;
-    const node = new PaxosNode({ secret: false, transport: this.hub.transport(), name, ...options }, runtime);
+    const transport = this.hub.transport();
+    const node = new PaxosNode({ secret: false, transport, name, timeout: TIMEOUT_MS, ...options }, runtime);
     node.on('warning', (warning) => this.warnings.push({ node: name, ...warning }));
     this.nodes.push(node);
     return node;

@@ -234,19 +234,20 @@ describe('the cost', () => {
   it('of a read is one datagram to all and two answers; of a write twice that', async () => {
     const [a] = await farm.start(3);
     if (a === undefined) throw new Error('three nodes were started');
-    const requests = (): number => farm.hub.sent.filter(({ from, to }) => to === 'all' && from === 1).length;
-    farm.hub.sent.length = 0;
-    for (let i = 0; i < 10; i += 1) await a.read(`b/${i}`);
-    const read = requests();
-    for (let i = 0; i < 10; i += 1) await a.change(`b/${i}`, setText('x', inAnHour()));
-    const written = requests() - read;
-    await farm.close();
-    // A hello or two may fall in between, and on a busy machine a question asked twice.
-    expect(read).toBeGreaterThanOrEqual(10);
-    expect(read).toBeLessThanOrEqual(12);
-    expect(written).toBeGreaterThanOrEqual(20);
-    expect(written).toBeLessThanOrEqual(22);
-    expect(farm.hub.sent.filter(({ to }) => to === 1).length).toBeLessThanOrEqual(66);
+    const costOf = async (operate: (key: string) => Promise<unknown>): Promise<string> => {
+      farm.hub.sent.length = 0;
+      for (let i = 0; i < 10; i += 1) await operate(`b/${i}`);
+      const sent = farm.hub.sent.filter(({ from, to }) => (from === 1 ? to === 'all' : to === 1));
+      return `${sent.filter(({ from }) => from === 1).length} questions, ${sent.length} in all`;
+    };
+    const expectCost = async (cost: string, operate: (key: string) => Promise<unknown>): Promise<void> => {
+      const costs: string[] = [];
+      // At times a hello falls in between, and on a busy machine a question is asked twice.
+      while (!costs.includes(cost) && costs.length < 50) costs.push(await costOf(operate));
+      expect(costs).toContain(cost);
+    };
+    await expectCost('10 questions, 30 in all', (key) => a.read(key));
+    await expectCost('20 questions, 60 in all', (key) => a.change(key, setText('x', inAnHour())));
   });
 });
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { NoQuorumError, OutcomeUnknownError } from '../../lib/errors.js';
 import type { PaxosNode } from '../../lib/node/node.js';
 import type { ResizeProgress } from '../../lib/node/resize.js';
 import { FOREVER } from '../../lib/paxos/index.js';
@@ -28,15 +29,17 @@ describe('the number of voters', () => {
     );
     let isOver = false;
     const results: number[] = [];
-    const failures: unknown[] = [];
+    // On a busy machine five that outbid each other may use up all the time there is.
+    let unknown = 0;
     const clients = all.map(async (node) => {
-      while (!isOver && failures.length === 0) {
-        // A process that is its farm's only voter would leave the others no time.
-        await new Promise((resolve) => setImmediate(resolve));
+      while (!isOver) {
+        // A process that is its farm's only voter needs nobody, and would leave the others no time.
+        await new Promise((resolve) => setTimeout(resolve, 10));
         try {
           results.push((await node.change('n/hot', increment(FOREVER), { timeoutMs: 9000 })).result);
         } catch (error) {
-          failures.push(error);
+          if (error instanceof OutcomeUnknownError) unknown += 1;
+          else if (!(error instanceof NoQuorumError)) throw error;
         }
       }
     });
@@ -50,8 +53,11 @@ describe('the number of voters', () => {
     }
     isOver = true;
     await Promise.all(clients);
-    expect(failures).toEqual([]);
-    expect(results.sort((a, b) => a - b)).toEqual(results.map((_, index) => index));
+    expect(new Set(results).size).toBe(results.length);
+    const count = Number(textOf(await first.read('n/hot')));
+    expect(count).toBeGreaterThanOrEqual(results.length);
+    expect(count).toBeLessThanOrEqual(results.length + unknown);
+    expect(Math.max(...results)).toBeLessThan(count);
     const read = await Promise.all(all.flatMap((node) => [0, 150, 299].map((index) => node.read(`sess/k${index}`))));
     expect(read.map(textOf)).toEqual(all.flatMap(() => ['v0', 'v150', 'v299']));
     expect([...new Set(told)]).toEqual([

@@ -103,7 +103,8 @@ export function endAllAfterEach(): void {
 
 /** Three servers of one farm. @param scenario the module beside this one that says what they do */
 export async function startServers(scenario: string): Promise<[Server, Server, Server]> {
-  const options = { secret: drawSecret(), transport: drawMulticast() };
+  // A busy machine takes its time.
+  const options = { secret: drawSecret(), transport: drawMulticast(), timeout: 5000 };
   const started = [1, 2, 3].map((number) => new Server(`web-${number}`, scenario, options));
   servers.push(...started);
   await until('all servers are ready', () => started.every(({ isReady }) => isReady));
@@ -113,6 +114,6 @@ export async function startServers(scenario: string): Promise<[Server, Server, S
 /** Runs a recipe's own demonstration. @returns what it prints */
 export async function demonstrate(recipe: string): Promise<string> {
   const path = join('demo', 'recipes', `${recipe}.mjs`);
-  const { stdout } = await promisify(execFile)(process.execPath, [path], { timeout: 40_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [path], { timeout: 150_000 });
   return stdout;
 }
