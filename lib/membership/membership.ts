@@ -65,8 +65,6 @@ export const SILENCE_MS = 1500;
 const STRANDED_MS = 30_000;
 /** Silence of all voters after which a learner takes up with another farm. */
 const DESERTED_MS = 10_000;
-/** Beside twice S, how long after it was sent a message may count at most, twice the time that it may be under way. */
-const LATE_MS = 4000;
 /** So long a farm has to be beyond recovery before it is given up: what was on its way may show that it is not. */
 const LOST_MS = 2000;
 /** Between two answers to one process that does not know the same holders; processes so answered that are remembered. */
@@ -95,7 +93,6 @@ export class Membership {
   /** The number under which an earlier process held the slot that this one has from it, with its memory; else 0. */
   #voter = 0;
   /** Monotonic ms at which it went on with that. */
-  #resumedMs = 0;
   /** Whether this process has the memory that goes with its slot. */
   #isRecovered = false;
   readonly #claims: Claims;
@@ -276,7 +273,6 @@ export class Membership {
     this.#setView(view);
     this.#slot = slot;
     this.#voter = voter;
-    this.#resumedMs = now.monotonicMs;
     this.#isRecovered = true;
     this.#hasSeenVoters = true;
     this.#voterHeardMs = now.monotonicMs;
@@ -400,19 +396,21 @@ export class Membership {
     return directives;
   }
 
-  receive(from: number, message: MembershipMessage, now: MembershipInstant): Directive[] {
+  /** @param from with the slot that it held when it sent that */
+  receive(from: Answerer, message: MembershipMessage, now: MembershipInstant): Directive[] {
     if (this.#isLeaving || this.#seekingSinceMs === null) return [];
+    const { process } = from;
     switch (message.type) {
       case 'hello':
-        return this.#onHello(from, message, now);
+        return this.#onHello(process, message, now);
       case 'who':
-        return this.#vouch(from, message.request, now);
+        return [...this.#askBack(from, now), ...this.#vouch(process, message.request, now)];
       case 'vouch':
         return this.#onVouch(from, message, now);
       case 'form':
-        return this.#onForm(from, message, now);
+        return this.#onForm(process, message, now);
       case 'unform':
-        return this.#onUnform(from, message);
+        return this.#onUnform(process, message);
     }
   }
 
@@ -442,7 +440,8 @@ export class Membership {
       else this.#ended.delete(number);
     }
     const directives = this.#checkSettings(hello, from);
-    if (this.#isTwin(from, hello, now)) return [...directives, ...this.#leaveToNobody(from, hello, now)];
+    // Or by the process before this one, whose memory it goes on with: an answer of now tells.
+    if (this.#isByTwin(from, hello)) directives.push(this.#ask(from, now));
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
     if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
@@ -460,20 +459,30 @@ export class Membership {
     return directives;
   }
 
+  /** Whether that is said by another process for this one's slot, under the number that this one votes by. */
+  #isByTwin(from: number, { view, slot, voter }: Hello): boolean {
+    if (this.#slot === 0 || slot !== this.#slot || view?.incarnation !== this.#view?.incarnation) return false;
+    return (voter === 0 ? from : voter) === this.number;
+  }
+
   /**
    * Whether another process votes with the memory that this one has: of a storage that was copied, put back from a backup, or
    * is shared by machines that don't see each other's locks. Each of the two counts for the one voter.
    */
-  #isTwin(from: number, { view, slot, voter }: Hello, now: MembershipInstant): boolean {
-    if (this.#slot === 0 || slot !== this.#slot || view?.incarnation !== this.#view?.incarnation) return false;
-    if ((voter === 0 ? from : voter) !== this.number) return false;
-    // What the process sent whose memory this one goes on with may come late.
-    return this.#voter === 0 || now.monotonicMs - this.#resumedMs > 2 * this.#setup.maxClockSkewMs + LATE_MS;
+  #isTwin({ slot }: Answerer, view: View): boolean {
+    if (this.#slot === 0 || slot !== this.#slot || view.incarnation !== this.#view?.incarnation) return false;
+    return slotOf(view, this.number) === slot;
+  }
+
+  /** One that holds this process's slot asks: it is to know of this one before this one knows of it, and stops voting. */
+  #askBack({ process, slot }: Answerer, now: MembershipInstant): Directive[] {
+    return this.#slot > 0 && slot === this.#slot ? [this.#ask(process, now)] : [];
   }
 
   /** Nobody can tell what of that memory is whose, or what is in neither: it counts as lost. So does the other one find. */
-  #leaveToNobody(from: number, { name }: Hello, now: MembershipInstant): Directive[] {
-    const other = named(name, this.#peers.exact(from)?.address);
+  #leaveToNobody(from: number, now: MembershipInstant): Directive[] {
+    const peer = this.#peers.exact(from);
+    const other = named(peer?.introduction?.name ?? '', peer?.address);
     const message = `${other} votes for slot ${this.#slot} with the same memory as ${this.#own} does: its storage was copied, put back, or is used by both. Neither votes any more, and what they stored counts as lost; the others have it. Give each process a directory of its own, and restart both.`;
     return [{ kind: 'fenced', held: null }, { kind: 'warning', code: 'memory-doubled', message }, ...this.resign(now)];
   }
@@ -484,9 +493,11 @@ export class Membership {
     return [{ kind: 'send', to, message: { type: 'vouch', request, view: this.#view, isServing } }];
   }
 
-  #onVouch(from: number, { request, view, isServing }: Vouch, now: MembershipInstant): Directive[] {
+  #onVouch(from: Answerer, { request, view, isServing }: Vouch, now: MembershipInstant): Directive[] {
+    const { process } = from;
     if (this.#who?.request !== request || now.monotonicMs - this.#who.atMs > SUSPICION_MS) return [];
-    if (this.#slotOfPeer(view, from) === 0) return [];
+    if (this.#isTwin(from, view)) return this.#leaveToNobody(process, now);
+    if (this.#slotOfPeer(view, process) === 0) return [];
     if (view.incarnation === this.#view?.incarnation) {
       this.#voterHeardMs = now.monotonicMs;
       return this.#merge(view, now);

@@ -55,6 +55,11 @@ export class Diagnosis {
   }
 
   /** For calls that had been made before. */
+  /** For the log: nobody calls a claim. */
+  slotTaken(slot: number, name: string): NoQuorumError {
+    return new NoQuorumError(`Slot ${slot} was taken by ${name}.`, ...this.#seenAndMissing());
+  }
+
   clockSet(): NoQuorumError {
     return new NoQuorumError(
       "This machine's clock was wrong when the call was made, and has been set right since: what was to end at some time would not have ended then. Nothing was written. Call again.",

@@ -13,6 +13,7 @@ import {
   type View,
 } from '../membership/index.js';
 import {
+  type Answerer,
   BallotSource,
   type Change,
   type Changed,
@@ -149,6 +150,7 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   readonly #readiness: Readiness;
   readonly #started: Promise<void>;
   #link: Link | null = null;
+  #claimUnderWay: Claim | null = null;
   #failure: PaxosError | null = null;
   #isConnected = false;
   /** Whether this process has once taken the place that it has in the farm. */
@@ -812,11 +814,11 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   // ---- membership
 
-  #onMembership(from: number, message: MembershipMessage): void {
+  #onMembership(from: Answerer, message: MembershipMessage): void {
     // What waits was asked, or answered, under the vector of before: under another one it would count for what it is not.
     this.#link?.flushQueued();
     this.#obey(this.#membership.receive(from, message, this.#now()));
-    if (message.type === 'hello') this.#members.introduced(from, this.#runtime.monotonicMs());
+    if (message.type === 'hello') this.#members.introduced(from.process, this.#runtime.monotonicMs());
     if (message.type === 'hello' && !this.#isConnected) this.#checkQuorum(this.#runtime.monotonicMs());
   }
 
@@ -903,22 +905,37 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #claim(claim: Claim): void {
     const { slot } = claim;
+    this.#claimUnderWay = claim;
     this.#write(slotKey(slot), claimChange(claim)).then(
       ({ result }) => {
+        this.#claimUnderWay = null;
         this.#link?.flushQueued();
         this.#obey(this.#membership.claimed({ slot, ...result }, this.#now()));
       },
       // It is tried again at intervals for as long as the slot is open.
       (error: unknown) => {
         debug('claim of slot %d failed: %s', slot, error);
+        this.#claimUnderWay = null;
         this.#membership.claimFailed();
       },
     );
   }
 
+  /**
+   * Voters that hear a slot's holder answer no claim of it, be it this process's own that was chosen: it would wait in vain, and
+   * take no other slot till then.
+   */
+  #giveUpLateClaim(): void {
+    const claim = this.#claimUnderWay;
+    const holder = this.#membership.view?.holders[(claim?.slot ?? 0) - 1];
+    if (claim === null || holder == null || holder.generation < claim.holder.generation) return;
+    this.#operations.giveUp(slotKey(claim.slot), this.#diagnosis.slotTaken(claim.slot, holder.name));
+  }
+
   /** The view has learnt of a slot's holder, or of a config. */
   #grown(): void {
     this.#identify();
+    this.#giveUpLateClaim();
     this.#operations.restart();
     if (this.#recoverer.isRunning) this.#recoverer.again();
     else if (this.#membership.mustCopy) this.#recoverer.copy();

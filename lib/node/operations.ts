@@ -268,16 +268,27 @@ export class Operations {
     const aborted = [...this.#exchanges.values()];
     this.#exchanges.clear();
     for (const { onAbort } of aborted) onAbort(error);
-    for (const queue of [...this.#queues.values()]) {
-      const { batch } = queue;
-      for (const call of batch?.calls ?? [])
-        this.#reject(
-          call,
-          this.#failureOf(call, batch, () => error),
-        );
-      for (const call of queue.waiting) this.#reject(call, error);
-    }
+    for (const queue of [...this.#queues.values()]) this.#rejectAll(queue, error);
     this.#queues.clear();
+  }
+
+  /** Ends the changes under way or waiting on one key, for nothing can come of them any more. */
+  giveUp(key: string, error: PaxosError): void {
+    const queue = this.#queues.get(key);
+    if (queue === undefined) return;
+    if (queue.batch?.round != null) this.#exchanges.delete(queue.batch.round.request);
+    this.#rejectAll(queue, error);
+    this.#drop(queue);
+    this.start();
+  }
+
+  #rejectAll({ batch, waiting }: KeyQueue, error: PaxosError): void {
+    for (const call of batch?.calls ?? [])
+      this.#reject(
+        call,
+        this.#failureOf(call, batch, () => error),
+      );
+    for (const call of waiting) this.#reject(call, error);
   }
 
   #call(key: string, change: Change<unknown>, isRead: boolean, timeoutMs: number): Promise<Changed<unknown>> {

@@ -39,7 +39,7 @@ export interface TrafficSetup {
   now(): Instant;
   /** `null` until the network is open. */
   link(): Link | null;
-  onMembership(from: number, message: MembershipMessage): void;
+  onMembership(from: Answerer, message: MembershipMessage): void;
   /** That process knows of other holders, or another config. */
   differs(from: number, now: Instant): void;
   /**
@@ -83,7 +83,7 @@ export class Traffic {
         case 'vouch':
         case 'form':
         case 'unform':
-          this.#setup.onMembership(envelope.from, message);
+          this.#setup.onMembership(answerer, message);
           break;
         case 'ask':
           answering.receive(envelope.from, message);

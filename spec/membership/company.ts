@@ -122,7 +122,8 @@ export class Company {
     const member = this.members.find((each) => each.process === to);
     if (member === undefined || !member.isAlive) return;
     member.peers.hear(from, { host: '10.0.0.1', port: from }, this.nowMs);
-    this.#obey(member, member.membership.receive(from, message, this.#instant()));
+    const slot = this.members.find(({ process }) => process === from)?.membership.slot ?? 0;
+    this.#obey(member, member.membership.receive({ process: from, slot }, message, this.#instant()));
   }
 
   #obey(member: Member, directives: ReturnType<Membership['tick']>): void {

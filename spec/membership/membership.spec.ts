@@ -4,7 +4,7 @@ import { assignAgreeing, assignSlots } from '../../lib/membership/formation.js';
 import { PeerTable } from '../../lib/membership/index.js';
 import { Membership } from '../../lib/membership/membership.js';
 import { mergeViews, type View, vectorOf } from '../../lib/membership/view.js';
-import type { Hello, MembershipMessage } from '../../lib/wire/index.js';
+import type { Hello, MembershipMessage, Vouch } from '../../lib/wire/index.js';
 import { Company, type Member } from './company.js';
 import { helloOf } from './hello.js';
 
@@ -905,6 +905,8 @@ describe('a process that has given its farm up', () => {
     ms = 0;
     readonly peers = new PeerTable();
     readonly told: string[] = [];
+    /** Its questions, each to one process or to all (0). */
+    readonly asked: { readonly process: number; readonly request: number }[] = [];
     #drawn = 100;
     readonly membership = new Membership(
       {
@@ -932,10 +934,16 @@ describe('a process that has given its farm up', () => {
       return { monotonicMs: this.ms, wallMs: 1_700_000_000_000 + this.ms };
     }
 
-    hear(process: number, message?: MembershipMessage): void {
+    /** @param slot that the process holds */
+    hear(process: number, message?: MembershipMessage, slot = 0): void {
       this.peers.hear(process, { host: 'h', port: process }, this.ms);
       if (message === undefined) return;
-      for (const { kind } of this.membership.receive(process, message, this.now)) this.told.push(kind);
+      for (const directive of this.membership.receive({ process, slot }, message, this.now)) {
+        this.told.push(directive.kind);
+        if (directive.kind === 'send' && directive.message.type === 'who') {
+          this.asked.push({ process: directive.to, request: directive.message.request });
+        }
+      }
     }
 
     /** It is named in the farm, and hears that there is one. */
@@ -1005,7 +1013,7 @@ describe('a process that has given its farm up', () => {
     const older: View = { incarnation: 6, formedAtMs: 1, holders: [21, 22, 23].map((n) => holderOf(n)) };
     let request: number | null = null;
     one.hear(21);
-    for (const directive of membership.receive(21, helloOf('21', older, { slot: 1 }), one.now))
+    for (const directive of membership.receive({ process: 21, slot: 1 }, helloOf('21', older, { slot: 1 }), one.now))
       if (directive.kind === 'send' && directive.message.type === 'who') request = directive.message.request;
     one.hear(21, { type: 'vouch', request: request ?? 0, view: older, isServing: true });
     expect([membership.view?.incarnation, membership.slot]).toEqual([6, 0]);
@@ -1120,26 +1128,35 @@ describe('a process that has given its farm up', () => {
     one.form();
     one.hear(9, helloOf('9', formedView, { slot: 2, voter: 2 }));
     expect(membership.votingSlot).toBe(1);
-    one.told.length = 0;
     one.hear(8, helloOf('8', formedView, { slot: 1, voter: 1 }));
+    // It may have ended since.
+    expect(membership.votingSlot).toBe(1);
+    const [question] = one.asked;
+    expect(question?.process).toBe(8);
+    one.told.length = 0;
+    one.hear(8, { type: 'vouch', request: question?.request ?? 0, view: formedView, isServing: true }, 1);
     expect([membership.slot, membership.votingSlot]).toEqual([0, 0]);
     expect(one.told.slice(0, 3)).toEqual(['fenced', 'warning', 'grown']);
   });
 
-  it('minds nothing that the process whose memory it has said before it ended', () => {
+  it('minds nothing that the process said whose memory it has, however late that comes', () => {
     const one = new Alone();
     const { membership } = one;
     membership.start(1, one.now, { view: formedView, slot: 2, voter: 2 });
     expect(membership.votingSlot).toBe(2);
-    for (const ms of [10, 24_000]) {
+    for (const ms of [10, 24_000, 3_600_000]) {
       one.ms = ms;
       one.hear(2, helloOf('2', formedView, { slot: 2 }));
       one.hear(12, helloOf('12', formedView, { slot: 2, voter: 2 }));
       expect(membership.votingSlot).toBe(2);
     }
-    // Nothing comes so late.
-    one.ms = 24_100;
-    one.hear(2, helloOf('2', formedView, { slot: 2 }));
+    const vouch = (request: number): Vouch => ({ type: 'vouch', request, view: formedView, isServing: true });
+    // Nor an answer to what it did not ask; nor that of one that has another slot by now.
+    one.hear(2, vouch(99), 2);
+    one.hear(2, vouch(one.asked.at(-1)?.request ?? 0), 3);
+    expect(membership.votingSlot).toBe(2);
+    // But one that answers now votes now.
+    one.hear(2, vouch(one.asked.at(-1)?.request ?? 0), 2);
     expect(membership.votingSlot).toBe(0);
   });
 

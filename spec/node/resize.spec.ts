@@ -74,6 +74,19 @@ describe('the number of voters', () => {
     expect(farm.warnings.filter(({ code }) => code === 'fenced')).toEqual([]);
   });
 
+  it('grows by servers of which each takes a slot, those included that came too late for the first one they asked for', async () => {
+    const first = farm.add({ clusterSize: 1, timeout: 9000 });
+    await first.ready();
+    const others = await farm.start(4, { clusterSize: 5, timeout: 9000 });
+    const all = [first, ...others];
+    await first.resize(3);
+    await until(() => all.every((node) => agrees(node, 3)));
+    // Four asked for two slots: whom nobody answers any more does not wait until its time is up.
+    expect(all.map((node) => node.status().operations.inFlight)).toEqual(all.map(() => 0));
+    await first.resize(5);
+    await until(() => all.every((node) => agrees(node, 5)));
+  });
+
   it('is what decides from then on: of five two may go, of three that were five one', async () => {
     const nodes = await farm.start(3);
     const [first, second, third] = nodes as [PaxosNode, PaxosNode, PaxosNode];
