@@ -336,7 +336,7 @@ export class Acceptor {
   /**
    * Takes over what another acceptor knows to be chosen, promised against or not: whoever had a promise here met a
    * majority that accepted it, and has built on it. No promise is lowered by that, those included of which only the
-   * floor is left.
+   * floor is left, be there a record of the key: it may have been read back since, from a voter that had not forgotten it.
    *
    * @returns whether it was news
    */
@@ -348,7 +348,7 @@ export class Acceptor {
       return this.commit({ type: 'commit', key, ballot: accepted, operation, effect: 'none' });
     }
     const next: RegisterRecord = {
-      promised: higherBallot(record?.promised ?? this.#floor, accepted),
+      promised: higherBallot(higherBallot(record?.promised ?? NO_BALLOT, this.#floor), accepted),
       proposal,
       committed: true,
       horizon: Math.max(record?.horizon ?? 0, horizon, proposal.until),

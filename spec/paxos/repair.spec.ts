@@ -142,6 +142,18 @@ describe('an acceptor', () => {
     expect(own.receive(late, at(40_000))).toMatchObject({ type: 'nack', reason: 'stale' });
   });
 
+  it('stays so, too, where it has read an older record of the key back', () => {
+    const from = acceptor();
+    const to = acceptor();
+    accept(from, 'k', proposalAt(20));
+    to.raiseFloor(ballotAt(30));
+    const older = proposalAt(10);
+    const kept = { key: 'k', promised: older.accepted, proposal: older, committed: false, horizon: older.until };
+    to.absorb(kept, at(40));
+    expect(to.install(copyOf(from, 'k'), at(40))).toBe(true);
+    expect(to.record('k')).toMatchObject({ promised: ballotAt(30), proposal: { accepted: ballotAt(20) } });
+  });
+
   it('takes over nothing that is over', () => {
     const [own, other] = [acceptor(), acceptor()];
     accept(other, 'k', proposalAt(5));

@@ -648,7 +648,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'paxos/acceptor',
-        from: 'promised: higherBallot(record?.promised ?? this.#floor, accepted)',
+        from: 'promised: higherBallot(higherBallot(record?.promised ?? NO_BALLOT, this.#floor), accepted)',
         to: 'promised: accepted',
       },
     ],
@@ -656,7 +656,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'repair-forgets-floor',
     breaks: 'what repair copies counts as promised up to the floor',
-    edits: [{ file: 'paxos/acceptor', from: 'record?.promised ?? this.#floor', to: 'record?.promised ?? NO_BALLOT' }],
+    edits: [
+      {
+        file: 'paxos/acceptor',
+        from: '?? NO_BALLOT, this.#floor), accepted)',
+        to: '?? NO_BALLOT, NO_BALLOT), accepted)',
+      },
+    ],
   },
   {
     name: 'no-repair',
