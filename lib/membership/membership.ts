@@ -92,7 +92,6 @@ export class Membership {
   #slot = 0;
   /** The number under which an earlier process held the slot that this one has from it, with its memory; else 0. */
   #voter = 0;
-  /** Monotonic ms at which it went on with that. */
   /** Whether this process has the memory that goes with its slot. */
   #isRecovered = false;
   readonly #claims: Claims;

@@ -54,12 +54,12 @@ export class Diagnosis {
     return new NoQuorumError(this.clock(), ...this.#seenAndMissing());
   }
 
-  /** For calls that had been made before. */
-  /** For the log: nobody calls a claim. */
+  /** Of a claim; for the log. */
   slotTaken(slot: number, name: string): NoQuorumError {
     return new NoQuorumError(`Slot ${slot} was taken by ${name}.`, ...this.#seenAndMissing());
   }
 
+  /** For calls that had been made before. */
   clockSet(): NoQuorumError {
     return new NoQuorumError(
       "This machine's clock was wrong when the call was made, and has been set right since: what was to end at some time would not have ended then. Nothing was written. Call again.",
