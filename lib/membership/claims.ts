@@ -56,7 +56,7 @@ export class Claims {
   #lookedMs = Number.NEGATIVE_INFINITY;
   #listeningSinceMs = 0;
   #nextMs = 0;
-  #isUnderWay = false;
+  #underWay: Claim | null = null;
 
   /** @param ownSlot the slot that this process holds; 0 for none */
   constructor(setup: ClaimsSetup, peers: PeerTable, ownSlot: () => number = () => 0) {
@@ -184,7 +184,7 @@ export class Claims {
   /** The claim to be made now, if any. */
   next(nowMs: number): Claim | null {
     const view = this.#view;
-    if (view === null || this.#isUnderWay || nowMs < this.#nextMs) return null;
+    if (view === null || this.#underWay !== null || nowMs < this.#nextMs) return null;
     const slots = this.#mostNeeded(
       this.#wanted.filter((slot) => this.#isDue(slot, nowMs)),
       view,
@@ -192,7 +192,6 @@ export class Claims {
     );
     const slot = slots[Math.floor(this.#setup.random() * slots.length)];
     if (slot === undefined || !this.#isQuorumHeard(slot, nowMs)) return null;
-    this.#isUnderWay = true;
     this.#nextMs = nowMs + CLAIM_INTERVAL_MS * (1 + this.#setup.random());
     const { process, name } = this.#setup;
     const since = configOf(view).since[slot - 1] ?? 0;
@@ -200,7 +199,8 @@ export class Claims {
     // must not come again.
     const formed = since > 0 ? 1 : 0;
     const generation = (view.holders[slot - 1]?.generation ?? formed) + 1;
-    return { slot, since, holder: { process, generation, name } };
+    this.#underWay = { slot, since, holder: { process, generation, name } };
+    return this.#underWay;
   }
 
   /**
@@ -216,9 +216,19 @@ export class Claims {
     return due.filter((slot) => nowMs - (this.#openSinceMs.get(slot) ?? nowMs) >= UNCOUNTED_MS);
   }
 
+  /**
+   * The claim under way, if its slot has a holder of that generation by now, be it this process. Voters that hear the holder
+   * answer no claim: this process would wait in vain, and take no other slot till then.
+   */
+  get late(): Claim | null {
+    const claim = this.#underWay;
+    const holder = this.#view?.holders[(claim?.slot ?? 0) - 1];
+    return claim !== null && holder != null && holder.generation >= claim.holder.generation ? claim : null;
+  }
+
   /** The claim under way has come to its end, or nobody knows to which. */
   ended(): void {
-    this.#isUnderWay = false;
+    this.#underWay = null;
   }
 
   #isDue(slot: number, nowMs: number): boolean {

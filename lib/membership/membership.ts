@@ -292,6 +292,11 @@ export class Membership {
     return [this.#hello(0, 0), ...this.otherVoters.map((process) => this.#hello(process, 0))];
   }
 
+  /** The claim under way, if it is of no use any more. */
+  get lateClaim(): Claim | null {
+    return this.#claims.late;
+  }
+
   /** It was agreed on who holds the slot that was claimed: this process or another. */
   claimed({ slot, since, holder }: Claim, now: MembershipInstant): Directive[] {
     this.#claims.ended();
@@ -431,16 +436,16 @@ export class Membership {
       if (!isDurable) this.#noteEnd(from);
       return learnt;
     }
+    const number = voter === 0 ? from : voter;
     // It has given up the farm, and what it held there. (That it seeks says nothing: such a hello may be an old one.)
     if (hello.lost !== 0 && hello.lost === this.#view?.incarnation) {
-      const number = voter === 0 ? from : voter;
       // It may have come back since, and taken a place anew.
       if (slot === 0) this.#noteEnd(number);
       else this.#ended.delete(number);
     }
     const directives = this.#checkSettings(hello, from);
-    // Or by the process before this one, whose memory it goes on with: an answer of now tells.
-    if (this.#isByTwin(from, hello)) directives.push(this.#ask(from, now));
+    // A twin's, or of the process before this one, whose memory it goes on with: an answer of now tells.
+    if (number === this.number && this.#isOwnSlot(slot, hello.view)) directives.push(this.#ask(from, now));
     // So that two that start at different times know each other at once, and whoever comes later the voters: it enters
     // the view on their word, and needs to know where they take what is too large for a datagram.
     if (isNew && (this.#view === null || this.#slot > 0)) directives.push(this.#hello(from, now.monotonicMs));
@@ -458,10 +463,8 @@ export class Membership {
     return directives;
   }
 
-  /** Whether that is said by another process for this one's slot, under the number that this one votes by. */
-  #isByTwin(from: number, { view, slot, voter }: Hello): boolean {
-    if (this.#slot === 0 || slot !== this.#slot || view?.incarnation !== this.#view?.incarnation) return false;
-    return (voter === 0 ? from : voter) === this.number;
+  #isOwnSlot(slot: number, view: View | null): boolean {
+    return this.#slot > 0 && slot === this.#slot && view?.incarnation === this.#view?.incarnation;
   }
 
   /**
@@ -469,8 +472,7 @@ export class Membership {
    * is shared by machines that don't see each other's locks. Each of the two counts for the one voter.
    */
   #isTwin({ slot }: Answerer, view: View): boolean {
-    if (this.#slot === 0 || slot !== this.#slot || view.incarnation !== this.#view?.incarnation) return false;
-    return slotOf(view, this.number) === slot;
+    return this.#isOwnSlot(slot, view) && slotOf(view, this.number) === slot;
   }
 
   /** One that holds this process's slot asks: it is to know of this one before this one knows of it, and stops voting. */

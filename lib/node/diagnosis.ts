@@ -55,8 +55,8 @@ export class Diagnosis {
   }
 
   /** Of a claim; for the log. */
-  slotTaken(slot: number, name: string): NoQuorumError {
-    return new NoQuorumError(`Slot ${slot} was taken by ${name}.`, ...this.#seenAndMissing());
+  slotTaken(slot: number): NoQuorumError {
+    return new NoQuorumError(`Slot ${slot} has been taken.`, ...this.#seenAndMissing());
   }
 
   /** For calls that had been made before. */

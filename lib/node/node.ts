@@ -150,7 +150,6 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
   readonly #readiness: Readiness;
   readonly #started: Promise<void>;
   #link: Link | null = null;
-  #claimUnderWay: Claim | null = null;
   #failure: PaxosError | null = null;
   #isConnected = false;
   /** Whether this process has once taken the place that it has in the farm. */
@@ -905,31 +904,22 @@ export class PaxosNode extends EventEmitter<NodeEvents> implements WatchableRegi
 
   #claim(claim: Claim): void {
     const { slot } = claim;
-    this.#claimUnderWay = claim;
     this.#write(slotKey(slot), claimChange(claim)).then(
       ({ result }) => {
-        this.#claimUnderWay = null;
         this.#link?.flushQueued();
         this.#obey(this.#membership.claimed({ slot, ...result }, this.#now()));
       },
       // It is tried again at intervals for as long as the slot is open.
       (error: unknown) => {
         debug('claim of slot %d failed: %s', slot, error);
-        this.#claimUnderWay = null;
         this.#membership.claimFailed();
       },
     );
   }
 
-  /**
-   * Voters that hear a slot's holder answer no claim of it, be it this process's own that was chosen: it would wait in vain, and
-   * take no other slot till then.
-   */
   #giveUpLateClaim(): void {
-    const claim = this.#claimUnderWay;
-    const holder = this.#membership.view?.holders[(claim?.slot ?? 0) - 1];
-    if (claim === null || holder == null || holder.generation < claim.holder.generation) return;
-    this.#operations.giveUp(slotKey(claim.slot), this.#diagnosis.slotTaken(claim.slot, holder.name));
+    const claim = this.#membership.lateClaim;
+    if (claim !== null) this.#operations.giveUp(slotKey(claim.slot), this.#diagnosis.slotTaken(claim.slot));
   }
 
   /** The view has learnt of a slot's holder, or of a config. */

@@ -257,7 +257,7 @@ export function endAll(): void {
 }
 
 /** Ms that a store's operations have where a test says nothing of it: a busy machine takes its time. */
-const TIMEOUT_MS = 5000;
+export const TIMEOUT_MS = 5000;
 
 /** Servers that share a cluster. */
 export class Farm {

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { until } from '../cluster/waiting.js';
 
 // Five processes start, form a farm and end, several times; on a busy machine that takes its time.
 
@@ -100,12 +100,6 @@ class Visitor {
       return servers.every(({ state, status }) => state !== 'up' || status !== null);
     });
     return servers;
-  }
-}
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !(await isSo()); await sleep(20)) {
-    if (Date.now() > deadline) throw new Error(`Not within 60 s: ${what}`);
   }
 }
 

@@ -4,7 +4,8 @@ import { identityOf, placeOf } from '../../lib/node/identity.js';
 import { Recoverer } from '../../lib/node/recoverer.js';
 import { Voter } from '../../lib/node/voter.js';
 import type { AcceptorAnswer, AcceptorRequest, Instant, Transfer } from '../../lib/paxos/index.js';
-import { openMemory, type Storage, type StorageBatch } from '../../lib/storage/index.js';
+import { openMemory } from '../../lib/storage/index.js';
+import { storageOn } from '../storage/map-storage.js';
 
 const S = 10_000;
 const NOW: Instant = { monotonicMs: 0, wallMs: 1_700_000_000_000, isTrusted: true };
@@ -90,22 +91,9 @@ it('the memory is given away when it is durable that the slot is lost, and not b
   const disk = new Map<string, Uint8Array>();
   const writes: (() => void)[] = [];
   let isHeldUp = false;
-  const storage: Storage = {
-    open: async () => ({
-      kind: 'open',
-      knownNumber: 0,
-      entries: (async function* () {
-        yield [...disk].map(([key, value]) => ({ key, value }));
-      })(),
-    }),
-    write: async ({ puts, deletes }: StorageBatch) => {
-      if (isHeldUp) await new Promise<void>((resolve) => writes.push(resolve));
-      for (const { key, value } of puts) disk.set(key, value);
-      for (const key of deletes) disk.delete(key);
-    },
-    setAside: async () => 'nowhere',
-    close: async () => undefined,
-  } as Storage;
+  const storage = storageOn(disk, async () => {
+    if (isHeldUp) await new Promise<void>((resolve) => writes.push(resolve));
+  });
   const view = {
     incarnation: 7,
     formedAtMs: NOW.wallMs,

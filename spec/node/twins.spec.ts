@@ -1,31 +1,12 @@
 /** Two processes that vote with one memory. */
 import { afterEach, expect, it } from '@jest/globals';
 import { FOREVER } from '../../lib/paxos/index.js';
-import type { Storage } from '../../lib/storage/index.js';
+import { storageOn } from '../storage/map-storage.js';
 import { Farm, setText, textOf, until } from './farm.js';
 
 const farm = new Farm();
 
 afterEach(() => farm.close());
-
-/** A storage that two processes may open, as where a disk was copied. */
-function storageOn(disk: Map<string, Uint8Array>): Storage {
-  return {
-    open: async () => ({
-      kind: 'open',
-      knownNumber: 0,
-      entries: (async function* () {
-        yield [...disk].map(([key, value]) => ({ key, value }));
-      })(),
-    }),
-    write: async ({ puts, deletes }) => {
-      for (const { key, value } of puts) disk.set(key, value);
-      for (const key of deletes) disk.delete(key);
-    },
-    setAside: async () => 'nowhere',
-    close: async () => undefined,
-  };
-}
 
 it('find that out by asking each other, say so, and vote with it no more; the farm goes on', async () => {
   const disk = new Map<string, Uint8Array>();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach } from '@jest/globals';
-import { drawMulticast, drawSecret } from '../../cluster/farm.js';
+import { drawMulticast, drawSecret, TIMEOUT_MS } from '../../cluster/farm.js';
 import { until } from '../../cluster/waiting.js';
 
 export interface ServerEvent {
@@ -103,8 +103,7 @@ export function endAllAfterEach(): void {
 
 /** Three servers of one farm. @param scenario the module beside this one that says what they do */
 export async function startServers(scenario: string): Promise<[Server, Server, Server]> {
-  // A busy machine takes its time.
-  const options = { secret: drawSecret(), transport: drawMulticast(), timeout: 5000 };
+  const options = { secret: drawSecret(), transport: drawMulticast(), timeout: TIMEOUT_MS };
   const started = [1, 2, 3].map((number) => new Server(`web-${number}`, scenario, options));
   servers.push(...started);
   await until('all servers are ready', () => started.every(({ isReady }) => isReady));
