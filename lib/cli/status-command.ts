@@ -48,10 +48,8 @@ function endOf(ending: AbortSignal): Promise<null> {
 
 async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
   const ended = endOf(ending);
-  const isOverwritten = output.isTerminal && !output.isJson;
+  const display = output.isTerminal && !output.isJson ? new Overwriting(output) : new Appending(output);
   let hasAnswered = false;
-  let linesBack = 0;
-  let told = '';
   let failure = '';
   while (!ending.aborted) {
     let status: NodeStatus | null = null;
@@ -65,24 +63,65 @@ async function follow(ask: Ask, { output, ending }: Context): Promise<ExitCode> 
       if (!hasAnswered || !isForPeople(error)) throw error;
       if (error.message !== failure) output.error(error);
       failure = error.message;
-      linesBack = 0;
-      told = '';
+      display.beginAnew();
     }
     if (ending.aborted) break;
     await output.drained(ending);
-    if (status !== null && isOverwritten) {
-      const lines = report(status, output).slice(0, Math.max(1, output.rows - 1));
-      // Up to where the last one began, and all below it away. A line that were wrapped would be two.
-      const back = linesBack === 0 ? '' : `\u001b[${linesBack}F\u001b[J`;
-      output.bytes(Buffer.from(`${back}${NO_WRAP}${lines.join('\n')}\n${WRAP}`));
-      linesBack = lines.length;
-    } else if (status !== null && essence(status) !== told) {
-      for (const line of output.isJson ? [JSON.stringify(status)] : report(status, output)) output.line(line);
-      told = essence(status);
-    }
+    if (status !== null) display.show(status);
     await pause(INTERVAL_MS, ending);
   }
   return EXIT.ok;
+}
+
+/** What shows one status after another; anew, after something else was written. */
+interface Display {
+  show(status: NodeStatus): void;
+  beginAnew(): void;
+}
+
+/** Each over the last one, on a terminal. */
+class Overwriting implements Display {
+  readonly #output: Output;
+  #linesBack = 0;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  show(status: NodeStatus): void {
+    const lines = report(status, this.#output).slice(0, Math.max(1, this.#output.rows - 1));
+    // Up to where the last one began, and all below it away. A line that were wrapped would be two.
+    const back = this.#linesBack === 0 ? '' : `\u001b[${this.#linesBack}F\u001b[J`;
+    this.#output.bytes(Buffer.from(`${back}${NO_WRAP}${lines.join('\n')}\n${WRAP}`));
+    this.#linesBack = lines.length;
+  }
+
+  beginAnew(): void {
+    this.#linesBack = 0;
+  }
+}
+
+/** Each below the last one, if it says something new. */
+class Appending implements Display {
+  readonly #output: Output;
+  #told = '';
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  show(status: NodeStatus): void {
+    const told = essence(status);
+    if (told === this.#told) return;
+    this.#told = told;
+    for (const line of this.#output.isJson ? [JSON.stringify(status)] : report(status, this.#output)) {
+      this.#output.line(line);
+    }
+  }
+
+  beginAnew(): void {
+    this.#told = '';
+  }
 }
 
 export function hasQuorum({ voters, quorum, config }: NodeStatus): boolean {
