@@ -55,8 +55,11 @@ export class HttpItems implements Items {
 
   async remove(key: string, condition?: Condition): Promise<Removal> {
     const question: Question = { method: 'DELETE', path: pathOf(key), headers: conditionHeaders(condition) };
-    const { code } = await this.#exchange(question, 204, [NOT_FOUND, CONDITION]);
-    if (code === null) return 'removed';
+    const { response, code } = await this.#exchange(question, 204, [NOT_FOUND, CONDITION]);
+    if (code === null) {
+      if (response.headers.removed !== 'true') throw notOfANode(response);
+      return 'removed';
+    }
     return code === NOT_FOUND ? 'absent' : 'other';
   }
 

@@ -132,6 +132,7 @@ describe('items by HTTP', () => {
     await expect(items.watch({ key: 'a' }, new AbortController().signal)).rejects.toMatchObject(refusedBy(200));
     const writing = await startOther(204);
     await expect(writing.write('a', item)).rejects.toMatchObject(refusedBy(204));
+    await expect(writing.remove('a')).rejects.toMatchObject(refusedBy(204));
   });
 
   it('have not been written where no connection came about', async () => {

@@ -36,7 +36,7 @@ describe('a key', () => {
       body: Buffer.alloc(0),
     });
     expect(await ask(url, '/a/b', { headers: { 'if-none-match': '"x", "v1"' } })).toMatchObject({ status: 304 });
-    expect((await ask(url, '/a/b', { method: 'DELETE' })).status).toBe(204);
+    expect(await ask(url, '/a/b', { method: 'DELETE' })).toMatchObject({ status: 204, headers: { removed: 'true' } });
     expect((await ask(url, '/a/b', { method: 'DELETE' })).status).toBe(404);
     expect(await ask(url, '/a/b')).toMatchObject({ status: 404 });
     expect((await ask(url, '/a/b')).json()).toEqual({ code: 'ERR_NOT_FOUND', message: "There is no key 'a/b'." });

@@ -35,8 +35,9 @@ export function sendStamp(response: ServerResponse, status: 204 | 304, written: 
   response.end();
 }
 
-export function sendNothing(response: ServerResponse): void {
-  begin(response, 204);
+/** The header tells this answer from another program's to a path that it deletes. */
+export function sendRemoved(response: ServerResponse): void {
+  begin(response, 204, { Removed: 'true' });
   response.end();
 }
 

@@ -1,7 +1,7 @@
 /** What each method does with a key, and with the root. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Items, WatchTarget } from '../items.js';
-import { sendFound, sendJson, sendNothing, sendStamp } from './answer.js';
+import { sendFound, sendJson, sendRemoved, sendStamp } from './answer.js';
 import { bad, bodyOf, conditionOf, isNotModified, limitOf, type Target, targetOf, ttlMsOf } from './question.js';
 import { Refusal } from './refusal.js';
 import { sendChanges } from './stream.js';
@@ -89,7 +89,7 @@ async function remove(
   const removal = await items.remove(key, conditionOf(request.headers));
   if (removal === 'other') throw conditionFailed();
   if (removal === 'absent') throw notFound(key);
-  sendNothing(response);
+  sendRemoved(response);
 }
 
 async function watch(
