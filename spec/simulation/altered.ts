@@ -11,7 +11,8 @@ import type { Mutant } from './mutants.js';
  */
 export function alter(built: string, copy: string, { name, edits = [] }: Mutant): void {
   rmSync(copy, { recursive: true, force: true });
-  cpSync(built, copy, { recursive: true });
+  // Nobody reads the maps of a copy, and they are half of the files.
+  cpSync(built, copy, { recursive: true, filter: (path) => !path.endsWith('.map') });
   for (const { file, from, to } of edits) {
     const path = join(copy, 'lib', `${file}.js`);
     const parts = readFileSync(path, 'utf8').split(from);
