@@ -103,8 +103,12 @@ const PATIENCE_MS = 60_000;
  * @param state for the error: what is there instead
  * @throws an error that says what was waited for
  */
-export async function until(condition: () => boolean | Promise<boolean>, state?: () => unknown): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  state?: () => unknown,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs;
   while (!(await condition())) {
     if (performance.now() > deadlineMs)
       throw new Error(`Waited in vain for ${condition}: ${JSON.stringify(state?.())}`);
