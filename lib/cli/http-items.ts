@@ -56,11 +56,9 @@ export class HttpItems implements Items {
   async remove(key: string, condition?: Condition): Promise<Removal> {
     const question: Question = { method: 'DELETE', path: pathOf(key), headers: conditionHeaders(condition) };
     const { response, code } = await this.#exchange(question, 204, [NOT_FOUND, CONDITION]);
-    if (code === null) {
-      if (response.headers.removed !== 'true') throw notOfANode(response);
-      return 'removed';
-    }
-    return code === NOT_FOUND ? 'absent' : 'other';
+    if (code !== null) return code === NOT_FOUND ? 'absent' : 'other';
+    if (response.headers.removed !== 'true') throw notOfANode(response);
+    return 'removed';
   }
 
   async keys(prefix: string, limit: number): Promise<KeyList> {

@@ -37,9 +37,13 @@ type Ask = (signal: AbortSignal) => Promise<NodeStatus>;
 async function show(ask: Ask, { output, ending }: Context): Promise<ExitCode> {
   const status = await Promise.race([ask(ending), endOf(ending)]);
   if (status === null) return EXIT.failure;
+  tell(status, output);
+  return hasQuorum(status) ? EXIT.ok : EXIT.noQuorum;
+}
+
+function tell(status: NodeStatus, output: Output): void {
   if (output.isJson) output.json(status);
   else for (const line of report(status, output)) output.line(line);
-  return hasQuorum(status) ? EXIT.ok : EXIT.noQuorum;
 }
 
 function endOf(ending: AbortSignal): Promise<null> {
@@ -114,9 +118,7 @@ class Appending implements Display {
     const told = essence(status);
     if (told === this.#told) return;
     this.#told = told;
-    for (const line of this.#output.isJson ? [JSON.stringify(status)] : report(status, this.#output)) {
-      this.#output.line(line);
-    }
+    tell(status, this.#output);
   }
 
   beginAnew(): void {
