@@ -73,6 +73,8 @@ app.use((error, request, _response, next) => {
 
 const server = config.host ? app.listen(config.host.socket) : app.listen(0, '127.0.0.1');
 await once(server, 'listening');
+// The client ends an idle connection, so none of its requests meets the end of one.
+server.keepAliveTimeout = 0;
 process.on('message', ({ type, gate, cut, conditions }) => {
   if (type === 'open') gateOf(gate).open();
   if (type === 'close') close();
@@ -111,6 +113,8 @@ function web(resave) {
     }),
   );
   router.use((request, response, next) => {
+    // If its session can't be saved Express breaks the connection off behind the answer: no other request is to be on it.
+    response.set('connection', 'close');
     // So express-session lets requests pass while the store says that it is disconnected.
     if (request.session === undefined) response.sendStatus(503);
     else next();
@@ -186,8 +190,6 @@ async function passGate(request) {
   tell({ type: 'arrived', gate });
   await gateOf(gate).opened;
   gates.delete(gate);
-  // If its session can't be saved Express breaks the connection off behind the answer: no other request is to be on it.
-  request.res.set('connection', 'close');
 }
 
 /** @param {string} name */
