@@ -16,6 +16,8 @@ export class Disks {
   readonly #random: Random;
   readonly #disks = new Map<Host, SimulatedDisk>();
   readonly #failing = new Set<Process>();
+  /** When the last write to each was begun. */
+  readonly #begunMs = new Map<SimulatedDisk, number>();
   readonly #writeMs: number;
   readonly #isCalm: () => boolean;
   readonly #failed: (process: Process) => void;
@@ -55,6 +57,7 @@ export class Disks {
       close: () => storage.close(),
       write: (batch) => {
         const written = storage.write(batch);
+        if (!process.isDead) this.#begunMs.set(disk, process.nowMs);
         this.#world.count('disk: batch');
         this.#world.note(
           `${process.name} writes batch ${batch.number}: ${batch.puts.length} and ${batch.deletes.length}`,
@@ -89,7 +92,11 @@ export class Disks {
 
   /** The process on that host is dead, and with it whatever it was about to hear of its last write. */
   crash({ host }: Process): void {
-    this.#disks.get(host)?.crash(this.#fate());
+    const disk = this.#disks.get(host);
+    if (disk === undefined) return;
+    const fate = this.#fate();
+    // One that it had not got to, since it stalled within the step, it never makes.
+    disk.crash((this.#begunMs.get(disk) ?? 0) > this.#world.nowMs ? 'lost' : fate);
   }
 
   /** Another disk is in its place, or one that gives back something else. */

@@ -110,10 +110,14 @@ export class Server {
     const answered = this.#expect(label, timeouts);
     try {
       const result = await outcome;
+      answered();
+      if (this.#isAhead) await this.sleep(0);
       world.note(`${label}: ${JSON.stringify(result, shown)?.slice(0, 200)}`);
       world.count('operations done');
       return { result };
     } catch (error) {
+      answered();
+      if (this.#isAhead) await this.sleep(0);
       const code = error instanceof PaxosError ? error.code : String(error);
       world.note(`${label}: ${code}`);
       world.count(code);
@@ -122,8 +126,12 @@ export class Server {
       return { code };
     } finally {
       this.pending.delete(label);
-      answered();
     }
+  }
+
+  /** Behind a stall within a step: what comes then has not happened yet, and never does if the process dies meanwhile. */
+  get #isAhead(): boolean {
+    return this.process.nowMs > this.#simulation.world.nowMs;
   }
 
   /** Objects if it is not called in time. */

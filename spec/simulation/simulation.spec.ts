@@ -2,6 +2,7 @@
 import { expect, test } from '@jest/globals';
 import type { Conditions } from './conditions.js';
 import { mutants } from './mutants.js';
+import { Host } from './process.js';
 import { useQuickCipher } from './quick-cipher.js';
 import { type Report, Simulation } from './simulation.js';
 
@@ -35,6 +36,28 @@ test('with keys, leases and watches too', async () => {
   expect(once.violations).toEqual([]);
   expect(again.hash).toBe(once.hash);
   expect(once.counts.get('watch: set')).toBeGreaterThan(0);
+});
+
+test.each([
+  ['goes on', false],
+  ['dies meanwhile', true],
+])('what a process that stalls within a step answers there is heard if it %s', async (_how, isKilled) => {
+  const simulation = new Simulation(1, { conditions: { clusterSize: 1 } });
+  const { world } = simulation;
+  const server = simulation.start(new Host(1, 1));
+  const stallMs = 500;
+  let heardMs = 0;
+  world.at(10, server.process, async () => {
+    await server.call('stall', async () => {
+      server.process.pause(stallMs);
+    });
+    heardMs = world.nowMs;
+  });
+  world.after(100, () => {
+    if (isKilled) simulation.end(server, true, 1e6);
+  });
+  await world.runUntil(3000);
+  expect(heardMs).toBe(isKilled ? 0 : 10 + stallMs);
 });
 
 test('a quorum that is none is caught within a few seeds', async () => {
