@@ -577,7 +577,15 @@ export const mutants: readonly Mutant[] = [
     name: 'bare-promise-forgotten',
     breaks: 'a bare promise is kept until its horizon + 2 S',
     // What repair leaves: only where the logout's tombstone is forgotten before the third voter has fetched it.
-    conditions: { ...FORGETTING, episodes: 1, sessionShare: 1, sessionLifeMs: 12_000, deafness: 0 },
+    conditions: {
+      ...FORGETTING,
+      learners: 0,
+      episodes: 1,
+      sessionShare: 1,
+      sessionLifeMs: 12_000,
+      deafness: 0,
+      stallChance: 0,
+    },
     edits: [
       {
         file: 'paxos/acceptor',
@@ -1119,7 +1127,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'kv-buried-whatever-it-is-now',
     breaks: 'only what still lives by what was found over is buried',
-    conditions: KEYS,
+    conditions: { ...KEYS, kvKeys: 1, stallChance: 0 },
     edits: [{ file: 'kv/lives', from: 'ofRegister(key, current).given !== given', to: 'false' }],
   },
   {
