@@ -9,7 +9,7 @@ import { parseArgs, promisify } from 'node:util';
 const HELP = `npm run model -- [options]
 
 Checks the Promela models of the protocol (spec/model/*.pml) exhaustively with Spin, then looks in each defect for the
-shortest schedule that breaks it, and prints that. Takes about six minutes and 3 GB. Exit code 1: a model has an error,
+shortest schedule that breaks it, and prints that. Takes six to eight minutes and 3 GB. Exit code 1: a model has an error,
 was not searched through, or a defect was not found; 2: Spin or a C compiler is missing.
 
   --only NAME      one model or defect
