@@ -206,7 +206,9 @@ process.on('message', (/** @type {any} */ message) => {
  * @param {Said} message
  */
 function tellParent(message) {
-  if (process.connected) process.send?.(message);
+  if (!process.connected) return;
+  // Of a parent that has just gone this process hears a moment later, and ends by it.
+  process.send?.(message, undefined, undefined, () => undefined);
 }
 
 try {

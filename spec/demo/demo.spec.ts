@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { resolve } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { drawMulticast, drawSecret } from '../cluster/farm.js';
 import { until } from '../cluster/waiting.js';
 
 // Five processes start, form a farm and end, several times; on a busy machine that takes its time.
@@ -469,6 +470,34 @@ describe('the demo', () => {
 
     demo.process.kill('SIGKILL');
     await until('the servers are gone', () => servers.every(({ pid }) => pid === 0 || !isAlive(pid)));
+  });
+
+  it('ends a server in order that has something to tell when its parent is gone', async () => {
+    const { multicast, interface: address } = drawMulticast();
+    const server = fork(resolve('demo/server.js'), {
+      env: {
+        ...process.env,
+        DEMO_SERVER: '1',
+        DEMO_PORT: String((await drawPortBase()) + 1),
+        DEMO_MULTICAST: multicast,
+        DEMO_INTERFACE: address,
+        DEMO_CLUSTER_SECRET: drawSecret(),
+      },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    running.push(server);
+    let errors = '';
+    server.stderr?.on('data', (chunk) => {
+      errors += String(chunk);
+    });
+    await once(server, 'message');
+    // When it goes on it hears the question first, which it answers, and then that nobody listens.
+    server.kill('SIGSTOP');
+    server.send({ type: 'network', isCutOff: false });
+    server.disconnect();
+    server.kill('SIGCONT');
+    expect(await once(server, 'exit')).toEqual([0, null]);
+    expect(errors).not.toContain('EPIPE');
   });
 
   it('keeps its controls from other sites', async () => {
